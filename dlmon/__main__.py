@@ -1,0 +1,3 @@
+from dlmon.cli import main
+
+main()

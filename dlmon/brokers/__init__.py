@@ -1,0 +1,23 @@
+"""RabbitMQ and the local broker, behind one contract."""
+
+from __future__ import annotations
+
+from dlmon.brokers.base import Broker
+from dlmon.settings import LocalAddress, Settings
+from dlmon.stop import Stop
+
+
+def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
+    """Connect to the configured broker and declare the topology.
+
+    Waits up to `settings.wait` seconds for one that does not answer; `stop` ends the wait.
+
+    Raises: BrokerUnreachable, BrokerRefused, TopologyMismatch, Interrupted.
+    """
+    if isinstance(settings.broker, LocalAddress):
+        from dlmon.brokers.local import LocalBroker
+
+        return LocalBroker(settings.broker.path, settings.namespace)
+    from dlmon.brokers.rabbitmq import RabbitMQBroker
+
+    return RabbitMQBroker(settings, stop)

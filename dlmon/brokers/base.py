@@ -1,0 +1,215 @@
+"""The contract that RabbitMQ and the local broker both keep.
+
+Everything is done in batches, because batches are what make it fast. No method returns before the
+broker has taken responsibility for what it was given, and none acknowledges by itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType, TracebackType
+from typing import NamedTuple, Self, TypeAlias
+
+from dlmon.stop import Stop
+
+HeaderValue: TypeAlias = str | int | float | bool
+"""What dlmon puts into headers. Foreign messages can carry more: see `Delivery.headers`."""
+
+DELIVERY_LIMIT = 20
+"""Times that arrivals hands out a message again before it is dead-lettered to rejects."""
+
+
+class Queue(StrEnum):
+    """The two queues, whatever the broker calls them."""
+
+    ARRIVALS = "arrivals"
+    REJECTS = "rejects"
+
+
+# Message and Delivery are tuples: one of each is made for every event, and a frozen dataclass takes
+# several times as long to make.
+class Message(NamedTuple):
+    """What is published: always persistent, with nothing in its properties but this."""
+
+    body: bytes
+    message_id: str
+    headers: Mapping[str, HeaderValue] = MappingProxyType({})
+    content_type: str | None = "application/json"
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why the broker itself moved a message here: queue, reason and number of deliveries."""
+
+    queue: str
+    reason: str
+    count: int
+
+
+class Delivery(NamedTuple):
+    """A message handed to this process and not yet acknowledged. Nothing in it can be trusted.
+
+    `headers` are as they came: values may be nested, dates or bytes, and names anything.
+    `delivery_count` tells how often the message was handed out before and came back.
+    `undecodable_headers` holds the raw bytes of a header table that could not be decoded
+    (`headers` is empty then).
+    """
+
+    body: bytes
+    message_id: str | None
+    headers: Mapping[str, object]
+    content_type: str | None
+    correlation_id: str | None
+    exchange: str
+    routing_key: str
+    delivery_count: int
+    token: object
+    """Identifies the delivery for the broker that made it; opaque to everyone else."""
+    dead_letter: DeadLetter | None = None
+    undecodable_headers: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Messages in a queue. `held` by consumers and readers now; None where it cannot be seen."""
+
+    ready: int
+    held: int | None
+
+
+class Consumer(ABC):
+    """Receives from arrivals, reconnecting by itself. Use as a context manager."""
+
+    @abstractmethod
+    def receive(self, limit: int, timeout: float) -> list[Delivery]:
+        """The next batch: up to `limit` deliveries, or none when idle for `timeout` seconds.
+
+        Once a first delivery is there, at most 50 ms more are waited for others. Returns early,
+        with what there is, when a stop is requested. While the broker is away it reconnects with
+        capped, jittered backoff (and returns none at `timeout`).
+
+        Raises: BrokerRefused, TopologyMismatch (not retried at the first connect).
+        """
+
+    @abstractmethod
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle deliveries for good. Stale ones (from before a reconnect) are ignored: they will
+        be delivered again."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what was not acknowledged, once, and stop receiving."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Reader(ABC):
+    """Looks at a queue: holds deliveries while open, gives back the unacknowledged at close.
+
+    Looking never costs a message and brings none closer to a delivery limit of dlmon's own.
+    """
+
+    @abstractmethod
+    def read(self, limit: int, timeout: float = 5.0) -> list[Delivery]:
+        """Up to `limit` further deliveries that nobody holds; an empty list once there are no more.
+
+        The first of them may be in any order: sort by when they were rejected.
+        """
+
+    @abstractmethod
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Remove deliveries from the queue for good, confirmed before this returns.
+
+        Raises: BrokerUnreachable when the connection was lost: all that is held was given back.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back all that was not acknowledged."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+Confirmed: TypeAlias = Callable[[Sequence[Message]], None]
+"""Told of messages the broker has taken, in the thread that publishes, in no promised order."""
+
+
+class Broker(ABC):
+    """One connection to a broker and its two queues. Use as a context manager.
+
+    Made by `dlmon.brokers.open_broker`, which has connected and declared the topology.
+    """
+
+    @abstractmethod
+    def publish(
+        self,
+        queue: Queue,
+        batches: Iterable[Sequence[Message]],
+        *,
+        confirmed: Confirmed | None = None,
+        stop: Stop | None = None,
+    ) -> int:
+        """Publish every message of every batch, and return how many once the broker has them all.
+
+        A batch goes out as soon as the iterable yields it, while a sliding window of unconfirmed
+        messages stays open: an iterable that yields batches at the times they are due is thus
+        published on time. After a reconnect, unconfirmed messages are published again.
+
+        Raises: PublishRefused with the messages that were refused or unroutable; nothing more is
+        taken from the iterable once there is one, and all others in the window are waited for.
+        Interrupted when `stop` has expired before everything was confirmed. (A stop that is only
+        requested ends nothing here: it is the iterable that should end.)
+        """
+
+    @abstractmethod
+    def open_consumer(self, prefetch: int, count: int | None = None) -> Consumer:
+        """Start receiving from arrivals.
+
+        prefetch: how many unacknowledged deliveries the broker may hand out ahead.
+        count: how many will be received in all; no more than these are ever taken out.
+        """
+
+    @abstractmethod
+    def open_reader(self, queue: Queue, limit: int | None = None) -> Reader:
+        """Look at up to `limit` messages of a queue, or at all of them."""
+
+    @abstractmethod
+    def depth(self, queue: Queue) -> Depth:
+        """How many messages a queue has."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection. Consumers and readers are closed before."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,29 @@
+"""Log lines on stderr, for people and for whatever collects them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+
+class _Formatter(logging.Formatter):
+    """`2026-03-01T12:00:00.123Z INFO dlmon.commands.consume: text`, always in one line."""
+
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Texts from events must neither start a line of their own nor move the cursor.
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().format(record))
+
+
+def configure_logging(level: str) -> None:
+    """Send dlmon's log to stderr from `level` (debug, info, warning or error) on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("dlmon")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level.upper())

@@ -1,0 +1,47 @@
+"""A request to stop, as signals make it and loops heed it."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+import weakref
+
+GRACE = 4.0
+"""Seconds that work in hand may take after a stop was asked for; a process may take 5 in all."""
+
+
+class Stop:
+    """Asked once, for good. Safe to use from any thread and from a signal handler."""
+
+    def __init__(self, grace: float = GRACE) -> None:
+        self._grace = grace
+        self._asked_at: float | None = None
+        # Not a threading.Event: its lock is not reentrant, so that a signal handler calling set()
+        # while the same thread is inside wait() can block for ever. A pipe has no such lock.
+        self._readable, self._writable = os.pipe()
+        for descriptor in (self._readable, self._writable):
+            weakref.finalize(self, os.close, descriptor)
+
+    def request(self) -> None:
+        """Ask for a stop. A second call changes nothing."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            os.write(self._writable, b"\0")  # never read: it wakes every waiter, now and later
+
+    @property
+    def requested(self) -> bool:
+        """True once a stop was asked for: take no new work, finish what is in hand."""
+        return self._asked_at is not None
+
+    @property
+    def expired(self) -> bool:
+        """True once the grace is over too: leave what is in hand."""
+        return self._asked_at is not None and time.monotonic() - self._asked_at >= self._grace
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for `seconds`, less when a stop is asked for; returns `requested`."""
+        poll = select.poll()
+        poll.register(self._readable, select.POLLIN)
+        poll.poll(max(0.0, seconds) * 1000)
+        return self.requested

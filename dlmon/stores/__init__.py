@@ -1,0 +1,28 @@
+"""Where valid events end up, chosen by URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlmon.errors import SettingsError
+from dlmon.settings import sqlite_path
+from dlmon.stores.base import Store
+
+
+def open_store(url: str) -> Store:
+    """Open the store that a URL names: `sqlite:///PATH`, `ndjson:PATH` or `stdout`.
+
+    Raises: SettingsError for another URL, StoreUnavailable when it cannot be opened.
+    """
+    if url.startswith("sqlite:"):
+        from dlmon.stores.sqlite import SqliteStore
+
+        return SqliteStore(sqlite_path(url))
+    if url == "stdout" or url.startswith("ndjson:"):
+        from dlmon.stores.ndjson import NdjsonStore
+
+        return NdjsonStore(None if url == "stdout" else Path(url.removeprefix("ndjson:")))
+    raise SettingsError(
+        "The store must be sqlite:///PATH, ndjson:PATH or stdout; "
+        f"{url.partition(':')[0]!r} is none of them."
+    )

@@ -1,0 +1,94 @@
+"""What a store promises, and how one bad event is kept from blocking a batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from dlmon.errors import EventsRefused
+from dlmon.event import Event
+from dlmon.validation import Violation
+
+
+class Entry(NamedTuple):
+    """A valid event on its way into a store: its id, its exact bytes, and the bytes parsed."""
+
+    event_id: str
+    body: bytes
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch. The three parts together are exactly the batch.
+
+    `refused` are those that will never fit (`unstorable`) or whose id is taken by another body
+    (`id-conflict`), each with its reason: they are parked, never dropped.
+    """
+
+    stored: Sequence[Entry] = ()
+    duplicates: Sequence[Entry] = ()
+    refused: Sequence[tuple[Entry, Violation]] = ()
+
+
+class Store(ABC):
+    """Where valid events end up. Use as a context manager.
+
+    A store that keeps identity stores an event once however often it is written; `once` says so.
+    """
+
+    once: bool
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Check that a write would be possible now.
+
+        Raises: StoreUnavailable.
+        """
+
+    @abstractmethod
+    def write(self, entries: Sequence[Entry]) -> Written:
+        """Write a batch in one durable commit: what was returned as stored survives a crash.
+
+        Raises: StoreUnavailable, and nothing of the batch is stored: hold it and try again.
+        EventsRefused, and nothing of the batch is stored: an event of it can never be.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the store holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def write_isolating(store: Store, entries: Sequence[Entry]) -> Written:
+    """Write a batch; where the store refuses it as a whole, halve it until each culprit is alone.
+
+    Raises: StoreUnavailable; halves that were stored by then are duplicates the next time.
+    """
+    try:
+        return store.write(entries)
+    except EventsRefused as refusal:
+        if len(entries) == 1:
+            violation = Violation("unstorable", "", str(refusal))
+            return Written(refused=((entries[0], violation),))
+    middle = len(entries) // 2
+    first = write_isolating(store, entries[:middle])
+    second = write_isolating(store, entries[middle:])
+    return Written(
+        stored=(*first.stored, *second.stored),
+        duplicates=(*first.duplicates, *second.duplicates),
+        refused=(*first.refused, *second.refused),
+    )

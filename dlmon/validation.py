@@ -1,0 +1,228 @@
+"""From bytes to a verdict: the one judge behind every command.
+
+Judging never raises, whatever the bytes: what is wrong with an event is a `Violation`, a value.
+jsonschema-rs decides and explains; jsonschema only checks the schema itself when it is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+import orjson
+
+from dlmon.errors import SchemaError
+from dlmon.event import Event
+from dlmon.json_text import escape_pointer, places
+
+MAX_EVENT_BYTES = 64 * 1024
+"""Default size limit of one event. Real events have some 200 bytes."""
+
+MAX_VIOLATIONS = 100
+"""Violations reported of one event; an event that breaks more rules has been told enough."""
+
+MAX_DEPTH = 200
+"""Levels of nesting. RFC 8259 section 9 lets a parser set one; jsonschema-rs cannot explain what is
+wrong with a value of more than 255."""
+
+DEFAULT_SCHEMA = "download_event.schema.json"
+
+# Codes that are no keyword of JSON Schema. They are stable: headers, reports and filters use them.
+TOO_LARGE = "too-large"
+NOT_UTF8 = "not-utf8"
+NOT_JSON = "not-json"
+DUPLICATE_KEY = "duplicate-key"
+UNSTORABLE = "unstorable"
+ID_CONFLICT = "id-conflict"
+UNDECODABLE_HEADERS = "undecodable-headers"
+UNDELIVERABLE = "undeliverable"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: its code, a JSON Pointer (RFC 6901) to where, and a reason in words.
+
+    `offset` is the byte at which the text stopped being JSON or UTF-8, for those two codes only.
+    """
+
+    code: str
+    path: str
+    reason: str
+    offset: int | None = None
+
+
+class Verdict(NamedTuple):
+    """What the judge says of one body. `value` is the parsed JSON, None where it is none."""
+
+    value: Any
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        return not self.violations
+
+    @property
+    def event(self) -> Event:
+        """The event of a valid body."""
+        event: Event = self.value
+        return event
+
+
+class Schema:
+    """An event schema that is known to be usable."""
+
+    def __init__(self, document: Any, source: str) -> None:
+        """document: the parsed schema. source: where it comes from, for messages.
+
+        Raises: SchemaError when it is no valid JSON Schema or refers to what it does not contain.
+        """
+        self.document = document
+        self.source = source
+        _check(document, source)
+        try:
+            self.compiled = jsonschema_rs.validator_for(
+                document, validate_formats=True, retriever=_never_retrieve
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            # Further lines of the message describe an instance, and here there is none.
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise SchemaError(f"The schema {source} cannot be used: {reason}.") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """Short hash of the content: the same `$id` with other rules is another version."""
+        canonical = orjson.dumps(self.document, option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(canonical).hexdigest()[:12]
+
+    @cached_property
+    def version(self) -> str:
+        """`$id` and digest, as the `dlmon-schema` header carries it."""
+        has_id = isinstance(self.document, dict) and isinstance(self.document.get("$id"), str)
+        return f"{self.document['$id'] if has_id else Path(self.source).name} {self.digest}"
+
+
+def load_schema(path: Path | None = None) -> Schema:
+    """The schema in a file, or the one that dlmon ships.
+
+    Raises: SchemaError when there is no such file, or it is no usable JSON Schema.
+    """
+    path = path or shipped_schemas() / DEFAULT_SCHEMA
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise SchemaError(f"Cannot read the schema {path}: {error.strerror}.") from error
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise SchemaError(f"The schema {path} is not JSON: {error}.") from error
+    return Schema(document, str(path))
+
+
+def shipped_schemas() -> Path:
+    """The folder of schemas: inside the package in a wheel, beside it in a checkout."""
+    package = Path(str(files("dlmon")))
+    inside = package / "schemas"
+    return inside if inside.is_dir() else package.parent / "schemas"
+
+
+class Validator:
+    """Judges bodies by one schema."""
+
+    def __init__(self, schema: Schema, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self.schema = schema
+        self.max_event_bytes = max_event_bytes
+        self._is_valid: Callable[[Any], bool] = schema.compiled.is_valid
+
+    def judge(self, body: bytes) -> Verdict:
+        """The verdict on one body: size, then JSON, then keys, then the schema."""
+        if len(body) > self.max_event_bytes:
+            reason = f"{len(body)} bytes are more than the limit of {self.max_event_bytes}"
+            return Verdict(None, (Violation(TOO_LARGE, "", reason),))
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            return Verdict(None, (_not_json(body, error),))
+        # A text of few brackets cannot be deep: only others pay for the walk.
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+            reason = f"nested more than {MAX_DEPTH} levels deep"
+            return Verdict(None, (Violation(NOT_JSON, "", reason),))
+        if _may_have_duplicates(body, value):
+            duplicates = tuple(
+                Violation(
+                    DUPLICATE_KEY, place.pointer, "the key stands more than once in its object"
+                )
+                for place in islice((p for p in places(body) if p.duplicate), MAX_VIOLATIONS)
+            )
+            if duplicates:
+                return Verdict(value, duplicates)
+        if self._is_valid(value):
+            return Verdict(value)
+        errors = self.schema.compiled.iter_errors(value)
+        return Verdict(value, tuple(_violation(error) for error in islice(errors, MAX_VIOLATIONS)))
+
+
+def _not_json(body: bytes, error: orjson.JSONDecodeError) -> Violation:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as invalid:
+        reason = f"byte {invalid.start} is not UTF-8: {invalid.reason}"
+        return Violation(NOT_UTF8, "", reason, invalid.start)
+    offset = len(text[: error.pos].encode())
+    return Violation(NOT_JSON, "", str(error), offset)
+
+
+def _may_have_duplicates(body: bytes, value: Any) -> bool:
+    """Whether a slow look for duplicate keys is owed. Never False for a body that has one.
+
+    A parser keeps one of two equal keys, so that the text has more strings than the parsed value
+    written out again. Without escapes, every string is two quotes.
+    """
+    return b"\\" in body or body.count(b'"') != orjson.dumps(value).count(b'"')
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting of a parsed value; a scalar has none."""
+    depth = 0
+    level = [value]
+    while level := [node for node in level if type(node) in (dict, list)]:
+        depth += 1
+        level = [
+            child for node in level for child in (node.values() if type(node) is dict else node)
+        ]
+    return depth
+
+
+def _violation(error: jsonschema_rs.ValidationError) -> Violation:
+    path = "".join(f"/{escape_pointer(str(part))}" for part in error.instance_path)
+    # A schema that is just `false` breaks no keyword.
+    keywords = [part for part in error.schema_path if isinstance(part, str)]
+    return Violation(keywords[-1] if keywords else "false", path, error.message)
+
+
+def _check(document: Any, source: str) -> None:
+    import jsonschema
+
+    if not isinstance(document, dict | bool):
+        raise SchemaError(f"The schema {source} must be a JSON object or a boolean.")
+    validator_class = jsonschema.validators.validator_for(
+        document, default=jsonschema.Draft202012Validator
+    )
+    try:
+        validator_class.check_schema(document)
+    except jsonschema.SchemaError as error:
+        where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path)
+        raise SchemaError(
+            f"The schema {source} is not valid JSON Schema at {where or '/'}: {error.message}"
+        ) from error
+
+
+def _never_retrieve(uri: str) -> Any:
+    # A schema from outside must not make dlmon fetch anything: not from a network, not from a disk.
+    raise ValueError(f"$ref to {uri}: put what it refers to into the schema's $defs")
