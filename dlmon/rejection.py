@@ -28,7 +28,14 @@ import orjson
 
 from dlmon.brokers.base import Delivery, HeaderValue, Message
 from dlmon.event import MAX_MESSAGE_ID, event_id_of, id_from_body
-from dlmon.validation import UNDECODABLE_HEADERS, UNDELIVERABLE, Validator, Violation
+from dlmon.validation import (
+    ID_CONFLICT,
+    UNDECODABLE_HEADERS,
+    UNDELIVERABLE,
+    UNSTORABLE,
+    Validator,
+    Violation,
+)
 
 CODE = "dlmon-code"
 PATH = "dlmon-path"
@@ -51,6 +58,10 @@ MAX_KEPT_HEADERS = 32
 MAX_KEPT_TEXT = 512
 MAX_SHORT_TEXT = 255
 _INT64 = range(-(2**63), 2**63)
+_END_OF_TIME = 253_402_300_800_000  # the year 10000, in milliseconds since the epoch
+
+# Only a store can tell whether these are still so.
+_JUDGED_BY_THE_STORE = frozenset({UNSTORABLE, ID_CONFLICT})
 
 # Names that change what a broker does with a message, or that speak for dlmon.
 _NEVER_KEPT = ("x-", "dlmon-")
@@ -99,7 +110,7 @@ def reject(
     message_id: str,
     schema: str,
     rejected_by: str,
-    rejected_at: int,
+    rejected_at: int | None,
 ) -> Rejection:
     """The rejection of a delivery.
 
@@ -114,7 +125,7 @@ def reject(
         rejected_at=rejected_at,
         rejected_by=rejected_by,
         replays=_whole(delivery.headers.get(REPLAYS)) or 0,
-        published_at=_whole(delivery.headers.get(PUBLISHED_AT)),
+        published_at=_time(delivery.headers.get(PUBLISHED_AT)),
         headers=kept_headers(delivery.headers),
         content_type=_short(delivery.content_type),
         correlation_id=_short(delivery.correlation_id),
@@ -155,16 +166,15 @@ def to_message(rejection: Rejection) -> Message:
     return _message(rejection, headers)
 
 
-def to_replay(rejection: Rejection, body: bytes | None = None) -> Message:
-    """The message that puts a rejection back on arrivals, with another body where one is given."""
+def to_replay(rejection: Rejection) -> Message:
+    """The message that puts a rejection back on arrivals."""
     headers: dict[str, HeaderValue] = {
         **(rejection.headers or {}),
         REPLAYS: rejection.replays + 1,
     }
     if rejection.published_at is not None:
         headers[PUBLISHED_AT] = rejection.published_at
-    message = _message(rejection, headers)
-    return message if body is None else message._replace(body=body)
+    return _message(rejection, headers)
 
 
 def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
@@ -176,22 +186,39 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
     headers = delivery.headers
     violations = _violations_from(headers)
     schema = _text(headers.get(SCHEMA))
+    at = _time(headers.get(REJECTED_AT))
     if not violations:
         violations = _violations_seen(delivery, validator)
         schema = validator.schema.version
+        at = delivery.dead_letter.at if at is None and delivery.dead_letter else at
+    # Looking reads a great many of them: only a body that must identify itself is parsed for that.
+    value = None if delivery.message_id else validator.judge(delivery.body).value
     seen = reject(
         delivery,
         violations,
-        message_id=message_id_of(delivery, validator.judge(delivery.body).value),
+        message_id=message_id_of(delivery, value),
         schema=schema,
         rejected_by=_text(headers.get(REJECTED_BY)),
-        rejected_at=0,
+        rejected_at=at,
     )
     return replace(
         seen,
-        rejected_at=_whole(headers.get(REJECTED_AT)),
         origin=_text(headers.get(ORIGIN)) or seen.origin,
         raw_headers=_text(headers.get(RAW_HEADERS)) or seen.raw_headers,
+    )
+
+
+def judge_again(
+    rejection: Rejection, validator: Validator, body: bytes | None = None
+) -> tuple[Violation, ...]:
+    """What is wrong with a rejection now, or would be with another body.
+
+    What a store refused passes every schema: its word stands as long as the body is the same.
+    """
+    if body is not None and body != rejection.body:
+        return validator.judge(body).violations
+    return validator.judge(rejection.body).violations or tuple(
+        violation for violation in rejection.violations if violation.code in _JUDGED_BY_THE_STORE
     )
 
 
@@ -284,8 +311,14 @@ def _short(value: str | None) -> str | None:
     return value if value and len(value.encode()) <= MAX_SHORT_TEXT else None
 
 
+def _time(value: object) -> int | None:
+    """A time in a header, in milliseconds since the epoch, where it is one."""
+    at = _whole(value)
+    return at if at is not None and at < _END_OF_TIME else None
+
+
 def _whole(value: object) -> int | None:
-    """A count or a time in a header, where it is one."""
+    """A count in a header, where it is one."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
         return value
     return None

@@ -43,11 +43,15 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Why the broker itself moved a message here: queue, reason and number of deliveries."""
+    """Why the broker itself moved a message here: queue, reason and number of deliveries.
+
+    `at` is in milliseconds since the epoch, None where the broker does not tell.
+    """
 
     queue: str
     reason: str
     count: int
+    at: int | None = None
 
 
 class Delivery(NamedTuple):

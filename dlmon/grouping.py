@@ -1,0 +1,92 @@
+"""Rejections in groups by code and path. Bodies are not kept: memory stays bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from dlmon.rejection import Rejection
+from dlmon.validation import Violation
+
+MAX_GROUPS = 1000
+"""Groups that are told apart. Paths come from events, so that a flood can have any number."""
+
+MAX_NAMES = 8
+"""Schema versions and origins that are remembered of a group."""
+
+OTHER = "(other)"
+"""The code of the group for everything beyond `MAX_GROUPS`."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Rejections whose first violation has the same code and path.
+
+    Times are in milliseconds since the epoch, None where no rejection had one. The sample is the
+    one seen last. Of `schemas` and `origins`, at most `MAX_NAMES` are kept.
+    """
+
+    code: str
+    path: str
+    count: int = 0
+    first_seen: int | None = None
+    last_seen: int | None = None
+    schemas: list[str] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+    sample_id: str = ""
+    sample_reason: str = ""
+
+    def add(self, rejection: Rejection) -> None:
+        self.count += 1
+        _remember(self.schemas, rejection.schema)
+        _remember(self.origins, rejection.origin)
+        at = rejection.rejected_at
+        if at is not None and (self.first_seen is None or at < self.first_seen):
+            self.first_seen = at
+        newest = at is not None and (self.last_seen is None or at >= self.last_seen)
+        if newest:
+            self.last_seen = at
+        if newest or not self.sample_id:
+            self.sample_id = rejection.message_id
+            self.sample_reason = rejection.reason
+
+
+class Groups:
+    """Collects rejections into groups."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], Group] = {}
+        self.count = 0
+
+    def add(self, rejection: Rejection) -> None:
+        key = (rejection.code, rejection.path)
+        if key not in self._groups and len(self._groups) >= MAX_GROUPS:
+            key = (OTHER, "")
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(*key)
+        group.add(rejection)
+        self.count += 1
+
+    def largest_first(self) -> list[Group]:
+        return sorted(self._groups.values(), key=lambda group: -group.count)
+
+
+class Revalidation:
+    """Counts what would pass now, and groups the rest by what still fails."""
+
+    def __init__(self) -> None:
+        self.passing = 0
+        self.failing = Groups()
+
+    def add(self, rejection: Rejection, now: Sequence[Violation]) -> None:
+        """now: what is wrong with it today (`dlmon.rejection.judge_again`)."""
+        if now:
+            self.failing.add(replace(rejection, violations=tuple(now)))
+        else:
+            self.passing += 1
+
+
+def _remember(names: list[str], name: str) -> None:
+    if name and name not in names and len(names) < MAX_NAMES:
+        names.append(name)

@@ -1,0 +1,239 @@
+"""Rejections in a file: NDJSON, one a line, compressed where the name ends in `.gz`.
+
+The fields are stable, and the same that `inspect-rejects --json` prints:
+
+| field                            | value                                                         |
+|----------------------------------|---------------------------------------------------------------|
+| message_id                       | text                                                          |
+| code, path, reason               | of the first violation                                        |
+| rejected_at, published_at        | RFC 3339 in UTC with milliseconds, or null                    |
+| rejected_by, schema, origin      | text, empty where nobody noted it                             |
+| replays                          | how often it was replayed                                     |
+| violations                       | all of them: [{"code", "path", "reason"}, ...]                |
+| headers                          | what was kept of the message's own headers                    |
+| content_type, correlation_id     | text or null                                                  |
+| raw_headers                      | hex of a header table that could not be decoded, else empty   |
+| body, or body_base64             | the exact bytes: as text where they are UTF-8, else in Base64 |
+
+Reading needs `message_id`, `violations` and a body: a line can be edited, and written by hand.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import orjson
+
+from dlmon.errors import FileError
+from dlmon.event import MAX_MESSAGE_ID
+from dlmon.rejection import Rejection, kept_headers
+from dlmon.times import from_rfc3339, to_rfc3339
+from dlmon.validation import Violation
+
+STDIN = Path("-")
+
+
+def to_record(rejection: Rejection) -> dict[str, Any]:
+    """A rejection as one JSON object, with the fields above."""
+    record: dict[str, Any] = {
+        "message_id": rejection.message_id,
+        "code": rejection.code,
+        "path": rejection.path,
+        "reason": rejection.reason,
+        "rejected_at": _written(rejection.rejected_at),
+        "published_at": _written(rejection.published_at),
+        "rejected_by": rejection.rejected_by,
+        "schema": rejection.schema,
+        "origin": rejection.origin,
+        "replays": rejection.replays,
+        "violations": [
+            {"code": violation.code, "path": violation.path, "reason": violation.reason}
+            for violation in rejection.violations
+        ],
+        "headers": dict(rejection.headers or {}),
+        "content_type": rejection.content_type,
+        "correlation_id": rejection.correlation_id,
+        "raw_headers": rejection.raw_headers,
+    }
+    try:
+        record["body"] = rejection.body.decode()
+    except UnicodeDecodeError:
+        record["body_base64"] = base64.b64encode(rejection.body).decode()
+    return record
+
+
+def to_line(rejection: Rejection) -> bytes:
+    """A rejection as one line of NDJSON."""
+    return orjson.dumps(to_record(rejection), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def from_record(record: object) -> Rejection:
+    """The rejection that a parsed line tells of.
+
+    Raises: ValueError that says which field is missing or wrong.
+    """
+    message_id = _field(record, "message_id", str)
+    if not 0 < len(message_id.encode()) <= MAX_MESSAGE_ID:
+        raise ValueError(f"message_id must have 1 to {MAX_MESSAGE_ID} bytes")
+    violations = tuple(
+        Violation(*(_field(item, name, str) for name in ("code", "path", "reason")))
+        for item in _field(record, "violations", list)
+    )
+    if not violations:
+        raise ValueError("violations is empty")
+    return Rejection(
+        message_id=message_id,
+        body=_body(record),
+        violations=violations,
+        schema=_field(record, "schema", str, ""),
+        origin=_field(record, "origin", str, ""),
+        rejected_at=_milliseconds(record, "rejected_at"),
+        rejected_by=_field(record, "rejected_by", str, ""),
+        replays=_replays(record),
+        published_at=_milliseconds(record, "published_at"),
+        headers=kept_headers(_field(record, "headers", dict, {})),
+        content_type=_field(record, "content_type", str, None),
+        correlation_id=_field(record, "correlation_id", str, None),
+        raw_headers=_field(record, "raw_headers", str, ""),
+    )
+
+
+class RejectsFile:
+    """A new file that rejections are written to. Use as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: FileError when the file exists: it may be the only copy of what it holds."""
+        self.path = path
+        try:
+            self._file = path.open("xb")
+            self._sync_folder()
+        except FileExistsError as error:
+            raise FileError(f"{path} exists already: name a new file to export to.") from error
+        except OSError as error:
+            raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+
+    def write(self, rejections: Sequence[Rejection]) -> None:
+        """Write rejections, safe once `sync` has returned.
+
+        Raises: FileError.
+        """
+        lines = b"".join(map(to_line, rejections))
+        try:
+            # A gzip member of its own each time: whatever was synced can be read, also when the
+            # process is killed later (RFC 1952 section 2.2: members simply follow each other).
+            self._file.write(gzip.compress(lines) if self.path.suffix == ".gz" else lines)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def sync(self) -> None:
+        """Return once the disk has everything written so far.
+
+        Raises: FileError.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _failed(self, error: OSError) -> FileError:
+        return FileError(f"Cannot write {self.path}: {error.strerror}.")
+
+
+def read_rejects(path: Path) -> Iterator[Rejection]:
+    """The rejections in a file, `-` for stdin.
+
+    Raises: FileError that names the line, when it gets there.
+    """
+    try:
+        with closing(_open(path)) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _from_line(line, f"{path}:{number}")
+    except (OSError, EOFError) as error:
+        raise FileError(f"Cannot read {path}: {error}.") from error
+
+
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
+    if path == STDIN:
+        return sys.stdin.buffer
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    return path.open("rb")
+
+
+def _from_line(line: bytes, where: str) -> Rejection:
+    try:
+        return from_record(orjson.loads(line))
+    except ValueError as error:
+        raise FileError(f"{where}: {error}.") from error
+
+
+_REQUIRED = object()
+
+
+def _field(record: object, name: str, kind: type, default: Any = _REQUIRED) -> Any:
+    if not isinstance(record, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004  (data is bad, not the program)
+    value = record.get(name, default)
+    if value is _REQUIRED:
+        raise ValueError(f"{name} is missing")
+    if value is not default and type(value) is not kind:
+        raise ValueError(f"{name} must be of type {kind.__name__}")
+    return value
+
+
+def _body(record: object) -> bytes:
+    encoded: str | None = _field(record, "body_base64", str, None)
+    if encoded is not None:
+        return base64.b64decode(encoded, validate=True)
+    body: str = _field(record, "body", str)
+    return body.encode()
+
+
+def _replays(record: object) -> int:
+    replays: int = _field(record, "replays", int, 0)
+    if replays < 0:
+        raise ValueError("replays must not be negative")
+    return replays
+
+
+def _milliseconds(record: object, name: str) -> int | None:
+    text: str | None = _field(record, name, str, None)
+    return None if text is None else from_rfc3339(text)
+
+
+def _written(at: int | None) -> str | None:
+    return None if at is None else to_rfc3339(at)
