@@ -10,7 +10,7 @@ import time
 class _Formatter(logging.Formatter):
     """`2026-03-01T12:00:00.123Z INFO dlmon.commands.consume: text`, always in one line."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

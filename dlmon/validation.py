@@ -209,7 +209,9 @@ def _violation(error: jsonschema_rs.ValidationError) -> Violation:
 def _check(document: Any, source: str) -> None:
     import jsonschema
 
-    if not isinstance(document, dict | bool):
+    if isinstance(document, bool):
+        return
+    if not isinstance(document, dict):
         raise SchemaError(f"The schema {source} must be a JSON object or a boolean.")
     validator_class = jsonschema.validators.validator_for(
         document, default=jsonschema.Draft202012Validator
