@@ -1,0 +1,32 @@
+"""`dlmon discard-rejects`: remove rejects for good, or into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from dlmon.commands.rejects import Held, Outcome, Receipt, Rejects, Run
+from dlmon.rejects_file import RejectsFile
+from dlmon.selection import Selection
+
+
+def discard(
+    rejects: Rejects, selection: Selection, run: Run, *, export: RejectsFile | None = None
+) -> Receipt:
+    """Remove the selected rejects.
+
+    export: only what the disk has safely in this file is removed.
+    """
+
+    def act(batch: Sequence[Held], receipt: Receipt) -> None:
+        selected = (held for held in batch if selection.matches(held.rejection))
+        chosen = list(islice(selected, run.room(receipt)))
+        if not run.dry_run:
+            if export is not None:
+                export.write([held.rejection for held in chosen])
+                export.sync()
+            rejects.remove(chosen)
+        for held in chosen:
+            receipt.note(Outcome.DISCARDED, held.rejection)
+
+    return run.through(rejects, act)

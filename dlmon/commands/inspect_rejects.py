@@ -1,0 +1,64 @@
+"""`dlmon inspect-rejects`: look at rejects, and change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from dlmon.brokers.base import Broker, Depth, Queue
+from dlmon.commands.rejects import CHUNK, Progress
+from dlmon.rejection import Rejection, from_delivery
+from dlmon.selection import Selection
+from dlmon.stop import Stop
+from dlmon.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look came to.
+
+    depth: of the queue, before. most_deliveries: how often the most often handed out of them was
+    handed out before. interrupted: a stop ended it.
+    """
+
+    depth: Depth
+    looked: int
+    selected: int
+    most_deliveries: int
+    interrupted: bool
+
+
+def look(
+    broker: Broker,
+    validator: Validator,
+    selection: Selection,
+    visit: Callable[[Sequence[Rejection]], None],
+    *,
+    stop: Stop,
+    progress: Progress,
+    limit: int | None = None,
+) -> Look:
+    """Show the rejects that are there now to `visit`, some at a time, in no promised order.
+
+    limit: how many of those that are selected. Raises: BrokerError, Interrupted.
+    """
+    depth = broker.depth(Queue.REJECTS)
+    looked = selected = most_deliveries = 0
+    with broker.open_reader(Queue.REJECTS, depth.ready) as reader:
+        while not stop.requested and (limit is None or selected < limit):
+            deliveries = reader.read(CHUNK)
+            if not deliveries:
+                break
+            matching = (
+                rejection
+                for delivery in deliveries
+                if selection.matches(rejection := from_delivery(delivery, validator))
+            )
+            chosen = list(islice(matching, None if limit is None else limit - selected))
+            looked += len(deliveries)
+            selected += len(chosen)
+            most_deliveries = max(most_deliveries, *(one.delivery_count for one in deliveries))
+            visit(chosen)
+            progress(looked, depth.ready)
+    return Look(depth, looked, selected, most_deliveries, stop.requested and looked < depth.ready)

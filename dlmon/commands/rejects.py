@@ -1,0 +1,307 @@
+"""What the commands that act on rejects share: where rejects come from, and the receipt."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple, TypeAlias
+
+from dlmon.brokers.base import Broker, Delivery, Queue, Reader
+from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
+from dlmon.rejection import Rejection, from_delivery
+from dlmon.stop import Stop
+from dlmon.validation import Validator
+
+CHUNK = 500
+"""Rejects that are read, acted on and settled together."""
+
+HOLD = 15 * 60.0
+"""Seconds that one reader stays open. RabbitMQ closes a channel that holds a delivery for longer
+than its consumer_timeout, which is 30 minutes unless configured."""
+
+MAX_REASONS = 1000
+"""Reasons that a receipt tells apart: they name paths, and paths come from events."""
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Told how many rejects were looked at, and of how many (None: nobody knows)."""
+
+
+class Held(NamedTuple):
+    """A reject in hand. `delivery` is None where it came from a file."""
+
+    rejection: Rejection
+    delivery: Delivery | None = None
+
+
+class Rejects(ABC):
+    """A set of rejects to act on, as it was at the start.
+
+    `total` is how many there were, None where that is not known before the end.
+    """
+
+    total: int | None
+
+    @abstractmethod
+    def batches(self, size: int) -> Iterator[list[Held]]:
+        """All of them, each once, up to `size` at a time.
+
+        Raises: BrokerError, FileError.
+        """
+
+    @abstractmethod
+    def remove(self, held: Sequence[Held]) -> None:
+        """Remove these from where they are, for good."""
+
+    @property
+    def still_there(self) -> int:
+        """How many that should be removed could not be, because the connection was lost."""
+        return 0
+
+    @abstractmethod
+    def disregard(self, rejection: Rejection) -> None:
+        """Do not hand out this one: it will get there only now, by what is about to be done."""
+
+
+class QueuedRejects(Rejects):
+    """The rejects queue. Use as a context manager: what was not removed is given back at its end.
+
+    A reader stays open for `hold` seconds. Then, and when its connection is lost, all that it holds
+    is given back and read again, and what was handed out before is passed over.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        validator: Validator,
+        stop: Stop,
+        *,
+        among: AbstractSet[int] | None = None,
+        hold: float = HOLD,
+    ) -> None:
+        """among: hand out only these (`seen` of an earlier look).
+
+        Raises: BrokerError.
+        """
+        self._broker = broker
+        self._validator = validator
+        self._stop = stop
+        self._among = among
+        self._hold = hold
+        self._reader: Reader | None = None
+        self._reopen_at = 0.0
+        self._fruitful = False
+        # Keys and not rejections, so that a million of them fit.
+        self._before: set[int] = set()
+        self._unremoved: set[int] = set()
+        self.seen: set[int] = set()
+        self.total: int = broker.depth(Queue.REJECTS).ready
+
+    def batches(self, size: int) -> Iterator[list[Held]]:
+        count = 0
+        while (count < self.total or self._unremoved) and not self._stop.requested:
+            try:
+                reader = self._open_reader()
+                deliveries = reader.read(size)
+                fresh = self._fresh(reader, deliveries, self.total - count)
+            except BrokerUnreachable as error:
+                self._lose_reader(error)
+                continue
+            if not deliveries:
+                return
+            count += len(fresh)
+            yield fresh
+
+    def remove(self, held: Sequence[Held]) -> None:
+        if self._reader is None or not held:
+            return
+        try:
+            self._reader.acknowledge([one.delivery for one in held if one.delivery is not None])
+        except BrokerUnreachable as error:
+            # They were given back. The next reader meets them again and removes them then.
+            self._unremoved.update(key_of(one.rejection) for one in held)
+            self._lose_reader(error)
+
+    @property
+    def still_there(self) -> int:
+        return len(self._unremoved)
+
+    def disregard(self, rejection: Rejection) -> None:
+        self._before.add(key_of(rejection))
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def __enter__(self) -> QueuedRejects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open_reader(self) -> Reader:
+        if self._reader is not None and time.monotonic() >= self._reopen_at:
+            self.close()
+        if self._reader is None:
+            self._before |= self.seen
+            self._fruitful = False
+            self._reader = self._broker.open_reader(Queue.REJECTS)
+            self._reopen_at = time.monotonic() + self._hold
+        return self._reader
+
+    def _lose_reader(self, error: BrokerUnreachable) -> None:
+        """Let the next batch open another one, unless this one was good for nothing."""
+        if not self._fruitful:
+            raise error
+        self.close()
+
+    def _fresh(self, reader: Reader, deliveries: Sequence[Delivery], limit: int) -> list[Held]:
+        fresh: list[Held] = []
+        unremoved: list[tuple[int, Delivery]] = []
+        for delivery in deliveries:
+            rejection = from_delivery(delivery, self._validator)
+            key = key_of(rejection)
+            if key in self._unremoved:
+                unremoved.append((key, delivery))
+            elif key in self._before or (self._among is not None and key not in self._among):
+                continue
+            elif len(fresh) < limit:
+                self.seen.add(key)
+                fresh.append(Held(rejection, delivery))
+        if unremoved:
+            reader.acknowledge([delivery for _, delivery in unremoved])
+            self._unremoved.difference_update(key for key, _ in unremoved)
+        self._fruitful = self._fruitful or bool(fresh or unremoved)
+        return fresh
+
+
+class FiledRejects(Rejects):
+    """Rejects out of a file: nothing is removed from it."""
+
+    def __init__(self, rejections: Iterable[Rejection], stop: Stop) -> None:
+        self._rejections = iter(rejections)
+        self._stop = stop
+        self.total = None
+
+    def batches(self, size: int) -> Iterator[list[Held]]:
+        while not self._stop.requested and (
+            batch := [Held(rejection) for rejection in islice(self._rejections, size)]
+        ):
+            yield batch
+
+    def remove(self, held: Sequence[Held]) -> None:
+        pass
+
+    def disregard(self, rejection: Rejection) -> None:
+        pass
+
+
+class Outcome(StrEnum):
+    """What became of a reject that was selected."""
+
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+    LEFT = "left"
+    FAILED = "failed"
+
+
+class Fate(NamedTuple):
+    """What became of one reject, and why where it was left or failed."""
+
+    message_id: str
+    outcome: Outcome
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What an action on rejects came to.
+
+    total: how many there were at the start, None where nobody knows. looked: how many of them were
+    looked at. still_there: how many were done, but not removed before the connection was lost.
+    error: what ended the action early. interrupted: a stop did.
+    """
+
+    total: int | None
+    tell: Callable[[Fate], None] = field(repr=False)
+    looked: int = 0
+    done: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    still_there: int = 0
+    interrupted: bool = False
+    error: DlmonError | None = None
+
+    @property
+    def selected(self) -> int:
+        return self.done + self.left.total() + self.failed.total()
+
+    def note(self, outcome: Outcome, rejection: Rejection, why: str = "") -> None:
+        """Count one reject, and tell of it."""
+        if outcome is Outcome.LEFT:
+            _count(self.left, why)
+        elif outcome is Outcome.FAILED:
+            _count(self.failed, why)
+        else:
+            self.done += 1
+        self.tell(Fate(rejection.message_id, outcome, why))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How an action goes through rejects.
+
+    limit: how many it may be done to. tell: told of each reject that was selected.
+    """
+
+    stop: Stop
+    limit: int | None = None
+    dry_run: bool = False
+    progress: Progress = lambda _looked, _total: None
+    tell: Callable[[Fate], None] = lambda _fate: None
+
+    def through(
+        self,
+        rejects: Rejects,
+        act: Callable[[Sequence[Held], Receipt], None],
+        size: int = CHUNK,
+    ) -> Receipt:
+        """Act on all rejects, up to `size` at a time. What ends it early is in the receipt."""
+        receipt = Receipt(rejects.total, self.tell)
+        try:
+            for batch in rejects.batches(size):
+                act(batch, receipt)
+                receipt.looked += len(batch)
+                self.progress(receipt.looked, rejects.total)
+                if self.limit is not None and receipt.done >= self.limit:
+                    break
+            else:
+                receipt.interrupted = self.stop.requested and receipt.looked != receipt.total
+        except Interrupted:
+            receipt.interrupted = True
+        except DlmonError as error:
+            receipt.error = error
+        receipt.still_there = rejects.still_there
+        return receipt
+
+    def room(self, receipt: Receipt) -> int | None:
+        """How many more it may be done to."""
+        return None if self.limit is None else self.limit - receipt.done
+
+
+def key_of(rejection: Rejection) -> int:
+    """Tells rejects apart within one process: two can have the same id and other bodies.
+
+    One that was replayed and came back has another key, by its replays.
+    """
+    return hash((rejection.message_id, rejection.replays, rejection.body))
+
+
+def _count(reasons: Counter[str], why: str) -> None:
+    reasons[why if why in reasons or len(reasons) < MAX_REASONS else "other reasons"] += 1
