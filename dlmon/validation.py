@@ -149,8 +149,12 @@ class Validator:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             return Verdict(None, (_not_json(body, error),))
-        # A text of few brackets cannot be deep: only others pay for the walk.
-        if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        # Each level takes two brackets: a text with no room for them, or with fewer, is not walked.
+        if (
+            len(body) > 2 * MAX_DEPTH
+            and body.count(b"{") + body.count(b"[") > MAX_DEPTH
+            and _depth(value) > MAX_DEPTH
+        ):
             reason = f"nested more than {MAX_DEPTH} levels deep"
             return Verdict(None, (Violation(NOT_JSON, "", reason),))
         if _may_have_duplicates(body, value):
@@ -184,7 +188,8 @@ def _may_have_duplicates(body: bytes, value: Any) -> bool:
     A parser keeps one of two equal keys, so that the text has more strings than the parsed value
     written out again. Without escapes, every string is two quotes.
     """
-    return b"\\" in body or body.count(b'"') != orjson.dumps(value).count(b'"')
+    again = orjson.dumps(value)
+    return again != body and (b"\\" in body or again.count(b'"') != body.count(b'"'))
 
 
 def _depth(value: Any) -> int:
