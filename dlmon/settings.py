@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import quote, unquote
 
 import platformdirs
 
@@ -22,6 +24,7 @@ from dlmon.errors import SettingsError
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
 DEFAULT_NAMESPACE = "dlmon"
 _PORTS = {"amqp": 5672, "amqps": 5671}
+_HOST = re.compile(r"(\[[\da-fA-F:.]+(?:%\w+)?\]|[^\[\]:\s]+)(?::(\d{1,5}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,12 @@ class Secret:
         if self._file is None:
             return self._value
         try:
-            return self._file.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"Cannot read the password file {self._file}: {error}.") from error
+            return self._file.read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            reason = error.strerror
+            raise SettingsError(f"Cannot read the password file {self._file}: {reason}.") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"The password file {self._file} is not UTF-8 text.") from error
 
     def __repr__(self) -> str:
         return "***"
@@ -69,9 +75,11 @@ class RabbitMQAddress:
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
-        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
-        vhost = "" if self.vhost == "/" else self.vhost
-        return f"{scheme}://{self.user}:***@{hosts}/{vhost}"
+        hosts = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
+        vhost = "" if self.vhost == "/" else quote(self.vhost, safe="")
+        return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +111,38 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One setting: how its text is turned into a value."""
+    """One setting: how its text is turned into a value, or raises ValueError."""
 
     parse: Callable[[str], Any]
     default: Any = None
+
+
+class _Source(IntEnum):
+    """Where a setting comes from, the strongest first."""
+
+    FLAG = 0
+    VARIABLE = 1
+    FILE = 2
+    DEFAULT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A setting's value, and where it comes from."""
+
+    value: Any
+    source: _Source
+
+
+@dataclass(frozen=True, slots=True)
+class _BrokerUrl:
+    """What an AMQP URL says. `user` and `password` are None where it says nothing of them."""
+
+    tls: bool
+    hosts: tuple[tuple[str, int], ...]
+    vhost: str
+    user: str | None
+    password: Secret | None
 
 
 def data_folder() -> Path:
@@ -133,75 +169,105 @@ def load_settings(
     Raises: SettingsError that names the source and what would be right.
     """
     file, file_values = _read_toml(config or _named_by(environ))
-    values: dict[str, Any] = {}
+    given: dict[str, _Given] = {}
     for name, option in _OPTIONS.items():
         variable = f"DLMON_{name.upper()}"
-        if (given := (flags or {}).get(name)) is not None:
-            values[name] = _parsed(option, str(given), f"--{name.replace('_', '-')}")
+        if (flag := (flags or {}).get(name)) is not None:
+            value = _parsed(option, str(flag), f"--{name.replace('_', '-')}")
+            given[name] = _Given(value, _Source.FLAG)
         elif environ.get(variable):
-            values[name] = _parsed(option, environ[variable], variable)
+            value = _parsed(option, environ[variable], variable)
+            given[name] = _Given(value, _Source.VARIABLE)
         elif name in file_values:
-            values[name] = _parsed(option, str(file_values[name]), f"{name} in {file}")
+            value = _parsed(option, str(file_values[name]), f"{name} in {file}")
+            given[name] = _Given(value, _Source.FILE)
         else:
-            values[name] = option.default
-    return _settings(values)
+            given[name] = _Given(option.default, _Source.DEFAULT)
+    return _settings(given)
 
 
-def _settings(values: dict[str, Any]) -> Settings:
+def _settings(given: dict[str, _Given]) -> Settings:
+    values = {
+        name: setting.value for name, setting in given.items() if not name.startswith("broker")
+    }
+    values["store"] = values["store"] or f"sqlite:///{data_folder() / 'events.db'}"
+    url = given["broker"].value
+    return Settings(broker=url if isinstance(url, LocalAddress) else _address(given), **values)
+
+
+def _address(given: dict[str, _Given]) -> RabbitMQAddress:
+    """The address in the URL, with what is configured beside it."""
+    url: _BrokerUrl = given["broker"].value
+    user = _stronger(given["broker_user"], _Given(url.user, given["broker"].source))
+    password = _stronger(_password(given), _Given(url.password, given["broker"].source))
     tls = Tls(
-        ca_file=values.pop("broker_ca_file"),
-        cert_file=values.pop("broker_cert_file"),
-        key_file=values.pop("broker_key_file"),
-        server_name=values.pop("broker_server_name"),
+        ca_file=given["broker_ca_file"].value,
+        cert_file=given["broker_cert_file"].value,
+        key_file=given["broker_key_file"].value,
+        server_name=given["broker_server_name"].value,
     )
-    user = values.pop("broker_user")
-    password = values.pop("broker_password")
-    password_file = values.pop("broker_password_file")
-    if password is not None and password_file is not None:
+    return RabbitMQAddress(
+        hosts=url.hosts,
+        vhost=url.vhost,
+        user=user or "guest",
+        password=password or Secret("" if user else "guest"),
+        tls=tls if url.tls else None,
+    )
+
+
+def _password(given: dict[str, _Given]) -> _Given:
+    password, file = given["broker_password"], given["broker_password_file"]
+    if file.value is None:
+        return password
+    if password.value is not None and password.source == file.source:
         raise SettingsError(
             "broker_password and broker_password_file are both set: unset one of them."
         )
-    if password_file is not None:
-        password = Secret(_file=password_file)
-    broker = parse_broker(values.pop("broker"), tls=tls, user=user, password=password)
-    store = values.pop("store") or f"sqlite:///{data_folder() / 'events.db'}"
-    return Settings(broker=broker, store=store, **values)
+    return min(_Given(Secret(_file=file.value), file.source), password, key=lambda g: g.source)
 
 
-def parse_broker(
-    url: str,
-    *,
-    tls: Tls | None = None,
-    user: str | None = None,
-    password: Secret | None = None,
-) -> RabbitMQAddress | LocalAddress:
-    """A broker URL, with the parts of a login that are configured beside it, which win.
+def _stronger(beside: _Given, in_url: _Given) -> Any:
+    # Of two that come from the same source, the more specific one is meant.
+    if beside.value is None or (in_url.value is not None and in_url.source < beside.source):
+        return in_url.value
+    return beside.value
 
-    `amqp://USER:PASSWORD@HOST:PORT/VHOST` (hosts separated by commas are alternatives), `amqps://`,
-    `local`, or `sqlite:///PATH`.
 
-    Raises: SettingsError.
-    """
+def _broker(url: str) -> _BrokerUrl | LocalAddress:
+    """What a broker URL says: `amqp://USER:PASSWORD@HOST:PORT/VHOST` (hosts separated by commas are
+    alternatives), `amqps://`, `local`, or `sqlite:///PATH`."""
     if url == "local":
         return LocalAddress(data_folder() / "broker.db")
-    scheme, separator, rest = url.partition("://")
-    if scheme == "sqlite" and separator:
+    if url.startswith("sqlite:"):
         return LocalAddress(sqlite_path(url))
+    # Whatever is wrong, no message quotes the URL: any part of it may turn out to be a password.
+    scheme, separator, rest = url.partition("://")
     if scheme not in _PORTS or not separator:
-        _refuse_broker(url)
-    login, _, hosts_and_vhost = rest.rpartition("@")
-    host_list, slash, vhost = hosts_and_vhost.partition("/")
-    url_user, _, url_password = login.partition(":")
-    if not login:
-        url_user, url_password = "guest", "guest"
-    return RabbitMQAddress(
-        hosts=tuple(_host(host, _PORTS[scheme]) for host in host_list.split(",")),
+        raise ValueError("expected amqp://HOST/, amqps://HOST/, sqlite:///PATH or local")
+    authority, _, vhost = rest.partition("/")
+    login, _, hosts = authority.rpartition("@")
+    if re.search("[?#@]", hosts + vhost):
+        raise ValueError(
+            "expected amqp://USER:PASSWORD@HOST:PORT/VHOST and nothing behind it; "
+            "write @ as %40, / as %2F, ? as %3F and # as %23 in user, password and vhost"
+        )
+    user, _, password = login.partition(":")
+    return _BrokerUrl(
+        tls=scheme == "amqps",
+        hosts=tuple(_host(host.strip(), _PORTS[scheme]) for host in hosts.split(",")),
         # As in RabbitMQ's URI specification: no path and an empty one both mean the default vhost.
-        vhost=unquote(vhost) if slash and vhost else "/",
-        user=user or unquote(url_user),
-        password=password or Secret(unquote(url_password)),
-        tls=(tls or Tls()) if scheme == "amqps" else None,
+        vhost=unquote(vhost) or "/",
+        user=unquote(user) or None,
+        password=Secret(unquote(password)) if password else None,
     )
+
+
+def _host(text: str, default_port: int) -> tuple[str, int]:
+    match = _HOST.fullmatch(text)
+    port = int(match[2]) if match and match[2] else default_port
+    if not match or not 0 < port < 2**16:
+        raise ValueError("expected HOST or HOST:PORT after the login, an IPv6 address in brackets")
+    return match[1].strip("[]"), port
 
 
 def sqlite_path(url: str) -> Path:
@@ -210,52 +276,41 @@ def sqlite_path(url: str) -> Path:
     Raises: SettingsError.
     """
     path = url.removeprefix("sqlite:///")
-    if path in (url, ""):
-        raise SettingsError(f"{url!r} names no file: write sqlite:///PATH.")
+    # SQLite's name for a database that nobody else sees and that is gone with the process.
+    if path in (url, "", ":memory:"):
+        raise SettingsError(
+            "A SQLite URL names a file: write sqlite:///PATH, and sqlite:////PATH "
+            "where the path starts with a slash."
+        )
     return Path(path).expanduser()
-
-
-def _host(text: str, default_port: int) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise SettingsError(f"The broker address {text!r} is wrong: {error}.") from error
-    if not host:
-        raise SettingsError("The broker URL names no host: write amqp://HOST:5672/.")
-    return host, port or default_port
-
-
-def _refuse_broker(url: str) -> NoReturn:
-    # The text may hold a password: only the scheme is shown.
-    scheme = url.partition(":")[0]
-    shown = scheme if scheme != url and scheme.isalnum() else "it"
-    raise SettingsError(
-        f"The broker must be amqp://HOST/, amqps://HOST/, sqlite:///PATH or local; {shown} is none."
-    )
 
 
 def _named_by(environ: Mapping[str, str]) -> Path | None:
     named = environ.get("DLMON_CONFIG")
-    return Path(named) if named else None
+    return Path(named).expanduser() if named else None
 
 
 def _read_toml(path: Path | None) -> tuple[Path | None, dict[str, Any]]:
     candidates = [path] if path else [Path("dlmon.toml"), config_file()]
     for candidate in candidates:
         try:
-            values = tomllib.loads(candidate.read_text())
+            values = tomllib.loads(candidate.read_text("utf-8"))
         except FileNotFoundError as error:
             if candidate is path:
                 raise SettingsError(f"There is no configuration file {path}.") from error
             continue
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"Cannot read the configuration {candidate}: {error}.") from error
-        for name in values:
+        except OSError as error:
+            reason = error.strerror
+            raise SettingsError(f"Cannot read the configuration {candidate}: {reason}.") from error
+        except ValueError as error:
+            raise SettingsError(f"The configuration {candidate} is not TOML: {error}.") from error
+        for name, value in values.items():
             if name not in _OPTIONS:
                 near = difflib.get_close_matches(name, _OPTIONS, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise SettingsError(f"{candidate} has an unknown setting {name!r}.{hint}")
+            if isinstance(value, dict | list):
+                raise SettingsError(f"{name} in {candidate}: expected one value.")
         return candidate, values
     return None, {}
 
@@ -326,7 +381,7 @@ def _level(text: str) -> str:
 
 
 _OPTIONS: dict[str, _Option] = {
-    "broker": _Option(_text, DEFAULT_BROKER),
+    "broker": _Option(_broker, _broker(DEFAULT_BROKER)),
     "broker_user": _Option(_text),
     "broker_password": _Option(_secret),
     "broker_password_file": _Option(_path),
