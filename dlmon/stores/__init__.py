@@ -18,10 +18,14 @@ def open_store(url: str) -> Store:
         from dlmon.stores.sqlite import SqliteStore
 
         return SqliteStore(sqlite_path(url))
-    if url == "stdout" or url.startswith("ndjson:"):
+    if url.startswith("ndjson:") and url != "ndjson:":
         from dlmon.stores.ndjson import NdjsonStore
 
-        return NdjsonStore(None if url == "stdout" else Path(url.removeprefix("ndjson:")))
+        return NdjsonStore(Path(url.removeprefix("ndjson:")).expanduser())
+    if url == "stdout":
+        from dlmon.stores.ndjson import StdoutStore
+
+        return StdoutStore()
     raise SettingsError(
         "The store must be sqlite:///PATH, ndjson:PATH or stdout; "
         f"{url.partition(':')[0]!r} is none of them."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from dlmon.errors import EventsRefused
 from dlmon.event import Event
-from dlmon.validation import Violation
+from dlmon.validation import UNSTORABLE, Violation
 
 
 class Entry(NamedTuple):
@@ -73,22 +73,23 @@ class Store(ABC):
         self.close()
 
 
-def write_isolating(store: Store, entries: Sequence[Entry]) -> Written:
-    """Write a batch; where the store refuses it as a whole, halve it until each culprit is alone.
+def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[Written]:
+    """Write batches; one that the store refuses as a whole is halved until each culprit is alone.
 
-    Raises: StoreUnavailable; halves that were stored by then are duplicates the next time.
+    What was written leaves `pending`, so that after a failure the same list can be passed again.
+
+    Raises: StoreUnavailable.
     """
-    try:
-        return store.write(entries)
-    except EventsRefused as refusal:
-        if len(entries) == 1:
-            violation = Violation("unstorable", "", str(refusal))
-            return Written(refused=((entries[0], violation),))
-    middle = len(entries) // 2
-    first = write_isolating(store, entries[:middle])
-    second = write_isolating(store, entries[middle:])
-    return Written(
-        stored=(*first.stored, *second.stored),
-        duplicates=(*first.duplicates, *second.duplicates),
-        refused=(*first.refused, *second.refused),
-    )
+    while pending:
+        entries = pending[-1]
+        try:
+            written = store.write(entries)
+        except EventsRefused as refusal:
+            if len(entries) > 1:
+                middle = len(entries) // 2
+                pending[-1:] = [entries[middle:], entries[:middle]]
+                continue
+            violation = Violation(UNSTORABLE, "", str(refusal))
+            written = Written(refused=((entries[0], violation),))
+        pending.pop()
+        yield written

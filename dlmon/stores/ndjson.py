@@ -1,0 +1,126 @@
+"""Events as NDJSON, one a line: appended to a file, or on stdout.
+
+A line has the bytes of the event as they came. Only line breaks between the tokens of a JSON text
+are left out: they would end the line, and mean nothing there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dlmon.errors import StoreUnavailable
+from dlmon.stores.base import Entry, Store, Written
+
+
+class NdjsonStore(Store):
+    """Appends to a file, at least once: an event that is delivered twice is written twice.
+
+    Several processes can append to one file. It is opened for each batch, so that one that was
+    moved away, as log rotation does, is made again.
+    """
+
+    once = False
+
+    def __init__(self, path: Path) -> None:
+        """Raises: StoreUnavailable."""
+        self._path = path
+        self.probe()
+
+    def probe(self) -> None:
+        with self._locked():
+            pass
+
+    def write(self, entries: Sequence[Entry]) -> Written:
+        with self._locked() as file:
+            end = os.fstat(file).st_size
+            try:
+                # A crash can leave half a line; what is appended must not become part of it.
+                torn = end > 0 and os.pread(file, 1, end - 1) != b"\n"
+                left = memoryview(b"\n" * torn + _lines(entries))
+                while left:
+                    left = left[os.write(file, left) :]
+                os.fsync(file)
+            except OSError:
+                os.ftruncate(file, end)
+                raise
+        return Written(stored=entries)
+
+    def close(self) -> None:
+        """Nothing is held between batches."""
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                status = os.fstat(file)
+                if not stat.S_ISREG(status.st_mode):
+                    raise StoreUnavailable(
+                        f"{self._path} is not a regular file: choose another path, "
+                        "or --store stdout and a pipe."
+                    )
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if status.st_size == 0:
+                    _make_findable(self._path)
+                yield file
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The store {self._path} cannot be used: {error.strerror}."
+            ) from error
+
+
+class StdoutStore(Store):
+    """Prints events, at least once.
+
+    BrokenPipeError, when whoever read them has gone, is for the caller: it ends the process.
+    """
+
+    once = False
+
+    def __init__(self) -> None:
+        """Raises: StoreUnavailable."""
+        self._torn = False
+        self.probe()
+
+    def probe(self) -> None:
+        if sys.stdout is None:  # how Python tells that it was started without one
+            raise StoreUnavailable("There is no stdout to write to: it was closed at the start.")
+
+    def write(self, entries: Sequence[Entry]) -> Written:
+        left = memoryview(b"\n" * self._torn + _lines(entries))
+        try:
+            while left:
+                # Past Python's buffer, which would print again what had failed.
+                left = left[os.write(sys.stdout.fileno(), left) :]
+                self._torn = bool(left)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StoreUnavailable(f"Cannot write to stdout: {error.strerror}.") from error
+        return Written(stored=entries)
+
+    def close(self) -> None:
+        """stdout is not ours to close."""
+
+
+def _lines(entries: Sequence[Entry]) -> bytes:
+    # In a valid JSON text, line breaks are nothing but white space: in a string they are escaped.
+    return b"".join(entry.body.translate(None, b"\r\n") + b"\n" for entry in entries)
+
+
+def _make_findable(path: Path) -> None:
+    """Make the name of a new file survive a crash, as its content does."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,308 @@
+"""Events in one SQLite file: typed columns for queries, and the exact body beside them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.event import (
+    COORDINATES,
+    DOWNLOAD_SPEED,
+    EVENT_ID,
+    FILE_SIZE,
+    LATITUDE,
+    LONGITUDE,
+    TIMESTAMP,
+)
+from dlmon.stores.base import Entry, Store, Written
+from dlmon.validation import ID_CONFLICT, UNSTORABLE, Violation
+
+APPLICATION_ID = 0x646C6D65
+"""What `PRAGMA application_id` says in a store: "dlme"."""
+
+SCHEMA_VERSION = 1
+"""What `PRAGMA user_version` says: a file with a higher one is of a newer dlmon."""
+
+_BUSY_TIMEOUT = 0.5  # seconds; a lock that lasts longer must not keep a stop from being heeded
+
+# Ids are random, so that a batch touches as many index pages as it has events. Pages that wait in
+# the write-ahead log until they were changed several times are written to the file only once.
+_CHECKPOINT_PAGES = 8000
+_CACHE_KIB = 16_000
+
+_SCHEMA = (
+    """
+    CREATE TABLE events (
+        event_id       TEXT NOT NULL UNIQUE,  -- in lower case
+        timestamp      TEXT NOT NULL,         -- UTC, 2026-03-01T12:00:00.000000Z: sorts by time
+        latitude       REAL NOT NULL,         -- degrees, WGS 84
+        longitude      REAL NOT NULL,         -- degrees, WGS 84
+        file_size      INTEGER NOT NULL,      -- bytes
+        download_speed REAL NOT NULL,         -- megabits per second
+        body           TEXT NOT NULL,         -- the event as it came, byte for byte
+        stored_at      TEXT NOT NULL          -- UTC, as timestamp
+    ) STRICT""",
+    "CREATE INDEX events_by_time ON events (timestamp)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+# Not INSERT OR IGNORE, which also swallows what breaks a constraint.
+_INSERT = """
+    INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"""
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "another process keeps it locked",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space",
+    sqlite3.SQLITE_READONLY: "it is read-only; make it and its folder writable",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it is a file in a writable folder",
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite file; choose another path",
+}
+
+_Row: TypeAlias = tuple[str, str, float, float, int, float, str, str]
+
+
+class SqliteStore(Store):
+    """Keeps identity: an event is stored once, however often it is written.
+
+    The stored body tells a duplicate (the same bytes) from an id that is taken by another event.
+    Ids are compared without regard to case, as RFC 9562 has it for UUIDs. For one thread at a time.
+
+    After a failure the file is opened afresh: what was wrong may have been the file itself.
+    """
+
+    once = True
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and create it with its folder where it is missing.
+
+        Raises: StoreUnavailable.
+        """
+        # Absolute also so that SQLite takes no name, such as ":memory:", for something special.
+        self._path = path.absolute()
+        self._connection: sqlite3.Connection | None = None
+        self._identity = (0, 0)
+        with self._closing_on_failure():
+            self._open()
+
+    def probe(self) -> None:
+        with self._transaction() as connection:
+            # A write like any other, so that it also finds a disk that is full.
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def write(self, entries: Sequence[Entry]) -> Written:
+        stored_at = _utc_text(datetime.now(UTC))
+        rows: list[_Row] = []
+        fitting: list[Entry] = []
+        refused: list[tuple[Entry, Violation]] = []
+        for entry in entries:
+            try:
+                rows.append(_row(entry, stored_at))
+            except (KeyError, TypeError, ValueError):
+                refused.append((entry, next(_misfits(entry.event))))
+            else:
+                fitting.append(entry)
+        with self._transaction() as connection:
+            connection.execute("SAVEPOINT clean")
+            if connection.executemany(_INSERT, rows).rowcount == len(rows):
+                return Written(stored=fitting, refused=refused)
+            connection.execute("ROLLBACK TO clean")
+            return _write_singly(connection, fitting, rows, refused)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One durable commit, at the end of the block; an exception leaves nothing behind."""
+        with self._closing_on_failure():
+            connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            # SQLite would go on writing to a file that nobody can find any more.
+            if _identity(self._path) != self._identity:
+                raise StoreUnavailable(f"The store {self._path} was moved or deleted.")
+            connection.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        self._connection = connection
+        self._check(connection)  # before anything is changed: it may be somebody else's file
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA synchronous = FULL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreUnavailable(
+                f"The file system of {self._path} cannot do SQLite's write-ahead log: "
+                "choose a path on a local disk."
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        if self._check(connection) == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+        self._identity = _identity(self._path)
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> int:
+        """The schema version of the file, 0 for a new one."""
+        (application_id, version, tables) = connection.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+            "FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+        if application_id != APPLICATION_ID and (application_id, version, tables) != (0, 0, 0):
+            raise StoreUnavailable(
+                f"{self._path} is a SQLite file of something else, not a store of dlmon: "
+                "choose another path."
+            )
+        if version > SCHEMA_VERSION:
+            raise StoreUnavailable(
+                f"{self._path} was made by a newer dlmon: upgrade this one, or choose another path."
+            )
+        return int(version)
+
+    @contextmanager
+    def _closing_on_failure(self) -> Iterator[None]:
+        with _in_words(self._path):
+            try:
+                yield
+            except BaseException:
+                self.close()
+                raise
+
+
+def _write_singly(
+    connection: sqlite3.Connection,
+    entries: Sequence[Entry],
+    rows: Sequence[_Row],
+    refused: Sequence[tuple[Entry, Violation]],
+) -> Written:
+    """Write a batch in which some ids are taken, in the store or by each other."""
+    stored: list[Entry] = []
+    duplicates: list[Entry] = []
+    conflicts: list[tuple[Entry, Violation]] = []
+    for entry, row in zip(entries, rows, strict=True):
+        if connection.execute(_INSERT, row).rowcount:
+            stored.append(entry)
+            continue
+        key, body = row[0], row[6]
+        (taken_by,) = connection.execute(
+            "SELECT body FROM events WHERE event_id = ?", (key,)
+        ).fetchone()
+        if taken_by == body:
+            duplicates.append(entry)
+        else:
+            reason = "another event with this id is in the store"
+            conflicts.append((entry, Violation(ID_CONFLICT, f"/{EVENT_ID}", reason)))
+    return Written(stored, duplicates, (*refused, *conflicts))
+
+
+def _row(entry: Entry, stored_at: str) -> _Row:
+    """Raises: KeyError, TypeError or ValueError for an event of which `_misfits` says more."""
+    event = entry.event
+    coordinates = event[COORDINATES]
+    return (
+        _text(event[EVENT_ID]).lower(),
+        _time(event[TIMESTAMP]),
+        _real(coordinates[LATITUDE]),
+        _real(coordinates[LONGITUDE]),
+        _integer(event[FILE_SIZE]),
+        _real(event[DOWNLOAD_SPEED]),
+        entry.body.decode(),
+        stored_at,
+    )
+
+
+def _misfits(event: object) -> Iterator[Violation]:
+    """What keeps an event out of the columns."""
+    members: tuple[tuple[tuple[str, ...], Callable[[Any], object]], ...] = (
+        ((EVENT_ID,), _text),
+        ((TIMESTAMP,), _time),
+        ((COORDINATES, LATITUDE), _real),
+        ((COORDINATES, LONGITUDE), _real),
+        ((FILE_SIZE,), _integer),
+        ((DOWNLOAD_SPEED,), _real),
+    )
+    for path, convert in members:
+        pointer = "/" + "/".join(path)
+        value: Any = event
+        try:
+            for name in path:
+                value = value[name]
+            convert(value)
+        except (KeyError, TypeError):
+            yield Violation(UNSTORABLE, pointer, f"the store needs {pointer}")
+        except ValueError as error:
+            yield Violation(UNSTORABLE, pointer, f"the store cannot hold it: {error}")
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError("it is not a string")
+    if "\0" in value:
+        raise ValueError("it contains a NUL character")
+    return value
+
+
+def _real(value: Any) -> float:
+    if type(value) is float:
+        return value
+    return _integer(value, "number")
+
+
+def _integer(value: Any, wanted: str = "integer") -> int:
+    # In JSON Schema, 1.0 is an integer; in Python, True is one.
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int:
+        raise ValueError(f"it is not {'an' if wanted == 'integer' else 'a'} {wanted}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value} is an integer of more than 64 bits")
+    return value
+
+
+def _time(value: Any) -> str:
+    moment = datetime.fromisoformat(_text(value).upper())
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError("the time has no offset")
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("in UTC it is beyond the years 1 to 9999") from error
+    return _utc_text(moment)
+
+
+def _utc_text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        # Somebody has added a constraint or a trigger of their own.
+        raise EventsRefused(f"the store refuses it: {error}") from error
+    except sqlite3.DatabaseError as error:
+        reason = _REASONS.get(error.sqlite_errorcode & 0xFF, str(error))
+        raise StoreUnavailable(f"The store {path} cannot be used: {reason}.") from error
+    except OSError as error:
+        raise StoreUnavailable(f"The store {path} cannot be used: {error.strerror}.") from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file this is, whatever it is called."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
