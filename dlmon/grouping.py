@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -70,6 +72,34 @@ class Groups:
 
     def largest_first(self) -> list[Group]:
         return sorted(self._groups.values(), key=lambda group: -group.count)
+
+
+class Latest:
+    """Keeps the newest rejections, or the oldest; those without a time count as oldest of all."""
+
+    def __init__(self, limit: int, *, oldest: bool = False) -> None:
+        self._limit = limit
+        self._sign = -1 if oldest else 1
+        self._heap: list[tuple[int, int, Rejection]] = []
+        self._count = itertools.count()
+
+    def add(self, rejection: Rejection) -> None:
+        at = -1 if rejection.rejected_at is None else rejection.rejected_at
+        # The second number only keeps rejections themselves from being compared.
+        entry = (self._sign * at, next(self._count), replace(rejection, body=b""))
+        if len(self._heap) < self._limit:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+
+    def in_order(self) -> list[Rejection]:
+        """The newest first, or the oldest first."""
+        return [rejection for _, _, rejection in sorted(self._heap, reverse=True)]
+
+
+def place(code: str, path: str) -> str:
+    """A code and a JSON Pointer in words; the empty pointer is the whole event."""
+    return f"{code} at {path}" if path else code
 
 
 class Revalidation:

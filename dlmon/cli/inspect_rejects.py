@@ -1,5 +1,169 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def inspect_rejects() -> None:
-    raise NotImplementedError
+import typer
+
+from dlmon.cli import options, reject_options
+from dlmon.cli.signals import stop_on_signals
+from dlmon.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from dlmon.rejection import Rejection
+
+_LIST_LIMIT = 50
+
+
+def inspect_rejects(
+    *,
+    list_: Annotated[
+        bool, typer.Option("--list", help="One reject a line, the newest first.")
+    ] = False,
+    oldest_first: Annotated[
+        bool, typer.Option("--oldest-first", help="With --list: the oldest first.")
+    ] = False,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Everything about one reject, the places that are wrong marked."
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, as --export writes them.")
+    ] = False,
+    revalidate: Annotated[
+        bool,
+        typer.Option(
+            "--revalidate",
+            help="Judge again: how many would pass now, and why the others would not.",
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="At most so many groups, lines of --list, or rejects for --json and --export. "
+            "[default: the groups that fit, 50 lines, all rejects]",
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the selected rejects to a new file too, bytes exact; .gz compresses.",
+        ),
+    ] = None,
+    max_count: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Exit with 1 when more than N are selected."),
+    ] = None,
+    code: reject_options.Code = None,
+    path: reject_options.PathFilter = None,
+    since: reject_options.Since = None,
+    until: reject_options.Until = None,
+    contains: reject_options.Contains = None,
+    message_id: reject_options.MessageId = None,
+    schema_version: reject_options.SchemaVersion = None,
+    broker: options.Broker = None,
+    namespace: options.Namespace = None,
+    declare: options.Declare = None,
+    wait: options.Wait = None,
+    schema: options.SchemaFile = None,
+    max_event_bytes: options.MaxEventBytes = None,
+    config: options.Config = None,
+    log_level: options.LogLevel = None,
+) -> None:
+    r"""Look at rejected events, and change nothing.
+
+    Shows them in groups, by what is wrong and where. Looking is free: however often, from several
+    terminals, interrupted at any moment, every reject stays where it is.
+
+    \b
+    Examples:
+      dlmon inspect-rejects
+      dlmon inspect-rejects --list --since 1h --code type
+      dlmon inspect-rejects --revalidate
+      dlmon inspect-rejects --export rejects.ndjson.gz
+    """
+    from dlmon.brokers import open_broker
+    from dlmon.commands.inspect_rejects import look
+    from dlmon.console.reject_views import (
+        DetailView,
+        GroupView,
+        JsonView,
+        ListView,
+        RevalidationView,
+        View,
+    )
+    from dlmon.console.rejects import progress_bar, show_exported
+    from dlmon.rejects_file import RejectsFile
+
+    if sum((list_, show is not None, json, revalidate)) > 1:
+        raise UsageError("Choose one of --list, --show, --json and --revalidate.")
+    settings, validator = reject_options.prepare(
+        broker=broker,
+        namespace=namespace,
+        declare=declare,
+        wait=wait,
+        schema=schema,
+        max_event_bytes=max_event_bytes,
+        config=config,
+        log_level=log_level,
+    )
+    selection = reject_options.selection(
+        code=code,
+        path=path,
+        since=since,
+        until=until,
+        contains=contains,
+        message_id=message_id,
+        schema_version=schema_version,
+    )
+    queue = f"{settings.namespace}.rejects"
+    view: View = GroupView(queue, limit)
+    if list_:
+        view = ListView(limit or _LIST_LIMIT, oldest=oldest_first)
+    elif show is not None:
+        selection = replace(selection, ids=frozenset({show}))
+        view = DetailView(validator)
+    elif json:
+        view = JsonView()
+    elif revalidate:
+        view = RevalidationView(queue, validator, limit)
+
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        opened = stack.enter_context(open_broker(settings, stop))
+        file = stack.enter_context(RejectsFile(export)) if export is not None else None
+        progress = stack.enter_context(progress_bar("looking at rejects"))
+
+        def visit(rejections: Sequence[Rejection]) -> None:
+            view.visit(rejections)
+            if file is not None:
+                file.write(rejections)
+
+        looked = look(
+            opened,
+            validator,
+            selection,
+            visit,
+            stop=stop,
+            progress=progress,
+            limit=limit if json or file is not None else None,
+        )
+        if file is not None:
+            file.sync()
+    view.finish(looked)
+    if export is not None:
+        show_exported(looked.selected, export)
+    if looked.interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if show is not None and not looked.selected:
+        raise UsageError(f"No reject has the message id {show!r}: look at --list.")
+    if max_count is not None and looked.count(everything=selection.everything) > max_count:
+        raise typer.Exit(ExitCode.INVALID_DATA)

@@ -19,7 +19,8 @@ class Look:
     """What a look came to.
 
     depth: of the queue, before. most_deliveries: how often the most often handed out of them was
-    handed out before. interrupted: a stop ended it.
+    handed out before. interrupted: a stop ended it. ran_out: there were fewer than `depth` said,
+    because somebody else holds or has taken the others.
     """
 
     depth: Depth
@@ -27,6 +28,13 @@ class Look:
     selected: int
     most_deliveries: int
     interrupted: bool
+    ran_out: bool
+
+    def count(self, *, everything: bool) -> int:
+        """How many rejects were meant. everything: no filter was given, so that those count too
+        that could not be looked at."""
+        there = self.depth.ready + (self.depth.held or 0)
+        return max(self.selected, there) if everything else self.selected
 
 
 def look(
@@ -45,10 +53,12 @@ def look(
     """
     depth = broker.depth(Queue.REJECTS)
     looked = selected = most_deliveries = 0
+    ran_out = False
     with broker.open_reader(Queue.REJECTS, depth.ready) as reader:
-        while not stop.requested and (limit is None or selected < limit):
+        while looked < depth.ready and (limit is None or selected < limit) and not stop.requested:
             deliveries = reader.read(CHUNK)
             if not deliveries:
+                ran_out = not stop.requested
                 break
             matching = (
                 rejection
@@ -61,4 +71,11 @@ def look(
             most_deliveries = max(most_deliveries, *(one.delivery_count for one in deliveries))
             visit(chosen)
             progress(looked, depth.ready)
-    return Look(depth, looked, selected, most_deliveries, stop.requested and looked < depth.ready)
+    return Look(
+        depth,
+        looked,
+        selected,
+        most_deliveries,
+        interrupted=stop.requested and looked < depth.ready,
+        ran_out=ran_out,
+    )

@@ -1,0 +1,117 @@
+"""What `inspect-rejects` collects while it looks, and shows at the end. Bodies are not kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from dlmon.commands.inspect_rejects import Look
+from dlmon.console.rejection import show_rejection
+from dlmon.console.rejects import (
+    groups_that_fit,
+    show_groups,
+    show_list,
+    show_look,
+    show_notes,
+    show_revalidation,
+)
+from dlmon.grouping import Groups, Latest, Revalidation
+from dlmon.rejection import Rejection, judge_again
+from dlmon.rejects_file import to_line
+from dlmon.validation import Validator
+
+_MAX_DETAILS = 10
+
+
+class View(Protocol):
+    """One way of looking at rejects."""
+
+    def visit(self, rejections: Sequence[Rejection]) -> None:
+        """Take some more of them."""
+
+    def finish(self, look: Look) -> None:
+        """Show what was collected."""
+
+
+class GroupView:
+    """Groups by code and path."""
+
+    def __init__(self, queue: str, limit: int | None) -> None:
+        """queue: its name, for people. limit: of groups; None for as many as fit the screen."""
+        self._queue = queue
+        self._limit = limit
+        self._groups = Groups()
+
+    def visit(self, rejections: Sequence[Rejection]) -> None:
+        for rejection in rejections:
+            self._groups.add(rejection)
+
+    def finish(self, look: Look) -> None:
+        show_look(look, self._queue)
+        show_groups(self._groups, self._limit or groups_that_fit())
+        show_notes(look)
+
+
+class RevalidationView:
+    """How many would pass now, and groups of the others by what still fails."""
+
+    def __init__(self, queue: str, validator: Validator, limit: int | None) -> None:
+        """limit: of groups; None for as many as fit the screen."""
+        self._queue = queue
+        self._validator = validator
+        self._limit = limit
+        self._result = Revalidation()
+
+    def visit(self, rejections: Sequence[Rejection]) -> None:
+        for rejection in rejections:
+            self._result.add(rejection, judge_again(rejection, self._validator))
+
+    def finish(self, look: Look) -> None:
+        show_look(look, self._queue)
+        show_revalidation(self._result.passing, look.selected)
+        show_groups(self._result.failing, self._limit or groups_that_fit())
+        show_notes(look)
+
+
+class ListView:
+    """One reject a line."""
+
+    def __init__(self, limit: int, *, oldest: bool) -> None:
+        self._latest = Latest(limit, oldest=oldest)
+
+    def visit(self, rejections: Sequence[Rejection]) -> None:
+        for rejection in rejections:
+            self._latest.add(rejection)
+
+    def finish(self, look: Look) -> None:
+        rejections = self._latest.in_order()
+        show_list(rejections)
+        show_notes(look, shown=len(rejections))
+
+
+class DetailView:
+    """Everything about the rejects with one message id: there can be several."""
+
+    def __init__(self, validator: Validator) -> None:
+        self._validator = validator
+        self._found: list[Rejection] = []
+
+    def visit(self, rejections: Sequence[Rejection]) -> None:
+        self._found += rejections[: _MAX_DETAILS - len(self._found)]
+
+    def finish(self, look: Look) -> None:
+        for rejection in self._found:
+            show_rejection(rejection, self._validator.judge(rejection.body))
+        show_notes(look, shown=len(self._found))
+
+
+class JsonView:
+    """NDJSON on stdout, while it is read."""
+
+    def visit(self, rejections: Sequence[Rejection]) -> None:
+        sys.stdout.buffer.write(b"".join(map(to_line, rejections)))
+        sys.stdout.buffer.flush()
+
+    def finish(self, look: Look) -> None:
+        show_notes(look)

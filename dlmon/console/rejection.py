@@ -1,0 +1,172 @@
+"""One reject on a screen: all that is known of it, its event with every failing place marked."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from dlmon.console.text import safe
+from dlmon.grouping import place
+from dlmon.json_text import indent, places
+from dlmon.rejection import Rejection
+from dlmon.times import to_rfc3339
+from dlmon.validation import DUPLICATE_KEY, Verdict, Violation
+
+MAX_LINES = 400
+"""Lines of one event that are shown; `--export` has all of it."""
+
+_MAX_TEXT = 4096  # bytes of a body that is no JSON, around where it stopped being that
+_MAX_HEX = 512
+_HEX_ROW = 16
+
+
+class _Mark(NamedTuple):
+    """Bytes `start` to `end` of a text, exclusive, are what `text` is about."""
+
+    start: int
+    end: int
+    text: str
+
+
+def show_rejection(rejection: Rejection, verdict: Verdict) -> None:
+    """Everything about one reject. verdict: what the judge says of its body now."""
+    console = _stdout()
+    for name, value in _facts(rejection):
+        console.print(Text(f"{name:<12}", "dim").append(safe(value), "not dim"), soft_wrap=True)
+    console.print()
+    many = len(rejection.violations) > 1
+    heading = f"{len(rejection.violations)} violations" if many else "1 violation"
+    console.print(Text(heading, "bold"))
+    for violation in rejection.violations:
+        line = Text("  ").append(safe(place(violation.code, violation.path)), "yellow")
+        console.print(line.append(f": {safe(violation.reason)}"), soft_wrap=True)
+    console.print()
+    for line in _body(rejection, verdict):
+        console.print(line, soft_wrap=True)
+
+
+def show_difference(before: Rejection, after: Rejection) -> None:
+    """What a patch changes in an event."""
+    console = _stdout()
+    console.print(Text(safe(before.message_id), "bold"))
+    old, new = (indent(one.body).decode().splitlines() for one in (before, after))
+    if old == new:
+        console.print(Text("  unchanged", "dim"))
+    for line in difflib.unified_diff(old, new, lineterm="", n=1):
+        if not line.startswith(("---", "+++", "@@")):
+            style = {"+": "green", "-": "red"}.get(line[0], "dim")
+            console.print(Text(f"  {line[0]} {safe(line[1:])}", style), soft_wrap=True)
+
+
+def _facts(rejection: Rejection) -> Iterator[tuple[str, str]]:
+    yield "message id", rejection.message_id
+    if rejection.rejected_at is not None:
+        by = f" by {rejection.rejected_by}" if rejection.rejected_by else ""
+        yield "rejected", to_rfc3339(rejection.rejected_at) + by
+    if rejection.published_at is not None:
+        yield "published", to_rfc3339(rejection.published_at)
+    yield "origin", rejection.origin
+    yield "schema", rejection.schema
+    yield "replays", str(rejection.replays)
+    if rejection.content_type:
+        yield "content type", rejection.content_type
+    if rejection.correlation_id:
+        yield "correlation", rejection.correlation_id
+    for name, value in (rejection.headers or {}).items():
+        yield "header", f"{name}: {value}"
+    if rejection.raw_headers:
+        yield "raw headers", rejection.raw_headers
+    yield "size", f"{len(rejection.body):,} bytes"
+
+
+def _body(rejection: Rejection, verdict: Verdict) -> Iterator[Text]:
+    body = rejection.body
+    if verdict.value is not None:
+        return _lines(indent(body), _marks(indent(body), rejection.violations))
+    stopped = [
+        _Mark(one.offset, one.offset + 1, f"{one.code}: {one.reason}")
+        for one in verdict.violations
+        if one.offset is not None
+    ]
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return _part(body, stopped, _MAX_HEX, _hex)
+    return _part(body, stopped, _MAX_TEXT, _lines)
+
+
+def _marks(text: bytes, violations: Sequence[Violation]) -> list[_Mark]:
+    """Where a JSON text breaks the rules; nothing for a place that it does not have."""
+    found = list(places(text))
+    marks = []
+    for violation in violations:
+        duplicate = violation.code == DUPLICATE_KEY
+        for one in found:
+            if one.pointer == violation.path and one.duplicate == duplicate:
+                # Of a key that stands twice, the key is what is wrong.
+                start = one.start if one.key_start is None or not duplicate else one.key_start
+                marks.append(_Mark(start, one.end, f"{violation.code}: {violation.reason}"))
+    return marks
+
+
+def _part(
+    body: bytes,
+    marks: Sequence[_Mark],
+    limit: int,
+    show: Callable[[bytes, Sequence[_Mark]], Iterator[Text]],
+) -> Iterator[Text]:
+    """Up to `limit` bytes of a body, those around its first mark."""
+    middle = marks[0].start if marks else 0
+    first = max(0, middle - limit // 2) // _HEX_ROW * _HEX_ROW
+    part = body[first : first + limit]
+    if first:
+        yield Text(f"  ... {first:,} bytes before: --export FILE has them.", "dim")
+    yield from show(part, [_Mark(one.start - first, one.end - first, one.text) for one in marks])
+    if rest := len(body) - first - len(part):
+        yield Text(f"  ... {rest:,} bytes after: --export FILE has them.", "dim")
+
+
+def _lines(text: bytes, marks: Sequence[_Mark]) -> Iterator[Text]:
+    """A text line by line, each with the marks that begin in it below."""
+    start = 0
+    lines = text.split(b"\n")
+    for line in lines[:MAX_LINES]:
+        end = start + len(line)
+        yield Text("  " + _shown(line))
+        for mark in marks:
+            if start <= mark.start <= end:
+                before = cell_len(_shown(line[: mark.start - start]))
+                marked = cell_len(_shown(line[mark.start - start : mark.end - start]))
+                yield _pointer(2 + before, max(1, marked), mark.text)
+        start = end + 1
+    if (rest := len(lines) - MAX_LINES) > 0:
+        yield Text(f"  ... {rest:,} more lines: --export FILE has them.", "dim")
+
+
+def _hex(body: bytes, marks: Sequence[_Mark]) -> Iterator[Text]:
+    for start in range(0, len(body), _HEX_ROW):
+        row = body[start : start + _HEX_ROW]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+        yield Text(f"  {row.hex(' '):<{3 * _HEX_ROW}} {text}")
+        for mark in marks:
+            if start <= mark.start < start + _HEX_ROW:
+                yield _pointer(2 + 3 * (mark.start - start), 2, mark.text)
+
+
+def _pointer(column: int, width: int, text: str) -> Text:
+    return Text(" " * column).append("^" * width, "bold red").append(f" {safe(text)}", "red")
+
+
+def _shown(line: bytes) -> str:
+    # A part of a text can begin in the middle of a character.
+    return safe(line.decode(errors="replace"))
+
+
+def _stdout() -> Console:
+    return Console(file=sys.stdout, highlight=False)

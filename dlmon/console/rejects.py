@@ -1,0 +1,237 @@
+"""Rejects on a screen: groups, lists and receipts; and as whole lines where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from dlmon.commands.inspect_rejects import Look
+from dlmon.commands.rejects import Progress as Told
+from dlmon.commands.rejects import Receipt
+from dlmon.console.text import safe
+from dlmon.grouping import Group, Groups, place
+from dlmon.rejection import Rejection
+from dlmon.times import to_rfc3339
+
+MANY_DELIVERIES = 15
+"""A look warns when a message was handed out more often: RabbitMQ's own limit, which a policy may
+have put on the queue, is 20."""
+
+_COLUMN = 15  # where the code begins
+_TIME = 14
+_LINES_A_GROUP = 3
+_LINES_AROUND = 7
+_MIN_GROUPS = 4
+_REASONS_SHOWN = 10
+
+
+def groups_that_fit() -> int | None:
+    """How many groups one screen has room for; None where stdout is no terminal."""
+    console = _stdout()
+    if not console.is_terminal:
+        return None
+    return max(_MIN_GROUPS, (console.height - _LINES_AROUND) // _LINES_A_GROUP)
+
+
+def show_look(look: Look, where: str) -> None:
+    """How many rejects there are, and how many of them were looked at."""
+    there = look.depth.ready
+    if look.looked >= there:
+        text = f"{there:,} rejects in {where}, all looked at"
+    else:
+        text = f"{there:,} rejects in {where}, {look.looked:,} looked at"
+    if look.selected < look.looked:
+        text += f", {look.selected:,} selected"
+    _line(_stdout(), Text(f"{text}.", "bold"))
+
+
+def show_notes(look: Look, shown: int | None = None) -> None:
+    """On stderr, what may be missing from a view. shown: how many of the selected it has."""
+    for note in _notes(look, shown):
+        _line(_stderr(), Text(f"note: {note}", "yellow"), wrap=True)
+
+
+def show_groups(groups: Groups, limit: int | None) -> None:
+    """The largest groups, each with its count, share, times, a sample and where it is from."""
+    console = _stdout()
+    ordered = groups.largest_first()
+    shown = ordered[:limit]
+    if not shown:
+        return
+    width = _what_width(console, shown)
+    head = f"{'count':>7}  {'share':>4}  {'code and path':<{width}}"
+    _line(
+        console, Text(f"{head}  {'first seen':<{_TIME}}  last seen (UTC)"[: console.width], "dim")
+    )
+    details = {_details(group) for group in shown}
+    for group in shown:
+        _line(console, _row(group, groups.count, width))
+        _line(console, Text(f"{'':{_COLUMN}}{safe(group.sample_reason)}"))
+        example = f"{'':{_COLUMN}}such as {safe(group.sample_id)}"
+        _line(
+            console, Text(example if len(details) == 1 else f"{example}; {_details(group)}", "dim")
+        )
+    if len(details) == 1:
+        _line(console, Text(details.pop(), "dim"))
+    if hidden := ordered[len(shown) :]:
+        count = sum(group.count for group in hidden)
+        _line(
+            console,
+            Text(f"And {len(hidden)} smaller groups, {count:,} rejects: --limit {len(ordered)}."),
+        )
+
+
+def show_list(rejections: Sequence[Rejection]) -> None:
+    """One reject a line: when, message id, code and path, reason. In a pipe, tabs between them."""
+    console = _stdout()
+    if not console.is_terminal:
+        for one in rejections:
+            at = "" if one.rejected_at is None else to_rfc3339(one.rejected_at)
+            fields = (at, one.message_id, one.code, one.path, one.reason)
+            _line(console, Text("\t".join(map(safe, fields))))
+        return
+    if not rejections:
+        return
+    widest = max(len(safe(one.message_id)) for one in rejections)
+    _line(console, Text(f"{'rejected (UTC)':<{_TIME}}  {'message id':<{widest}}  why", "dim"))
+    for one in rejections:
+        line = Text(f"{_clock(one.rejected_at):<{_TIME}}  {safe(one.message_id):<{widest}}  ")
+        line.append(safe(place(one.code, one.path)), "yellow")
+        line.append(f"  {safe(one.reason)}")
+        _line(console, line)
+
+
+def show_revalidation(passing: int, selected: int) -> None:
+    """How many would pass now."""
+    rest = "" if passing == selected else " The others would still fail:"
+    style = "green" if passing == selected else "bold"
+    _line(_stdout(), Text(f"Of {selected:,}, {passing:,} would pass now.{rest}", style))
+
+
+def show_exported(count: int, path: Path) -> None:
+    """That rejects are in a file now; on stderr, since stdout may have them too."""
+    _line(_stderr(), Text(f"{count:,} rejects written to {path}."), wrap=True)
+
+
+def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
+    """What an action came to. done: `replayed` or `discarded`."""
+    console = _stdout()
+    if dry_run:
+        _line(console, Text("Nothing was changed. This is what would be:", "bold"))
+    left, failed = receipt.left.total(), receipt.failed.total()
+    _line(console, Text(f"{'selected':<10}{receipt.selected:>9,}"))
+    _line(console, Text(f"{done:<10}{receipt.done:>9,}", "green" if receipt.done else ""))
+    _line(console, Text(f"{'left':<10}{left:>9,}", "yellow" if left else ""))
+    _show_reasons(console, receipt.left)
+    _line(console, Text(f"{'failed':<10}{failed:>9,}", "red" if failed else ""))
+    _show_reasons(console, receipt.failed)
+    if receipt.interrupted:
+        _line(console, Text("Stopped before it was finished. Run it again for the rest.", "yellow"))
+    if receipt.still_there:
+        _line(
+            console,
+            Text(
+                f"The connection was lost before {receipt.still_there:,} of them could be removed: "
+                "they are in rejects too. Doing it again is harmless.",
+                "yellow",
+            ),
+            wrap=True,
+        )
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Told]:
+    """A bar on stderr while something goes through rejects; nothing where that is no terminal."""
+    console = _stderr()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda looked, total: bar.update(task, completed=looked, total=total)
+
+
+def _notes(look: Look, shown: int | None) -> Iterator[str]:
+    if shown is not None and shown < look.selected:
+        yield f"{shown:,} of {look.selected:,} shown: --limit N shows more."
+    if look.interrupted:
+        yield f"stopped after {look.looked:,} of {look.depth.ready:,} rejects."
+    if look.depth.held:
+        yield f"another reader holds {look.depth.held:,} more rejects, which this view lacks."
+    elif look.ran_out:
+        yield "another reader holds some of the rejects, which this view lacks."
+    if look.most_deliveries > MANY_DELIVERIES:
+        yield (
+            f"handed out up to {look.most_deliveries} times so far. dlmon's queue sets no limit, "
+            "but an operator policy with a delivery-limit would: exempt the rejects queue from it."
+        )
+
+
+def _row(group: Group, total: int, width: int) -> Text:
+    row = Text(f"{group.count:>7,}", "bold")
+    row.append(f"  {_share(group.count, total):>5}  ")
+    row.append(f"{safe(place(group.code, group.path), width):<{width}}", "bold yellow")
+    row.append(f"  {_clock(group.first_seen):<{_TIME}}  {_clock(group.last_seen)}", "not bold")
+    return row
+
+
+def _what_width(console: Console, groups: Sequence[Group]) -> int:
+    longest = max(len(safe(place(group.code, group.path))) for group in groups)
+    room = console.width - _COLUMN - 2 * (2 + _TIME)
+    return min(longest, room) if console.is_terminal else longest
+
+
+def _details(group: Group) -> str:
+    schemas = ", ".join(map(safe, group.schemas)) or "unknown"
+    origins = ", ".join(map(safe, group.origins)) or "unknown"
+    return f"schema {schemas}; from {origins}"
+
+
+def _share(count: int, total: int) -> str:
+    percent = round(100 * count / total)
+    return "<1%" if percent == 0 else f"{percent}%"
+
+
+def _clock(at: int | None) -> str:
+    """`03-01 12:00:00` of this year, the date alone of others, a dash where nobody noted it."""
+    if at is None:
+        return "-"
+    text = to_rfc3339(at)
+    this_year = text[:4] == to_rfc3339(time.time_ns() // 1_000_000)[:4]
+    return f"{text[5:10]} {text[11:19]}" if this_year else text[:10]
+
+
+def _show_reasons(console: Console, reasons: Counter[str]) -> None:
+    for reason, count in reasons.most_common(_REASONS_SHOWN):
+        _line(console, Text(f"{count:>19,}  {safe(reason)}", "dim"), wrap=True)
+    if (more := len(reasons) - _REASONS_SHOWN) > 0:
+        _line(console, Text(f"{'':>19}  and for {more} other reasons: --receipt FILE", "dim"))
+
+
+def _line(console: Console, text: Text, *, wrap: bool = False) -> None:
+    """One line: cut at the edge of a terminal unless it may wrap, whole in a pipe."""
+    if console.is_terminal and not wrap:
+        console.print(text, no_wrap=True, overflow="ellipsis")
+    else:
+        console.print(text, soft_wrap=True)
+
+
+def _stdout() -> Console:
+    return Console(file=sys.stdout, highlight=False)
+
+
+def _stderr() -> Console:
+    return Console(file=sys.stderr, highlight=False)
