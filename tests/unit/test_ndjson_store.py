@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from dlmon.errors import SettingsError, StoreUnavailable
+from dlmon.stores import open_store
+from dlmon.stores.ndjson import NdjsonStore
+from tests.support.events import make_body, make_entry, make_event
+
+
+def test_bodies_are_appended_byte_for_byte_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "events.ndjson"
+    bodies = [make_body(), make_body(note="é")]
+    for body in bodies:
+        store = NdjsonStore(path)
+        assert [entry.body for entry in store.write([make_entry(body)]).stored] == [body]
+    assert path.read_bytes() == b"".join(body + b"\n" for body in bodies)
+
+
+def test_line_breaks_between_tokens_are_left_out_and_nothing_else_changes(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    event = make_event(note="two\r\nlines")
+    body = orjson.dumps(event, option=orjson.OPT_INDENT_2).replace(b"\n", b"\r\n")
+    body = body.replace(b"12.772", b"1.2772e1")
+    NdjsonStore(path).write([make_entry(body)])
+    (line,) = path.read_bytes().splitlines()
+    assert orjson.loads(line) == event
+    assert b"1.2772e1" in line
+
+
+def test_half_a_line_that_a_crash_left_spoils_no_event_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b'{"event_id":"ha')
+    body = make_body()
+    NdjsonStore(path).write([make_entry(body)])
+    assert path.read_bytes().splitlines() == [b'{"event_id":"ha', body]
+
+
+def test_a_full_disk_leaves_nothing_of_the_batch(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    store = NdjsonStore(path)
+    first, second = make_entry(make_body()), make_entry(make_body(note="x" * 10_000))
+    store.write([first])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(StoreUnavailable, match=str(path)):
+            store.write([second])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == first.body + b"\n"
+    store.write([second])
+    assert path.read_bytes().splitlines() == [first.body, second.body]
+
+
+def test_a_file_that_was_rotated_away_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    store = NdjsonStore(path)
+    first, second = make_body(), make_body()
+    store.write([make_entry(first)])
+    path.rename(tmp_path / "events.ndjson.1")
+    store.write([make_entry(second)])
+    assert path.read_bytes() == second + b"\n"
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="directory"):
+        NdjsonStore(tmp_path)
+    with pytest.raises(StoreUnavailable, match="not a regular file"):
+        NdjsonStore(Path("/dev/null"))
+
+
+def test_a_url_without_a_path_is_refused() -> None:
+    with pytest.raises(SettingsError, match="ndjson:PATH"):
+        open_store("ndjson:")
+
+
+WRITE_TO_STDOUT = """
+import sys
+from dlmon.stores import open_store
+from tests.support.events import make_entry
+entry = make_entry(sys.argv[1].encode())
+with open_store("stdout") as store:
+    for _ in range(int(sys.argv[2])):
+        store.write([entry])
+"""
+
+
+def test_stdout_gets_pure_ndjson() -> None:
+    body = make_body()
+    command = [sys.executable, "-c", WRITE_TO_STDOUT, body.decode(), "2"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout == (body + b"\n") * 2
+
+
+def test_a_stdout_that_is_full_is_unavailable_and_one_that_is_gone_breaks_the_pipe() -> None:
+    command = [sys.executable, "-c", WRITE_TO_STDOUT, make_body().decode(), "9"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert b"StoreUnavailable: Cannot write to stdout: No space left on device." in done.stderr
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert b"BrokenPipeError" in process.stderr.read()
+
+
+def test_a_stdout_that_is_closed_from_the_start_is_unavailable() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", WRITE_TO_STDOUT, "{}", "1"],
+        capture_output=True,
+        check=False,
+    )
+    assert b"StoreUnavailable: There is no stdout" in done.stderr

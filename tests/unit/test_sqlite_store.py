@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.stores import open_store
+from dlmon.stores.base import write_isolating
+from dlmon.stores.sqlite import SqliteStore
+from tests.support.events import make_body, make_entry, make_event
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "not" / "there" / "events.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore(path) as store:
+        yield store
+
+
+def rows(path: Path, columns: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {columns} FROM events ORDER BY rowid").fetchall()  # noqa: S608
+
+
+def test_an_event_is_stored_in_typed_columns_and_byte_for_byte(
+    store: SqliteStore, path: Path
+) -> None:
+    event = make_event(timestamp="2026-03-01T12:00:00.25+02:00", file_size=10, note="é\x7f")
+    body = orjson.dumps(event, option=orjson.OPT_INDENT_2)
+    entry = make_entry(body)
+    written = store.write([entry])
+    assert (list(written.stored), list(written.duplicates), list(written.refused)) == (
+        [entry],
+        [],
+        [],
+    )
+    columns = "event_id, timestamp, latitude, longitude, file_size, download_speed, body"
+    assert rows(path, columns) == [
+        (
+            event["event_id"],
+            "2026-03-01T10:00:00.250000Z",
+            51.935739,
+            -8.38847,
+            10,
+            12.772,
+            body.decode(),
+        )
+    ]
+
+
+def test_the_same_bytes_again_are_a_duplicate_and_other_bytes_a_conflict(
+    store: SqliteStore, path: Path
+) -> None:
+    first = make_body()
+    event_id = orjson.loads(first)["event_id"]
+    other = make_body(event_id=event_id, file_size=1)
+    store.write([make_entry(first)])
+    new = make_entry(make_body())
+    written = store.write([make_entry(first), new, make_entry(other)])
+    assert written.stored == [new]
+    assert [entry.body for entry in written.duplicates] == [first]
+    ((refused, violation),) = written.refused
+    assert (refused.body, violation.code, violation.path) == (other, "id-conflict", "/event_id")
+    assert rows(path, "body") == [(first.decode(),), (new.body.decode(),)]
+
+
+def test_duplicates_and_conflicts_are_told_apart_inside_one_batch(store: SqliteStore) -> None:
+    first = make_body()
+    other = make_body(event_id=orjson.loads(first)["event_id"], file_size=1)
+    written = store.write([make_entry(body) for body in (first, other, first)])
+    assert [entry.body for entry in written.stored] == [first]
+    assert [entry.body for entry in written.duplicates] == [first]
+    assert [(entry.body, violation.code) for entry, violation in written.refused] == [
+        (other, "id-conflict")
+    ]
+
+
+def test_ids_that_differ_in_case_only_are_the_same_id(store: SqliteStore) -> None:
+    body = make_body(event_id="ABCDEF00-0000-4000-8000-000000000000")
+    lowered = make_body(event_id="abcdef00-0000-4000-8000-000000000000")
+    store.write([make_entry(body)])
+    written = store.write([make_entry(lowered)])
+    assert [violation.code for _, violation in written.refused] == ["id-conflict"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "reason"),
+    [
+        ({"timestamp": "2016-12-31T23:59:60Z"}, "/timestamp", "second"),
+        ({"timestamp": "0000-01-01T00:00:00Z"}, "/timestamp", "year"),
+        ({"timestamp": "9999-12-31T23:59:59-01:00"}, "/timestamp", "years 1 to 9999"),
+        ({"timestamp": "2026-03-01T12:00:00"}, "/timestamp", "no offset"),
+        ({"timestamp": "2026-03-01T12:00:00Z\0"}, "/timestamp", "NUL"),
+        ({"event_id": "a\0b"}, "/event_id", "NUL"),
+        ({"event_id": 7}, "/event_id", "not a string"),
+        ({"file_size": 2**63}, "/file_size", "64 bits"),
+        ({"file_size": 1e30}, "/file_size", "64 bits"),
+        ({"file_size": 1.5}, "/file_size", "not an integer"),
+        ({"file_size": True}, "/file_size", "not an integer"),
+        ({"download_speed": 2**63}, "/download_speed", "64 bits"),
+        ({"download_speed": "12"}, "/download_speed", "not a number"),
+        ({"coordinates": [1, 2]}, "/coordinates/latitude", "needs /coordinates/latitude"),
+        ({"coordinates": {"latitude": 1}}, "/coordinates/longitude", "needs"),
+        ({"coordinates": {"latitude": None, "longitude": 1}}, "/coordinates/latitude", "number"),
+    ],
+)
+def test_what_no_column_can_hold_is_refused_alone(
+    store: SqliteStore, path: Path, changes: dict[str, Any], pointer: str, reason: str
+) -> None:
+    neighbours = [make_entry(make_body()) for _ in range(2)]
+    bad = make_entry(make_body(**changes))
+    written = store.write([neighbours[0], bad, neighbours[1]])
+    assert written.stored == neighbours
+    ((refused, violation),) = written.refused
+    assert refused is bad
+    assert (violation.code, violation.path) == ("unstorable", pointer)
+    assert reason in violation.reason
+    assert len(rows(path, "1")) == 2
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b'"text"', b"null", b"{}"])
+def test_what_is_no_event_at_all_is_refused(store: SqliteStore, body: bytes) -> None:
+    entry = make_entry(b"{}")._replace(body=body, event=orjson.loads(body))
+    ((_, violation),) = store.write([entry]).refused
+    assert (violation.code, violation.path) == ("unstorable", "/event_id")
+    assert violation.reason == "the store needs /event_id"
+
+
+def test_numbers_that_are_integers_to_json_schema_are_stored_as_such(
+    store: SqliteStore, path: Path
+) -> None:
+    body = make_body(file_size=0).replace(b'"file_size":0', b'"file_size":1.5e3')
+    store.write([make_entry(body)])
+    assert rows(path, "file_size, typeof(file_size)") == [(1500, "integer")]
+
+
+def test_times_sort_as_text(store: SqliteStore, path: Path) -> None:
+    times = ["2026-03-01T12:00:00.5Z", "2026-03-01t12:00:00z", "2026-03-01T12:30:00.0000001+01:00"]
+    store.write([make_entry(make_body(timestamp=time)) for time in times])
+    assert sorted(rows(path, "timestamp")) == [
+        ("2026-03-01T11:30:00.000000Z",),
+        ("2026-03-01T12:00:00.000000Z",),
+        ("2026-03-01T12:00:00.500000Z",),
+    ]
+
+
+def test_a_constraint_of_someone_else_refuses_its_events_alone(
+    store: SqliteStore, path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "CREATE TRIGGER picky BEFORE INSERT ON events WHEN new.file_size = 13 "
+            "BEGIN SELECT RAISE(ABORT, 'no thirteens'); END"
+        )
+    entries = [make_entry(make_body(file_size=size)) for size in range(20)]
+    with pytest.raises(EventsRefused, match="no thirteens"):
+        store.write(entries)
+    assert rows(path, "1") == []
+    parts = list(write_isolating(store, [entries]))
+    assert [entry for part in parts for entry in part.stored] == entries[:13] + entries[14:]
+    ((refused, violation),) = [pair for part in parts for pair in part.refused]
+    assert refused is entries[13]
+    assert violation.code == "unstorable"
+    assert "no thirteens" in violation.reason
+
+
+def test_a_locked_store_is_unavailable_and_works_again_afterwards(
+    store: SqliteStore, path: Path
+) -> None:
+    entry = make_entry(make_body())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.write([entry])
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.probe()
+        other.execute("ROLLBACK")
+    store.probe()
+    assert store.write([entry]).stored == [entry]
+
+
+def test_a_full_disk_is_unavailable_and_leaves_nothing_of_the_batch(
+    store: SqliteStore, path: Path
+) -> None:
+    entries = [make_entry(make_body(note="x" * 10_000)) for _ in range(20)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreUnavailable, match=str(path)):
+            store.write(entries)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert rows(path, "1") == []
+    assert store.write(entries).stored == entries
+
+
+def test_a_store_that_was_deleted_underneath_is_noticed_and_made_again(
+    store: SqliteStore, path: Path
+) -> None:
+    entry = make_entry(make_body())
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.parent.rmdir()
+    with pytest.raises(StoreUnavailable, match=str(path)):
+        store.write([entry])
+    assert store.write([entry]).stored == [entry]
+    assert rows(path, "event_id") == [(entry.event_id,)]
+
+
+def test_files_of_something_else_are_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("these are my notes and no database at all\n" * 50)
+    with pytest.raises(StoreUnavailable, match="not a SQLite file"):
+        SqliteStore(text)
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE events (id)")
+    with pytest.raises(StoreUnavailable, match="something else"):
+        SqliteStore(other)
+    newer = tmp_path / "newer.db"
+    SqliteStore(newer).close()
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = newer.read_bytes()
+    with pytest.raises(StoreUnavailable, match="newer dlmon"):
+        SqliteStore(newer)
+    assert newer.read_bytes() == before
+
+
+def test_a_place_where_no_file_can_be_is_unavailable(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(StoreUnavailable, match=r"Not a directory|File exists"):
+        SqliteStore(file / "below" / "events.db")
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        SqliteStore(tmp_path)
+
+
+def test_a_commit_is_durable_and_readers_do_not_wait(store: SqliteStore, path: Path) -> None:
+    store.write([make_entry(make_body())])
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    own = store._connection  # only the connection itself can tell
+    assert own is not None
+    assert own.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_the_time_index_is_used(store: SqliteStore, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM events WHERE timestamp >= '2026'"
+        ).fetchall()
+    assert "events_by_time" in plan[0][3]
+
+
+def test_the_store_is_chosen_by_url(tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path}/events.db") as store:
+        assert store.once
+    assert (tmp_path / "events.db").exists()
