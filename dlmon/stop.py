@@ -10,6 +10,9 @@ import weakref
 GRACE = 4.0
 """Seconds that work in hand may take after a stop was asked for; a process may take 5 in all."""
 
+_LONGEST_POLL = 2**31 - 1
+"""Milliseconds, 24 days: poll(2) takes a C int."""
+
 
 class Stop:
     """Asked once, for good. Safe to use from any thread and from a signal handler."""
@@ -39,9 +42,9 @@ class Stop:
         """True once the grace is over too: leave what is in hand."""
         return self._asked_at is not None and time.monotonic() - self._asked_at >= self._grace
 
-    def wait(self, seconds: float) -> bool:
-        """Sleep for `seconds`, less when a stop is asked for; returns `requested`."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until a stop is asked for, and no longer than `seconds`; returns `requested`."""
         poll = select.poll()
         poll.register(self._readable, select.POLLIN)
-        poll.poll(max(0.0, seconds) * 1000)
+        poll.poll(None if seconds is None else min(max(0.0, seconds) * 1000, _LONGEST_POLL))
         return self.requested

@@ -28,7 +28,7 @@ def stop_on_signals() -> Iterator[Stop]:
     done = threading.Event()
 
     def watch() -> None:
-        stop.wait(threading.TIMEOUT_MAX / 1000)
+        stop.wait()
         if not done.wait(GRACE + _BEYOND_GRACE):
             _leave()
 

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dlmon.errors import ExitCode
+from dlmon.stop import Stop
+
+_PROGRAM = """
+import signal, time
+from dlmon.cli.signals import stop_on_signals
+before = signal.getsignal(signal.SIGTERM)
+with stop_on_signals() as stop:
+    print("ready", flush=True)
+    {work}
+assert signal.getsignal(signal.SIGTERM) is before
+print("clean")
+"""
+
+
+@contextmanager
+def command(work: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that does one line of work inside `stop_on_signals`, and is there already."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM.format(work=work)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            expect(process, "ready")
+            yield process
+        finally:
+            process.kill()
+
+
+def expect(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{line}\n"
+
+
+def test_a_new_stop_is_not_requested() -> None:
+    stop = Stop()
+    assert not stop.requested
+    assert not stop.expired
+
+
+def test_waiting_takes_as_long_as_asked_where_nobody_stops() -> None:
+    started = time.monotonic()
+    assert Stop().wait(0.1) is False
+    assert 0.09 < time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_waiting_for_no_time_returns_at_once(seconds: float) -> None:
+    started = time.monotonic()
+    assert Stop().wait(seconds) is False
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("seconds", [60, 1e12, None])
+def test_a_request_wakes_everyone_who_waits(seconds: float | None) -> None:
+    stop = Stop()
+    woken = []
+    waiters = [threading.Thread(target=lambda: woken.append(stop.wait(seconds))) for _ in range(3)]
+    for waiter in waiters:
+        waiter.start()
+    stop.request()
+    for waiter in waiters:
+        waiter.join(10)
+    assert woken == [True, True, True]
+
+
+def test_whoever_waits_after_the_request_does_not_wait() -> None:
+    stop = Stop()
+    stop.request()
+    started = time.monotonic()
+    assert stop.wait(60) is True
+    assert stop.wait(60) is True
+    assert time.monotonic() - started < 10
+
+
+def test_a_stop_expires_when_its_grace_is_over_and_a_second_request_gives_no_more() -> None:
+    stop = Stop(grace=0.2)
+    asked = time.monotonic()
+    stop.request()
+    early = stop.expired
+    while not stop.expired:
+        stop.request()
+        time.sleep(0.01)
+    assert not early
+    assert 0.2 <= time.monotonic() - asked < 5
+
+
+def test_a_signal_handler_may_request_a_stop_that_its_own_thread_waits_for() -> None:
+    stop = Stop()
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: stop.request())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert stop.wait(60) is True
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_stop_that_is_gone_leaves_no_open_file() -> None:
+    def open_files() -> int:
+        return sum(1 for _ in Path("/dev/fd").iterdir())
+
+    gc.collect()
+    before = open_files()
+    stops = [Stop() for _ in range(10)]
+    assert open_files() == before + 20
+    del stops
+    gc.collect()
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_work_in_hand_is_finished_after_a_signal(number: signal.Signals) -> None:
+    with command("stop.wait(60); print('finished', stop.requested)") as process:
+        process.send_signal(number)
+        assert process.communicate(timeout=30) == ("finished True\nclean\n", "")
+    assert process.returncode == 0
+
+
+def test_a_second_sigterm_changes_nothing() -> None:
+    with command("stop.wait(60); print('stopping', flush=True); time.sleep(0.5)") as process:
+        process.send_signal(signal.SIGTERM)
+        expect(process, "stopping")
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=30) == ("clean\n", "")
+    assert process.returncode == 0
+
+
+def test_a_second_ctrl_c_leaves_at_once() -> None:
+    with command("stop.wait(60); print('stopping', flush=True); time.sleep(60)") as process:
+        process.send_signal(signal.SIGINT)
+        expect(process, "stopping")
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+        assert time.monotonic() - started < 2
+    assert process.returncode == ExitCode.INTERRUPTED
+
+
+def test_work_that_hangs_is_left_within_five_seconds() -> None:
+    with command("time.sleep(60)") as process:
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert 4 < time.monotonic() - started < 6
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert (out, err) == (
+        "",
+        "dlmon: what was in hand did not finish within 4 s and was left; "
+        "unacknowledged events will be delivered again.\n",
+    )
+
+
+def test_work_that_ends_by_itself_is_not_held_by_the_watchdog() -> None:
+    with command("pass") as process:
+        started = time.monotonic()
+        assert process.communicate(timeout=30) == ("clean\n", "")
+        assert time.monotonic() - started < 4
+    assert process.returncode == 0
