@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-# Possessive: a repeat that can give back remembers every step, 60 bytes for each escape in a string.
+# Possessive: a repeat that can give back remembers every step, 60 bytes for each escape.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(rb"[\[\]{},:]|" + _STRING + rb'|[^\s\[\]{},:"]++')
 _BRACKET = re.compile(_STRING + rb"|[\[\]{}]")
@@ -40,10 +40,11 @@ class _Container:
     pointer: str
     start: int
     key_start: int | None
+    key_end: int | None
     duplicate: bool
     keys: set[str] | None  # None for an array
     index: int = 0
-    pending: tuple[str, int, bool] | None = field(default=None)  # pointer, key start, duplicate
+    pending: tuple[str, int, int, bool] | None = field(default=None)  # pointer, key, duplicate
 
 
 def escape_pointer(token: str) -> str:
@@ -65,26 +66,33 @@ def places(text: bytes) -> Iterator[Place]:
             continue
         if first in b"]}":
             done = stack.pop()
-            yield Place(done.pointer, done.start, match.end(), done.key_start, done.duplicate)
+            yield Place(
+                done.pointer,
+                done.start,
+                match.end(),
+                done.key_start,
+                done.key_end,
+                done.duplicate,
+            )
             continue
-        pointer, key_start, duplicate = "", None, False
+        pointer, key_start, key_end, duplicate = "", None, None, False
         if top is not None and top.keys is not None:
             if top.pending is None:
                 key = orjson.loads(token)
                 pointer = f"{top.pointer}/{escape_pointer(key)}"
-                top.pending = (pointer, match.start(), key in top.keys)
+                top.pending = (pointer, match.start(), match.end(), key in top.keys)
                 top.keys.add(key)
                 continue
-            pointer, key_start, duplicate = top.pending
+            pointer, key_start, key_end, duplicate = top.pending
             top.pending = None
         elif top is not None:
             pointer = f"{top.pointer}/{top.index}"
             top.index += 1
         if first in b"[{":
             keys: set[str] | None = set() if first == ord("{") else None
-            stack.append(_Container(pointer, match.start(), key_start, duplicate, keys))
+            stack.append(_Container(pointer, match.start(), key_start, key_end, duplicate, keys))
         else:
-            yield Place(pointer, match.start(), match.end(), key_start, duplicate)
+            yield Place(pointer, match.start(), match.end(), key_start, key_end, duplicate)
 
 
 def indent(text: bytes) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jq
 import orjson
 
 from dlmon.errors import UsageError
@@ -24,6 +23,8 @@ class Patch:
 
     def __init__(self, expression: str) -> None:
         """Raises: UsageError when `expression` is no jq."""
+        import jq
+
         try:
             self._program = jq.compile(expression)
         except ValueError as error:
@@ -31,19 +32,19 @@ class Patch:
             raise UsageError(f"The patch {expression!r} is no jq expression: {reason}.") from error
         self._identity = jq.compile(".")
 
-    def apply(self, value: Any) -> Any:
-        """The corrected event, parsed.
+    def apply(self, value: Any) -> bytes:
+        """The corrected event as JSON.
 
         value: the event as `dlmon.validation` parsed it. Raises: PatchFailed.
         """
         text = orjson.dumps(value).decode()
-        # jq calculates in doubles. An identifier above 2^53 would come out as another one.
+        # jq calculates in doubles: an identifier above 2^53 would come out as another one.
         if self._identity.input_text(text).all() != [value]:
             raise PatchFailed("it has a number that jq cannot keep exactly")
         try:
             results = self._program.input_text(text).all()
-        except ValueError as error:
+            if len(results) == 1:
+                return orjson.dumps(results[0])
+        except (ValueError, orjson.JSONEncodeError) as error:
             raise PatchFailed(str(error)) from error
-        if len(results) != 1:
-            raise PatchFailed(f"the patch gives {len(results)} results and not one")
-        return results[0]
+        raise PatchFailed(f"the patch gives {len(results)} results instead of one")

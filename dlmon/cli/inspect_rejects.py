@@ -78,10 +78,10 @@ def inspect_rejects(
     config: options.Config = None,
     log_level: options.LogLevel = None,
 ) -> None:
-    r"""Look at rejected events, and change nothing.
+    """Look at rejected events, and change nothing.
 
-    Shows them in groups, by what is wrong and where. Looking is free: however often, from several
-    terminals, interrupted at any moment, every reject stays where it is.
+    Shows them in groups, by what is wrong and where.
+    However often you look, from several terminals, every reject stays there.
 
     \b
     Examples:

@@ -69,6 +69,9 @@ SchemaVersion: TypeAlias = Annotated[
     ),
 ]
 
+Limit: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Do it to at most so many.")
+]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")

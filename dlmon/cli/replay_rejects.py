@@ -1,5 +1,124 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def replay_rejects() -> None:
-    raise NotImplementedError
+import typer
+
+from dlmon.cli import options, reject_options
+from dlmon.cli.acting import Action
+
+if TYPE_CHECKING:
+    from dlmon.brokers.base import Broker
+    from dlmon.commands.rejects import Receipt, Rejects, Run
+
+
+def replay_rejects(
+    *,
+    patch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXPR", help="Correct each event by this jq expression before it is judged."
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Replay from an export file, - for stdin, and leave the queue alone.",
+        ),
+    ] = None,
+    even_invalid: Annotated[
+        bool, typer.Option("--even-invalid", help="Replay also what would be rejected again.")
+    ] = False,
+    max_replays: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Leave alone what was replayed so often, and was rejected each time.",
+        ),
+    ] = 3,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="At most so many a second."),
+    ] = None,
+    limit: reject_options.Limit = None,
+    yes: reject_options.Yes = False,
+    dry_run: reject_options.DryRun = False,
+    receipt: reject_options.ReceiptFile = None,
+    code: reject_options.Code = None,
+    path: reject_options.PathFilter = None,
+    since: reject_options.Since = None,
+    until: reject_options.Until = None,
+    contains: reject_options.Contains = None,
+    message_id: reject_options.MessageId = None,
+    schema_version: reject_options.SchemaVersion = None,
+    broker: options.Broker = None,
+    namespace: options.Namespace = None,
+    declare: options.Declare = None,
+    wait: options.Wait = None,
+    schema: options.SchemaFile = None,
+    max_event_bytes: options.MaxEventBytes = None,
+    config: options.Config = None,
+    log_level: options.LogLevel = None,
+) -> None:
+    """Put rejected events back on arrivals once they would pass.
+
+    Each is judged again, published, confirmed, and only then removed.
+    Shows what would be replayed and asks; where nobody can be asked, needs --yes.
+
+    \b
+    Examples:
+      dlmon replay-rejects --dry-run
+      dlmon replay-rejects --code type --path /download_speed --patch '.download_speed |= tonumber'
+      dlmon replay-rejects --from mended.ndjson --yes
+    """
+    from dlmon.commands.replay_rejects import Rules, replay
+    from dlmon.console.rejection import Differences
+    from dlmon.patch import Patch
+
+    settings, validator = reject_options.prepare(
+        broker=broker,
+        namespace=namespace,
+        declare=declare,
+        wait=wait,
+        schema=schema,
+        max_event_bytes=max_event_bytes,
+        config=config,
+        log_level=log_level,
+    )
+    rules = Rules(
+        validator,
+        reject_options.selection(
+            code=code,
+            path=path,
+            since=since,
+            until=until,
+            contains=contains,
+            message_id=message_id,
+            schema_version=schema_version,
+        ),
+        even_invalid,
+        max_replays,
+        None if patch is None else Patch(patch),
+    )
+    differences = Differences()
+
+    def act(broker: Broker, rejects: Rejects, run: Run) -> Receipt:
+        return replay(
+            rejects, broker, rules, run, rate=rate, preview=differences.add if patch else None
+        )
+
+    Action(
+        settings,
+        validator,
+        act,
+        verb="replay",
+        done="replayed",
+        limit=limit,
+        receipt=receipt,
+        source=source,
+        preview=differences.show,
+    ).carry_out(yes=yes, dry_run=dry_run)

@@ -25,7 +25,7 @@ MANY_DELIVERIES = 15
 """A look warns when a message was handed out more often: RabbitMQ's own limit, which a policy may
 have put on the queue, is 20."""
 
-_COLUMN = 15  # where the code begins
+_COLUMN = 16  # where the code begins
 _TIME = 14
 _LINES_A_GROUP = 3
 _LINES_AROUND = 7
@@ -67,20 +67,17 @@ def show_groups(groups: Groups, limit: int | None) -> None:
     if not shown:
         return
     width = _what_width(console, shown)
-    head = f"{'count':>7}  {'share':>4}  {'code and path':<{width}}"
-    _line(
-        console, Text(f"{head}  {'first seen':<{_TIME}}  last seen (UTC)"[: console.width], "dim")
-    )
-    details = {_details(group) for group in shown}
+    head = f"{'count':>7}  {'share':>5}  {'code and path':<{width}}"
+    _line(console, Text(f"{head}  {'first seen':<{_TIME}}  last seen (UTC)", "dim"))
+    common = set.intersection(*(set(_background(group)) for group in shown))
     for group in shown:
         _line(console, _row(group, groups.count, width))
         _line(console, Text(f"{'':{_COLUMN}}{safe(group.sample_reason)}"))
-        example = f"{'':{_COLUMN}}such as {safe(group.sample_id)}"
-        _line(
-            console, Text(example if len(details) == 1 else f"{example}; {_details(group)}", "dim")
-        )
-    if len(details) == 1:
-        _line(console, Text(details.pop(), "dim"))
+        _line(console, Text(f"{'':{_COLUMN}}such as {safe(group.sample_id)}", "dim"))
+        if own := [fact for fact in _background(group) if fact not in common]:
+            _line(console, Text(f"{'':{_COLUMN}}{', '.join(own)}", "dim"))
+    if common:
+        _line(console, Text(f"all: {', '.join(sorted(common))}", "dim"))
     if hidden := ordered[len(shown) :]:
         count = sum(group.count for group in hidden)
         _line(
@@ -194,10 +191,11 @@ def _what_width(console: Console, groups: Sequence[Group]) -> int:
     return min(longest, room) if console.is_terminal else longest
 
 
-def _details(group: Group) -> str:
-    schemas = ", ".join(map(safe, group.schemas)) or "unknown"
-    origins = ", ".join(map(safe, group.origins)) or "unknown"
-    return f"schema {schemas}; from {origins}"
+def _background(group: Group) -> list[str]:
+    """Where rejects come from, and what they were judged by."""
+    return [f"from {safe(origin)}" for origin in group.origins] + [
+        f"schema {safe(schema)}" for schema in group.schemas
+    ]
 
 
 def _share(count: int, total: int) -> str:
