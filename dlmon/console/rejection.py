@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
+from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
 from dlmon.grouping import place
 from dlmon.json_text import indent, places
@@ -28,6 +28,8 @@ MAX_DIFFERENCES = 3
 _MAX_TEXT = 4096  # bytes of a body that is no JSON, around where it stopped being that
 _MAX_HEX = 512
 _HEX_ROW = 16
+_MARGIN = "  "
+_UNCUT = 1 << 30
 
 
 class _Mark(NamedTuple):
@@ -40,19 +42,18 @@ class _Mark(NamedTuple):
 
 def show_rejection(rejection: Rejection, verdict: Verdict) -> None:
     """Everything about one reject. verdict: what the judge says of its body now."""
-    console = _stdout()
+    console = stdout()
     for name, value in _facts(rejection):
-        console.print(Text(f"{name:<12}", "dim").append(safe(value), "not dim"), soft_wrap=True)
-    console.print()
-    many = len(rejection.violations) > 1
-    heading = f"{len(rejection.violations)} violations" if many else "1 violation"
-    console.print(Text(heading, "bold"))
+        print_line(console, Text(f"{name:<14}", "dim").append(safe(value), "not dim"), wrap=True)
+    count = len(rejection.violations)
+    print_line(console, Text(f"\n{count} violations" if count > 1 else "\n1 violation", "bold"))
     for violation in rejection.violations:
         line = Text("  ").append(safe(place(violation.code, violation.path)), "yellow")
-        console.print(line.append(f": {safe(violation.reason)}"), soft_wrap=True)
-    console.print()
-    for line in _body(rejection, verdict):
-        console.print(line, soft_wrap=True)
+        print_line(console, line.append(f": {safe(violation.reason)}"), wrap=True)
+    print_line(console, Text())
+    width = console.width - len(_MARGIN) if console.is_terminal else _UNCUT
+    for line in _body(rejection, verdict, width):
+        print_line(console, line)
 
 
 class Differences:
@@ -69,13 +70,13 @@ class Differences:
 
     def show(self) -> None:
         """A unified diff of each, without its head."""
-        console = _stdout()
+        console = stdout()
         for before, after in self._pairs:
-            console.print(Text(safe(before.message_id), "bold"))
+            print_line(console, Text(safe(before.message_id), "bold"))
             for line in _difference(before, after):
-                console.print(line, soft_wrap=True)
+                print_line(console, line, wrap=True)
         if more := self._count - len(self._pairs):
-            console.print(Text(f"And {more:,} more events.", "dim"))
+            print_line(console, Text(f"And {more:,} more events.", "dim"))
 
 
 def _difference(before: Rejection, after: Rejection) -> Iterator[Text]:
@@ -110,10 +111,11 @@ def _facts(rejection: Rejection) -> Iterator[tuple[str, str]]:
     yield "size", f"{len(rejection.body):,} bytes"
 
 
-def _body(rejection: Rejection, verdict: Verdict) -> Iterator[Text]:
+def _body(rejection: Rejection, verdict: Verdict, width: int) -> Iterator[Text]:
     body = rejection.body
     if verdict.value is not None:
-        return _lines(indent(body), _marks(indent(body), rejection.violations))
+        text = indent(body)
+        return _lines(text, _marks(text, rejection.violations), width)
     stopped = [
         _Mark(one.offset, one.offset + 1, f"{one.code}: {one.reason}")
         for one in verdict.violations
@@ -123,7 +125,7 @@ def _body(rejection: Rejection, verdict: Verdict) -> Iterator[Text]:
         body.decode()
     except UnicodeDecodeError:
         return _part(body, stopped, _MAX_HEX, _hex)
-    return _part(body, stopped, _MAX_TEXT, _lines)
+    return _part(body, stopped, _MAX_TEXT, partial(_lines, width=width))
 
 
 def _marks(text: bytes, violations: Sequence[Violation]) -> list[_Mark]:
@@ -157,21 +159,34 @@ def _part(
         yield Text(f"  ... {rest:,} bytes after: --export FILE has them.", "dim")
 
 
-def _lines(text: bytes, marks: Sequence[_Mark]) -> Iterator[Text]:
-    """A text line by line, each with the marks that begin in it below."""
+def _lines(text: bytes, marks: Sequence[_Mark], width: int) -> Iterator[Text]:
+    """A text in lines of up to `width` bytes, each with the marks that begin in it below."""
     start = 0
-    lines = text.split(b"\n")
-    for line in lines[:MAX_LINES]:
+    for number, line in enumerate(_cut(text, width)):
+        if number == MAX_LINES:
+            yield Text(f"{_MARGIN}... {len(text) - start:,} bytes after.", "dim")
+            return
+        yield Text(_MARGIN + _shown(line))
         end = start + len(line)
-        yield Text("  " + _shown(line))
         for mark in marks:
-            if start <= mark.start <= end:
+            if start <= mark.start < end:
                 before = cell_len(_shown(line[: mark.start - start]))
                 marked = cell_len(_shown(line[mark.start - start : mark.end - start]))
-                yield _pointer(2 + before, max(1, marked), mark.text)
-        start = end + 1
-    if (rest := len(lines) - MAX_LINES) > 0:
-        yield Text(f"  ... {rest:,} more lines: --export FILE has them.", "dim")
+                yield _pointer(len(_MARGIN) + before, max(1, marked), mark.text)
+        start = end
+
+
+def _cut(text: bytes, width: int) -> Iterator[bytes]:
+    """A text in lines, with their ends, where long ones are cut between two characters."""
+    for whole in text.split(b"\n"):
+        line = whole
+        while len(line) > width:
+            at = width
+            while at > 1 and line[at] & 0xC0 == 0x80:  # a byte inside of a character
+                at -= 1
+            yield line[:at]
+            line = line[at:]
+        yield line + b"\n"
 
 
 def _hex(body: bytes, marks: Sequence[_Mark]) -> Iterator[Text]:
@@ -190,8 +205,4 @@ def _pointer(column: int, width: int, text: str) -> Text:
 
 def _shown(line: bytes) -> str:
     # A part of a text can begin in the middle of a character.
-    return safe(line.decode(errors="replace"))
-
-
-def _stdout() -> Console:
-    return Console(file=sys.stdout, highlight=False)
+    return safe(line.rstrip(b"\n").decode(errors="replace"))

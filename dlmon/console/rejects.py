@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from rich.text import Text
 from dlmon.commands.inspect_rejects import Look
 from dlmon.commands.rejects import Progress as Told
 from dlmon.commands.rejects import Receipt
+from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import safe
 from dlmon.grouping import Group, Groups, place
 from dlmon.rejection import Rejection
@@ -35,7 +35,7 @@ _REASONS_SHOWN = 10
 
 def groups_that_fit() -> int | None:
     """How many groups one screen has room for; None where stdout is no terminal."""
-    console = _stdout()
+    console = stdout()
     if not console.is_terminal:
         return None
     return max(_MIN_GROUPS, (console.height - _LINES_AROUND) // _LINES_A_GROUP)
@@ -50,37 +50,37 @@ def show_look(look: Look, where: str) -> None:
         text = f"{there:,} rejects in {where}, {look.looked:,} looked at"
     if look.selected < look.looked:
         text += f", {look.selected:,} selected"
-    _line(_stdout(), Text(f"{text}.", "bold"))
+    print_line(stdout(), Text(f"{text}.", "bold"))
 
 
 def show_notes(look: Look, shown: int | None = None) -> None:
     """On stderr, what may be missing from a view. shown: how many of the selected it has."""
     for note in _notes(look, shown):
-        _line(_stderr(), Text(f"note: {note}", "yellow"), wrap=True)
+        print_line(stderr(), Text(f"note: {note}", "yellow"), wrap=True)
 
 
 def show_groups(groups: Groups, limit: int | None) -> None:
     """The largest groups, each with its count, share, times, a sample and where it is from."""
-    console = _stdout()
+    console = stdout()
     ordered = groups.largest_first()
     shown = ordered[:limit]
     if not shown:
         return
     width = _what_width(console, shown)
     head = f"{'count':>7}  {'share':>5}  {'code and path':<{width}}"
-    _line(console, Text(f"{head}  {'first seen':<{_TIME}}  last seen (UTC)", "dim"))
+    print_line(console, Text(f"{head}  {'first seen':<{_TIME}}  last seen UTC", "dim"))
     common = set.intersection(*(set(_background(group)) for group in shown))
     for group in shown:
-        _line(console, _row(group, groups.count, width))
-        _line(console, Text(f"{'':{_COLUMN}}{safe(group.sample_reason)}"))
-        _line(console, Text(f"{'':{_COLUMN}}such as {safe(group.sample_id)}", "dim"))
+        print_line(console, _row(group, groups.count, width))
+        print_line(console, Text(f"{'':{_COLUMN}}{safe(group.sample_reason)}"))
+        print_line(console, Text(f"{'':{_COLUMN}}such as {safe(group.sample_id)}", "dim"))
         if own := [fact for fact in _background(group) if fact not in common]:
-            _line(console, Text(f"{'':{_COLUMN}}{', '.join(own)}", "dim"))
-    if common:
-        _line(console, Text(f"all: {', '.join(sorted(common))}", "dim"))
+            print_line(console, Text(f"{'':{_COLUMN}}{', '.join(own)}", "dim"))
+    for fact in sorted(common):
+        print_line(console, Text(f"all {fact}", "dim"))
     if hidden := ordered[len(shown) :]:
         count = sum(group.count for group in hidden)
-        _line(
+        print_line(
             console,
             Text(f"And {len(hidden)} smaller groups, {count:,} rejects: --limit {len(ordered)}."),
         )
@@ -88,52 +88,54 @@ def show_groups(groups: Groups, limit: int | None) -> None:
 
 def show_list(rejections: Sequence[Rejection]) -> None:
     """One reject a line: when, message id, code and path, reason. In a pipe, tabs between them."""
-    console = _stdout()
+    console = stdout()
     if not console.is_terminal:
         for one in rejections:
             at = "" if one.rejected_at is None else to_rfc3339(one.rejected_at)
             fields = (at, one.message_id, one.code, one.path, one.reason)
-            _line(console, Text("\t".join(map(safe, fields))))
+            print_line(console, Text("\t".join(map(safe, fields))))
         return
     if not rejections:
         return
     widest = max(len(safe(one.message_id)) for one in rejections)
-    _line(console, Text(f"{'rejected (UTC)':<{_TIME}}  {'message id':<{widest}}  why", "dim"))
+    print_line(console, Text(f"{'rejected UTC':<{_TIME}}  {'message id':<{widest}}  why", "dim"))
     for one in rejections:
         line = Text(f"{_clock(one.rejected_at):<{_TIME}}  {safe(one.message_id):<{widest}}  ")
         line.append(safe(place(one.code, one.path)), "yellow")
         line.append(f"  {safe(one.reason)}")
-        _line(console, line)
+        print_line(console, line)
 
 
 def show_revalidation(passing: int, selected: int) -> None:
     """How many would pass now."""
     rest = "" if passing == selected else " The others would still fail:"
     style = "green" if passing == selected else "bold"
-    _line(_stdout(), Text(f"Of {selected:,}, {passing:,} would pass now.{rest}", style))
+    print_line(stdout(), Text(f"Of {selected:,}, {passing:,} would pass now.{rest}", style))
 
 
 def show_exported(count: int, path: Path) -> None:
     """That rejects are in a file now; on stderr, since stdout may have them too."""
-    _line(_stderr(), Text(f"{count:,} rejects written to {path}."), wrap=True)
+    print_line(stderr(), Text(f"{count:,} rejects written to {path}."), wrap=True)
 
 
 def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
     """What an action came to. done: `replayed` or `discarded`."""
-    console = _stdout()
+    console = stdout()
     if dry_run:
-        _line(console, Text("Nothing was changed. This is what would be:", "bold"))
+        print_line(console, Text("Nothing was changed. This is what would be:", "bold"))
     left, failed = receipt.left.total(), receipt.failed.total()
-    _line(console, Text(f"{'selected':<10}{receipt.selected:>9,}"))
-    _line(console, Text(f"{done:<10}{receipt.done:>9,}", "green" if receipt.done else ""))
-    _line(console, Text(f"{'left':<10}{left:>9,}", "yellow" if left else ""))
+    print_line(console, Text(f"{'selected':<10}{receipt.selected:>9,}"))
+    print_line(console, Text(f"{done:<10}{receipt.done:>9,}", "green" if receipt.done else ""))
+    print_line(console, Text(f"{'left':<10}{left:>9,}", "yellow" if left else ""))
     _show_reasons(console, receipt.left)
-    _line(console, Text(f"{'failed':<10}{failed:>9,}", "red" if failed else ""))
+    print_line(console, Text(f"{'failed':<10}{failed:>9,}", "red" if failed else ""))
     _show_reasons(console, receipt.failed)
     if receipt.interrupted:
-        _line(console, Text("Stopped before it was finished. Run it again for the rest.", "yellow"))
+        print_line(
+            console, Text("Stopped before it was finished. Run it again for the rest.", "yellow")
+        )
     if receipt.still_there:
-        _line(
+        print_line(
             console,
             Text(
                 f"The connection was lost before {receipt.still_there:,} of them could be removed: "
@@ -147,7 +149,7 @@ def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Told]:
     """A bar on stderr while something goes through rejects; nothing where that is no terminal."""
-    console = _stderr()
+    console = stderr()
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -194,7 +196,7 @@ def _what_width(console: Console, groups: Sequence[Group]) -> int:
 def _background(group: Group) -> list[str]:
     """Where rejects come from, and what they were judged by."""
     return [f"from {safe(origin)}" for origin in group.origins] + [
-        f"schema {safe(schema)}" for schema in group.schemas
+        f"by schema {safe(schema)}" for schema in group.schemas
     ]
 
 
@@ -214,22 +216,6 @@ def _clock(at: int | None) -> str:
 
 def _show_reasons(console: Console, reasons: Counter[str]) -> None:
     for reason, count in reasons.most_common(_REASONS_SHOWN):
-        _line(console, Text(f"{count:>19,}  {safe(reason)}", "dim"), wrap=True)
+        print_line(console, Text(f"{count:>19,}  {safe(reason)}", "dim"), wrap=True)
     if (more := len(reasons) - _REASONS_SHOWN) > 0:
-        _line(console, Text(f"{'':>19}  and for {more} other reasons: --receipt FILE", "dim"))
-
-
-def _line(console: Console, text: Text, *, wrap: bool = False) -> None:
-    """One line: cut at the edge of a terminal unless it may wrap, whole in a pipe."""
-    if console.is_terminal and not wrap:
-        console.print(text, no_wrap=True, overflow="ellipsis")
-    else:
-        console.print(text, soft_wrap=True)
-
-
-def _stdout() -> Console:
-    return Console(file=sys.stdout, highlight=False)
-
-
-def _stderr() -> Console:
-    return Console(file=sys.stderr, highlight=False)
+        print_line(console, Text(f"{'':>19}  and for {more} other reasons: --receipt FILE", "dim"))
