@@ -1,0 +1,358 @@
+"""Receive, judge, store, park, acknowledge: in this order and in batches.
+
+Nothing is acknowledged before it is committed in the store or confirmed in rejects. A crash at any
+point has events delivered again, and the store knows those it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import shuffle
+
+from dlmon.backoff import Backoff
+from dlmon.brokers.base import Broker, Consumer, Delivery, Queue
+from dlmon.errors import (
+    BrokerError,
+    BrokerUnreachable,
+    DlmonError,
+    Interrupted,
+    PublishRefused,
+    StoreUnavailable,
+)
+from dlmon.event import DOWNLOAD_SPEED, event_id_of
+from dlmon.grouping import Groups
+from dlmon.histogram import Histogram
+from dlmon.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
+from dlmon.stop import Stop
+from dlmon.stores.base import Entry, Store, Written, write_isolating
+from dlmon.validation import UNDECODABLE_HEADERS, Validator, Violation
+
+BATCH = 500
+"""Events that are stored in one commit and acknowledged together."""
+
+HOLD = 5 * 60.0
+"""Seconds that a batch is held while the store or the park fails. RabbitMQ closes a channel that
+holds a delivery for longer than its consumer_timeout, which is 30 minutes unless configured."""
+
+_PREFETCHED_BATCHES = 2
+_IDLE = 1.0
+_IDLE_UNTIL_EMPTY = 0.1
+_SUSPECT = 2
+_TELL_EVERY = 60.0
+_RETRY_AT_STOP = 0.1
+_UNDECODABLE_HEADERS = Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of the events that were settled so far.
+
+    delay: milliseconds from published to committed, of what was stored and says when it was
+    published. speed: megabits per second, of what was stored.
+    """
+
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: Groups = field(default_factory=Groups)
+    delay: Histogram = field(default_factory=Histogram)
+    speed: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeResult:
+    """What `consume` came to.
+
+    interrupted: why the batch in hand was left unacknowledged, when a stop did not wait for it.
+    """
+
+    totals: Totals
+    seconds: float
+    interrupted: Interrupted | None = None
+
+
+class Observer:
+    """Told how it goes, in the thread that consumes. This one does nothing about it."""
+
+    def settled(
+        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+    ) -> None:
+        """A batch was acknowledged. What it had is in the totals already."""
+
+    def idle(self, totals: Totals) -> None:
+        """Nothing arrived for a moment."""
+
+    def holding(self, error: DlmonError | None) -> None:
+        """A batch is held because of an error; None: no longer."""
+
+
+def consume(
+    broker: Broker,
+    store: Store,
+    validator: Validator,
+    stop: Stop,
+    *,
+    batch: int = BATCH,
+    count: int | None = None,
+    until_empty: bool = False,
+    name: str = "dlmon",
+    observer: Observer | None = None,
+    hold: float = HOLD,
+) -> ConsumeResult:
+    """Move events from arrivals to the store, and to rejects those that do not belong there.
+
+    Ends at a stop, after `count` events, or, with `until_empty`, when arrivals is empty and nobody
+    else has events of it in hand. name: who rejected an event, for those who look at it.
+
+    Raises: BrokerError when the broker is of no use any more, BrokenPipeError of a store that
+    prints.
+    """
+    flow = _Flow(
+        broker=broker,
+        store=store,
+        validator=validator,
+        stop=stop,
+        batch=batch,
+        count=count,
+        until_empty=until_empty,
+        name=name,
+        observer=observer or Observer(),
+        hold=hold,
+    )
+    started = time.monotonic()
+    interrupted = None
+    try:
+        flow.run()
+    except Interrupted as error:
+        interrupted = error
+    return ConsumeResult(flow.totals, time.monotonic() - started, interrupted)
+
+
+class _HeldTooLong(Exception):
+    """The batch in hand has to be given back. `probe` tells when another one is worth taking."""
+
+    def __init__(self, probe: Callable[[], None]) -> None:
+        super().__init__()
+        self.probe = probe
+
+
+@dataclass(slots=True, kw_only=True)
+class _Flow:
+    broker: Broker
+    store: Store
+    validator: Validator
+    stop: Stop
+    batch: int
+    count: int | None
+    until_empty: bool
+    name: str
+    observer: Observer
+    hold: float
+    totals: Totals = field(default_factory=Totals)
+    in_hand: int = 0
+
+    def run(self) -> None:
+        while not self.stop.requested:
+            try:
+                with self.broker.open_consumer(
+                    _PREFETCHED_BATCHES * self.batch, self._left()
+                ) as consumer:
+                    self._consume_from(consumer)
+            except _HeldTooLong as held:
+                probe = held.probe
+            else:
+                return
+            _log.warning("Gave back %d events; more are taken once it works again.", self.in_hand)
+            self.in_hand = 0
+            self._persist(probe)
+
+    def _left(self) -> int | None:
+        return None if self.count is None else self.count - self.totals.received
+
+    def _consume_from(self, consumer: Consumer) -> None:
+        was_empty = False
+        while not self.stop.requested and (left := self._left()) != 0:
+            limit = self.batch if left is None else min(self.batch, left)
+            deliveries = consumer.receive(limit, _IDLE_UNTIL_EMPTY if self.until_empty else _IDLE)
+            self.in_hand = len(deliveries)
+            for portion in _portions(deliveries):
+                self._settle(consumer, portion)
+            if deliveries:
+                was_empty = False
+            elif was_empty:
+                # Asked twice: an event can come between an empty-handed receive and the look.
+                return
+            else:
+                self.observer.idle(self.totals)
+                was_empty = self.until_empty and self._arrivals_is_empty()
+
+    def _arrivals_is_empty(self) -> bool:
+        try:
+            depth = self.broker.depth(Queue.ARRIVALS)
+        except BrokerUnreachable:
+            return False
+        return depth.ready == 0 and not depth.held
+
+    def _settle(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
+        entries, origins, rejections = self._judge(deliveries)
+        written = self._write(entries)
+        committed_at = _now()
+        for entry, violation in written.refused:
+            rejections.append(self._reject(origins[id(entry)], (violation,), entry.event))
+        self._park(rejections)
+        consumer.acknowledge(deliveries)
+        self.in_hand -= len(deliveries)
+
+        totals = self.totals
+        totals.received += len(deliveries)
+        totals.stored += len(written.stored)
+        totals.duplicates += len(written.duplicates)
+        for rejection in rejections:
+            totals.rejected.add(rejection)
+        for entry in written.stored:
+            published_at = origins[id(entry)].headers.get(PUBLISHED_AT)
+            if type(published_at) is int:
+                totals.delay.add(committed_at - published_at)
+            if (speed := _speed(entry)) is not None:
+                totals.speed.add(speed)
+        self.observer.settled(totals, written.stored, rejections)
+
+    def _judge(
+        self, deliveries: Sequence[Delivery]
+    ) -> tuple[list[Entry], dict[int, Delivery], list[Rejection]]:
+        """What is valid, from which delivery each (by its id()) came, and what is not valid."""
+        entries: list[Entry] = []
+        origins: dict[int, Delivery] = {}
+        rejections: list[Rejection] = []
+        for delivery in deliveries:
+            value, violations = self.validator.judge(delivery.body)
+            if delivery.undecodable_headers is not None:
+                violations = (_UNDECODABLE_HEADERS,)
+            if violations:
+                rejections.append(self._reject(delivery, violations, value))
+            else:
+                event_id = event_id_of(value) or message_id_of(delivery)
+                entry = Entry(event_id, delivery.body, value)
+                entries.append(entry)
+                origins[id(entry)] = delivery
+        return entries, origins, rejections
+
+    def _reject(
+        self, delivery: Delivery, violations: Sequence[Violation], value: object
+    ) -> Rejection:
+        return reject(
+            delivery,
+            violations,
+            message_id=message_id_of(delivery, value),
+            schema=self.validator.schema.version,
+            rejected_by=self.name,
+            rejected_at=_now(),
+        )
+
+    def _write(self, entries: Sequence[Entry]) -> Written:
+        if not entries:
+            return Written()
+        parts: list[Written] = []
+        pending = [entries]
+
+        def attempt() -> None:
+            for part in write_isolating(self.store, pending):
+                parts.append(part)  # one by one: they stay when the next one fails
+
+        self._persist(attempt, self.store.probe)
+        if len(parts) == 1:
+            return parts[0]
+        return Written(
+            stored=[entry for part in parts for entry in part.stored],
+            duplicates=[entry for part in parts for entry in part.duplicates],
+            refused=[refused for part in parts for refused in part.refused],
+        )
+
+    def _park(self, rejections: Sequence[Rejection]) -> None:
+        if not rejections:
+            return
+        messages = [to_message(rejection) for rejection in rejections]
+
+        def attempt() -> None:
+            nonlocal messages
+            try:
+                self.broker.publish(Queue.REJECTS, [messages], stop=self.stop)
+            except PublishRefused as refusal:
+                messages = list(refusal.messages)
+                raise
+
+        # Only parking can tell whether parking works. What it parks after the batch was given back
+        # is parked a second time later: twice is safer than never.
+        self._persist(attempt, attempt)
+
+    def _persist(
+        self, attempt: Callable[[], None], probe: Callable[[], None] | None = None
+    ) -> None:
+        """Attempt until it succeeds, with a batch in hand; without one where there is no `probe`.
+
+        Raises: _HeldTooLong. Interrupted when a stop expired.
+        """
+        backoff = Backoff()
+        failing_since = tell_at = time.monotonic()
+        failed = False
+        while True:
+            try:
+                attempt()
+            except (StoreUnavailable, BrokerError) as error:
+                now = time.monotonic()
+                failed = True
+                if now >= tell_at:
+                    _log.warning("%s Trying again; %d events are held.", error, self.in_hand)
+                    tell_at = now + _TELL_EVERY
+                self.observer.holding(error)
+                if self.stop.expired:
+                    raise Interrupted(
+                        f"{self.in_hand} events in hand were left and will be delivered again. "
+                        f"{error}"
+                    ) from error
+                if probe is not None and now - failing_since >= self.hold:
+                    raise _HeldTooLong(probe) from error
+            else:
+                if failed:
+                    _log.warning("Works again after %.0f s.", time.monotonic() - failing_since)
+                    self.observer.holding(None)
+                return
+            if self.stop.requested:
+                if probe is None:
+                    return
+                time.sleep(_RETRY_AT_STOP)
+            else:
+                self.stop.wait(backoff.delay())
+
+
+def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    """What is handled together: suspects alone, and all others at once.
+
+    An event that kills this process takes with it all that is in hand. What came back several times
+    is handled alone, in random order: each time half of the innocent ones are settled before it.
+    """
+    suspects = [delivery for delivery in deliveries if delivery.delivery_count >= _SUSPECT]
+    if len(suspects) < len(deliveries):
+        yield [delivery for delivery in deliveries if delivery.delivery_count < _SUSPECT]
+    shuffle(suspects)
+    for suspect in suspects:
+        yield [suspect]
+
+
+def _speed(entry: Entry) -> float | None:
+    """An event's download speed. By another schema it may have none, or be no object at all."""
+    try:
+        speed = entry.event[DOWNLOAD_SPEED]
+    except (KeyError, TypeError):
+        return None
+    return speed if type(speed) in (int, float) else None
+
+
+def _now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
