@@ -225,11 +225,13 @@ def judge_again(
 def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
     """The headers of a message that go along with it: scalars up to a bound, and harmless names."""
     kept: dict[str, HeaderValue] = {}
-    for name, value in headers.items():
+    for name, given in headers.items():
         lowered = name.lower()
         if lowered in _NEVER_KEPT_NAMES or lowered.startswith(_NEVER_KEPT):
             continue
-        if len(name.encode()) > MAX_SHORT_TEXT or not isinstance(value, str | int | float):
+        # pika writes no floating-point numbers into headers.
+        value = str(given) if isinstance(given, float) else given
+        if len(name.encode()) > MAX_SHORT_TEXT or not isinstance(value, str | int):
             continue
         if isinstance(value, str) and len(value.encode()) > MAX_KEPT_TEXT:
             continue

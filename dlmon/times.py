@@ -29,7 +29,7 @@ def from_rfc3339(text: str) -> int:
     """
     if not _RFC3339.fullmatch(text):
         raise ValueError(f"{text!r} is not an RFC 3339 time with an offset")
-    return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+    return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
 
 
 def parse_moment(text: str, now: int) -> int:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from dlmon.stop import Stop
 
-HeaderValue: TypeAlias = str | int | float | bool
+HeaderValue: TypeAlias = str | int | bool
 """What dlmon puts into headers. Foreign messages can carry more: see `Delivery.headers`."""
 
 DELIVERY_LIMIT = 20

@@ -122,7 +122,7 @@ def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
     """What an action came to. done: `replayed` or `discarded`."""
     console = stdout()
     if dry_run:
-        print_line(console, Text("Nothing was changed. This is what would be:", "bold"))
+        print_line(console, Text("This is what would be done:", "bold"))
     left, failed = receipt.left.total(), receipt.failed.total()
     print_line(console, Text(f"{'selected':<10}{receipt.selected:>9,}"))
     print_line(console, Text(f"{done:<10}{receipt.done:>9,}", "green" if receipt.done else ""))

@@ -1,0 +1,61 @@
+"""Rejections, made as `consume` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlmon.brokers.base import Delivery
+from dlmon.rejection import Rejection, message_id_of, reject
+from dlmon.validation import Validator, Violation, load_schema
+from tests.support.events import make_body
+
+AT = 1_772_334_000_000
+"""2026-03-01T03:00:00Z, in milliseconds since the epoch."""
+
+VALIDATOR = Validator(load_schema())
+
+
+def delivery(
+    body: bytes,
+    message_id: str | None = None,
+    headers: Mapping[str, object] | None = None,
+    **properties: Any,
+) -> Delivery:
+    """A delivery of arrivals."""
+    return Delivery(
+        body=body,
+        message_id=message_id,
+        headers=headers or {},
+        content_type="application/json",
+        correlation_id=None,
+        exchange="dlmon",
+        routing_key="download.completed",
+        delivery_count=0,
+        token=None,
+    )._replace(**properties)
+
+
+def rejection(
+    body: bytes,
+    *violations: Violation,
+    at: int | None = AT,
+    message_id: str | None = None,
+    headers: Mapping[str, object] | None = None,
+) -> Rejection:
+    """A rejection of a body, with these violations or with those that the judge finds."""
+    verdict = VALIDATOR.judge(body)
+    found = delivery(body, message_id, headers)
+    return reject(
+        found,
+        violations or verdict.violations,
+        message_id=message_id_of(found, verdict.value),
+        schema=VALIDATOR.schema.version,
+        rejected_by="consumer-1",
+        rejected_at=at,
+    )
+
+
+def slow(**changes: Any) -> Rejection:
+    """The rejection of an event whose speed is a text."""
+    return rejection(make_body(download_speed="25.5", **changes))

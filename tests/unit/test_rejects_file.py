@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlmon.errors import FileError
+from dlmon.rejection import Rejection
+from dlmon.rejects_file import RejectsFile, from_record, read_rejects, to_line, to_record
+from dlmon.validation import Violation
+from tests.support.rejections import AT, slow
+
+TEXT = st.text(max_size=20)
+REJECTIONS = st.builds(
+    Rejection,
+    message_id=st.text(min_size=1, max_size=20),
+    body=st.binary(max_size=50) | TEXT.map(str.encode),
+    violations=st.lists(st.builds(Violation, TEXT, TEXT, TEXT), min_size=1, max_size=3).map(tuple),
+    schema=TEXT,
+    origin=TEXT,
+    rejected_at=st.none() | st.integers(0, 253_402_300_799_999),
+    rejected_by=TEXT,
+    replays=st.integers(0, 1000),
+    published_at=st.none() | st.integers(0, 253_402_300_799_999),
+    headers=st.dictionaries(TEXT.map("h{}".format), TEXT | st.integers(0, 99) | st.booleans()),
+    content_type=st.none() | TEXT,
+    correlation_id=st.none() | TEXT,
+    raw_headers=TEXT,
+)
+
+
+@given(REJECTIONS)
+def test_a_rejection_comes_out_of_its_line_unchanged(rejection: Rejection) -> None:
+    line = to_line(rejection)
+    assert line.count(b"\n") == 1
+    assert from_record(json.loads(line)) == rejection
+
+
+def test_the_fields_are_stable() -> None:
+    record = to_record(replace(slow(), message_id="an id", body=b"{}", published_at=AT - 5))
+    assert record == {
+        "message_id": "an id",
+        "code": "type",
+        "path": "/download_speed",
+        "reason": '"25.5" is not of type "number"',
+        "rejected_at": "2026-03-01T03:00:00.000Z",
+        "published_at": "2026-03-01T02:59:59.995Z",
+        "rejected_by": "consumer-1",
+        "schema": record["schema"],
+        "origin": "dlmon download.completed",
+        "replays": 0,
+        "violations": [
+            {
+                "code": "type",
+                "path": "/download_speed",
+                "reason": '"25.5" is not of type "number"',
+            }
+        ],
+        "headers": {},
+        "content_type": "application/json",
+        "correlation_id": None,
+        "raw_headers": "",
+        "body": "{}",
+    }
+
+
+def test_bytes_that_are_no_text_are_in_base64() -> None:
+    record = to_record(replace(slow(), body=b"\xff\x00"))
+    assert record["body_base64"] == "/wA="
+    assert "body" not in record
+
+
+def test_three_fields_are_enough_to_read(tmp_path: Path) -> None:
+    line = (
+        '{"message_id": "1", "body": "{}", '
+        '"violations": [{"code": "a", "path": "", "reason": "b"}]}\n\n'
+    )
+    path = tmp_path / "by-hand.ndjson"
+    path.write_text(line)
+    (rejection,) = read_rejects(path)
+    assert (rejection.message_id, rejection.body, rejection.replays) == ("1", b"{}", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"message_id": None}, "message_id must be of type str"),
+        ({"message_id": ""}, "message_id must have 1 to 255 bytes"),
+        ({"violations": []}, "violations is empty"),
+        ({"violations": ["type"]}, "expected a JSON object"),
+        ({"violations": [{"code": "type"}]}, "path is missing"),
+        ({"body": {"a": 1}}, "body must be of type str"),
+        ({"body_base64": "???"}, "base64"),
+        ({"replays": -1}, "replays must not be negative"),
+        ({"replays": True}, "replays must be of type int"),
+        ({"rejected_at": "yesterday"}, "RFC 3339"),
+    ],
+)
+def test_a_wrong_line_is_named_with_what_is_wrong(
+    tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    path = tmp_path / "rejects.ndjson"
+    path.write_bytes(to_line(slow()) + json.dumps({**to_record(slow()), **change}).encode())
+    with pytest.raises(FileError, match=rf"rejects\.ndjson:2: .*{complaint}"):
+        list(read_rejects(path))
+
+
+def test_a_torn_line_is_an_error_after_the_whole_ones(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.ndjson"
+    path.write_bytes(to_line(slow()) + to_line(slow())[:-30])
+    reading = read_rejects(path)
+    next(reading)
+    with pytest.raises(FileError, match=r"rejects\.ndjson:2: "):
+        next(reading)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="No such file"):
+        list(read_rejects(tmp_path / "missing.ndjson"))
+
+
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.ndjson"
+    path.write_text("precious")
+    with pytest.raises(FileError, match="exists already"):
+        RejectsFile(path)
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["rejects.ndjson", "rejects.ndjson.gz"])
+def test_what_was_synced_can_be_read_while_the_file_is_still_written(
+    tmp_path: Path, name: str
+) -> None:
+    first, second = slow(), slow()
+    with RejectsFile(tmp_path / name) as file:
+        file.write([first])
+        file.sync()
+        assert list(read_rejects(tmp_path / name)) == [first]
+        file.write([second])
+        file.sync()
+        assert list(read_rejects(tmp_path / name)) == [first, second]
+
+
+def test_a_compressed_file_is_what_other_programs_call_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.ndjson.gz"
+    rejections = [slow(), slow()]
+    with RejectsFile(path) as file:
+        for rejection in rejections:
+            file.write([rejection])
+    unpacked = subprocess.run(["gzip", "-dc", path], check=True, capture_output=True).stdout
+    assert unpacked == b"".join(map(to_line, rejections))
+    assert gzip.decompress(path.read_bytes()) == unpacked
