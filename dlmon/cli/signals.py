@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,6 +17,7 @@ from dlmon.errors import ExitCode
 from dlmon.stop import GRACE, Stop
 
 _BEYOND_GRACE = 0.5
+_ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -25,29 +28,44 @@ def stop_on_signals() -> Iterator[Stop]:
     ending the process: what was not acknowledged is delivered again.
     """
     stop = Stop()
-    done = threading.Event()
-
-    def watch() -> None:
-        stop.wait()
-        if not done.wait(GRACE + _BEYOND_GRACE):
-            _leave()
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.requested and number == signal.SIGINT:
-            os._exit(ExitCode.INTERRUPTED)
-        stop.request()
-
-    # Started now and not by the handler: starting a thread takes locks that the interrupted code
-    # may hold.
-    threading.Thread(target=watch, name="stop-watchdog", daemon=True).start()
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A Python handler runs between two steps of the main thread, and not while that hangs. The
+    # interpreter writes the number of a signal into this pipe in any case.
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    watchdog = threading.Thread(target=_watch, args=(heard, stop), name="signals", daemon=True)
+    watchdog.start()
+    told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _heard) for number in _ASKING}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        done.set()
+        signal.set_wakeup_fd(told_before)
+        os.close(told)
+        watchdog.join()
+        os.close(heard)
         stop.request()
+
+
+def _heard(_number: int, _frame: FrameType | None) -> None:
+    """Nothing: a signal without a Python handler is not written to the pipe."""
+
+
+def _watch(heard: int, stop: Stop) -> None:
+    poll = select.poll()
+    poll.register(heard, select.POLLIN)
+    deadline: float | None = None
+    while poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
+        number = os.read(heard, 1)
+        if not number:
+            return
+        if deadline is not None and number[0] == signal.SIGINT:
+            os._exit(ExitCode.INTERRUPTED)
+        if deadline is None and number[0] in _ASKING:
+            stop.request()
+            deadline = time.monotonic() + GRACE + _BEYOND_GRACE
+    _leave()
 
 
 def _leave() -> NoReturn:

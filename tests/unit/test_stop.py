@@ -152,8 +152,17 @@ def test_a_second_ctrl_c_leaves_at_once() -> None:
     assert process.returncode == ExitCode.INTERRUPTED
 
 
-def test_work_that_hangs_is_left_within_five_seconds() -> None:
-    with command("time.sleep(60)") as process:
+# Locked twice, a mutex waits for itself, and no signal ends that: what a disk that does not answer
+# looks like. The main thread never comes back to the interpreter.
+_HANGS_IN_C = (
+    "import ctypes; lock = ctypes.CDLL(None).pthread_mutex_lock; "
+    "mutex = ctypes.create_string_buffer(64); lock(mutex); lock(mutex)"
+)
+
+
+@pytest.mark.parametrize("work", ["time.sleep(60)", _HANGS_IN_C], ids=["python", "c"])
+def test_work_that_hangs_is_left_within_five_seconds(work: str) -> None:
+    with command(work) as process:
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)
