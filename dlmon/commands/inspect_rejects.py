@@ -30,6 +30,11 @@ class Look:
     interrupted: bool
     ran_out: bool
 
+    @property
+    def partial(self) -> bool:
+        """True when somebody else holds rejects that this look could not see."""
+        return self.ran_out or bool(self.depth.held)
+
     def count(self, *, everything: bool) -> int:
         """How many rejects were meant. everything: no filter was given, so that those count too
         that could not be looked at."""

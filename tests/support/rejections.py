@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from dlmon.brokers.base import Delivery
-from dlmon.rejection import Rejection, message_id_of, reject
+from dlmon.brokers.base import Broker, Delivery, Queue
+from dlmon.rejection import Rejection, message_id_of, reject, to_message
 from dlmon.validation import Validator, Violation, load_schema
 from tests.support.events import make_body
 
@@ -48,7 +49,7 @@ def rejection(
     found = delivery(body, message_id, headers)
     return reject(
         found,
-        violations or verdict.violations,
+        violations or [replace(one, offset=None) for one in verdict.violations],
         message_id=message_id_of(found, verdict.value),
         schema=VALIDATOR.schema.version,
         rejected_by="consumer-1",
@@ -59,3 +60,22 @@ def rejection(
 def slow(**changes: Any) -> Rejection:
     """The rejection of an event whose speed is a text."""
     return rejection(make_body(download_speed="25.5", **changes))
+
+
+def park(broker: Broker, rejections: Iterable[Rejection]) -> None:
+    """Put rejections into rejects."""
+    broker.publish(Queue.REJECTS, [[to_message(one) for one in rejections]])
+
+
+def contents(broker: Broker, queue: Queue) -> list[Delivery]:
+    """Everything in a queue, which keeps it."""
+    found: list[Delivery] = []
+    with broker.open_reader(queue) as reader:
+        while deliveries := reader.read(1000, timeout=1.0):
+            found += deliveries
+    return found
+
+
+def ids(broker: Broker, queue: Queue) -> list[str]:
+    """The message ids in a queue, sorted."""
+    return sorted(str(one.message_id) for one in contents(broker, queue))
