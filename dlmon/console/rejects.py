@@ -93,7 +93,7 @@ def show_list(rejections: Sequence[Rejection]) -> None:
         for one in rejections:
             at = "" if one.rejected_at is None else to_rfc3339(one.rejected_at)
             fields = (at, one.message_id, one.code, one.path, one.reason)
-            print_line(console, Text("\t".join(map(safe, fields))))
+            console.file.write("\t".join(map(safe, fields)) + "\n")  # rich would expand the tabs
         return
     if not rejections:
         return

@@ -10,6 +10,7 @@ from dlmon.brokers.base import Broker
 from dlmon.settings import Settings
 from dlmon.stop import Stop
 from tests.conftest import settings_for
+from tests.support.dlmon import Dlmon
 
 
 @pytest.fixture(params=["local", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
@@ -30,3 +31,8 @@ def stop() -> Stop:
 def broker(settings: Settings, stop: Stop) -> Iterator[Broker]:
     with open_broker(settings, stop) as opened:
         yield opened
+
+
+@pytest.fixture
+def dlmon(settings: Settings, tmp_path: Path) -> Dlmon:
+    return Dlmon(settings, tmp_path)

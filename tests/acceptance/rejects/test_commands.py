@@ -1,0 +1,271 @@
+"""The three commands as processes: what they print, ask and exit with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from dlmon.brokers.base import Broker, Queue
+from dlmon.rejection import Rejection
+from dlmon.rejects_file import to_line
+from dlmon.validation import Violation
+from tests.support.dlmon import Dlmon
+from tests.support.events import make_body
+from tests.support.rejections import AT, VALIDATOR, contents, ids, park, rejection, slow
+
+EVIL = "\x1b[31m\u202e[bold]evil[/bold]\x07"
+
+
+def mended() -> Rejection:
+    return rejection(make_body(), Violation("type", "/file_size", "old"))
+
+
+def test_the_default_view_is_groups_with_their_share_times_and_a_sample(
+    broker: Broker, dlmon: Dlmon
+) -> None:
+    newest = replace(slow(), rejected_at=AT + 60_000)
+    park(broker, [slow(), slow(), newest, rejection(make_body(file_size=-1))])
+    result = dlmon("inspect-rejects")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("4 rejects in ")
+    assert "all looked at" in lines[0]
+    assert lines[2].split()[:5] == ["3", "75%", "type", "at", "/download_speed"]
+    assert lines[3].strip() == '"25.5" is not of type "number"'
+    assert newest.message_id in lines[4]
+    assert lines[5].split()[:5] == ["1", "25%", "minimum", "at", "/file_size"]
+    assert f"by schema {VALIDATOR.schema.version}" in result.stdout
+    assert "from dlmon download.completed" in result.stdout
+    assert len(ids(broker, Queue.REJECTS)) == 4
+
+
+def test_the_list_has_tabs_in_a_pipe_and_the_newest_first(broker: Broker, dlmon: Dlmon) -> None:
+    older, newer = slow(), replace(slow(), rejected_at=AT + 1)
+    park(broker, [older, newer])
+    result = dlmon("inspect-rejects", "--list")
+    reason = '"25.5" is not of type "number"'
+    assert [line.split("\t") for line in result.stdout.splitlines()] == [
+        ["2026-03-01T03:00:00.001Z", newer.message_id, "type", "/download_speed", reason],
+        ["2026-03-01T03:00:00.000Z", older.message_id, "type", "/download_speed", reason],
+    ]
+    result = dlmon("inspect-rejects", "--list", "--oldest-first", "--limit", "1")
+    assert older.message_id in result.stdout
+    assert newer.message_id not in result.stdout
+    assert "1 of 2 shown" in result.stderr
+
+
+def test_show_marks_every_place_that_fails(broker: Broker, dlmon: Dlmon) -> None:
+    parked = slow(coordinates={"latitude": 95, "longitude": 0})
+    park(broker, [parked, slow()])
+    result = dlmon("inspect-rejects", "--show", parked.message_id)
+    lines = result.stdout.splitlines()
+    for value, reason in (
+        ('"25.5"', 'type: "25.5" is not of type "number"'),
+        ("95", "maximum: 95 is greater than the maximum of 90"),
+    ):
+        (at,) = (number for number, line in enumerate(lines) if line.rstrip(",").endswith(value))
+        assert lines[at + 1].strip() == f"{'^' * len(value)} {reason}"
+        assert lines[at + 1].index("^") == lines[at].index(value)
+    assert "2 violations" in result.stdout
+    assert "by consumer-1" in result.stdout
+
+
+def test_show_has_hex_where_the_body_is_no_text(broker: Broker, dlmon: Dlmon) -> None:
+    parked = rejection(b'{"a": "\xff\x00"}')
+    park(broker, [parked])
+    result = dlmon("inspect-rejects", "--show", parked.message_id)
+    row = next(line for line in result.stdout.splitlines() if "7b 22 61" in line)
+    mark = next(line for line in result.stdout.splitlines() if "^^" in line)
+    assert row[mark.index("^") :].startswith("ff 00")
+    assert "not-utf8" in mark
+
+
+def test_show_points_at_the_end_of_a_truncated_body(broker: Broker, dlmon: Dlmon) -> None:
+    parked = rejection(b'{"file_size": 1')
+    park(broker, [parked])
+    lines = dlmon("inspect-rejects", "--show", parked.message_id).stdout.splitlines()
+    (at,) = (number for number, line in enumerate(lines) if line.endswith('{"file_size": 1'))
+    assert lines[at + 1].index("^") == len(lines[at])
+
+
+def test_nothing_in_an_event_can_act_on_the_terminal(broker: Broker, dlmon: Dlmon) -> None:
+    parked = rejection(
+        make_body(download_speed=EVIL),
+        Violation("type", f"/{EVIL}", EVIL),
+        message_id=f"id {EVIL}",
+        headers={EVIL: EVIL},
+    )
+    park(broker, [parked])
+    for arguments in ([], ["--list"], ["--show", parked.message_id]):
+        terminal = dlmon.on_terminal("inspect-rejects", *arguments)
+        terminal.expect(pexpect.EOF)
+        shown = terminal.before or ""
+        assert "[bold]evil[/bold]" in shown
+        assert "\x1b[31m" not in shown
+        assert not {"\x07", "\u202e"} & set(shown)
+
+
+def test_json_is_what_replay_reads(broker: Broker, dlmon: Dlmon) -> None:
+    parked = [mended(), rejection(b"\xff")]
+    park(broker, parked)
+    exported = dlmon("inspect-rejects", "--json").stdout
+    assert sorted(exported.encode().splitlines(True)) == sorted(map(to_line, parked))
+    result = dlmon("replay-rejects", "--from", "-", "--yes", stdin=exported)
+    assert result.returncode == 0
+    assert ids(broker, Queue.ARRIVALS) == [parked[0].message_id]
+
+
+def test_an_export_is_a_new_file_with_what_was_selected(
+    broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    parked = slow()
+    park(broker, [parked, mended()])
+    export = ("inspect-rejects", "--code", "type", "--path", "/download_speed")
+    result = dlmon(*export, "--export", "out.ndjson")
+    assert result.returncode == 0
+    assert (tmp_path / "out.ndjson").read_bytes() == to_line(parked)
+    again = dlmon(*export, "--export", "out.ndjson")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists already" in again.stderr
+
+
+def test_revalidate_tells_how_many_would_pass_now(broker: Broker, dlmon: Dlmon) -> None:
+    park(broker, [mended(), mended(), slow()])
+    result = dlmon("inspect-rejects", "--revalidate")
+    assert "Of 3, 2 would pass now." in result.stdout
+    assert "type at /download_speed" in result.stdout
+    assert "type at /file_size" not in result.stdout
+
+
+def test_revalidate_uses_the_schema_that_is_given(
+    broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    (tmp_path / "any.json").write_text("true")
+    park(broker, [slow()])
+    result = dlmon("inspect-rejects", "--revalidate", "--schema", "any.json")
+    assert "Of 1, 1 would pass now." in result.stdout
+
+
+def test_more_than_max_count_exits_with_1_for_a_monitor(broker: Broker, dlmon: Dlmon) -> None:
+    park(broker, [slow(), mended()])
+    assert dlmon("inspect-rejects", "--max-count", "2").returncode == 0
+    assert dlmon("inspect-rejects", "--max-count", "1").returncode == 1
+    some = ("inspect-rejects", "--path", "/file_size", "--max-count")
+    assert dlmon(*some, "1").returncode == 0
+    assert dlmon(*some, "0").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["inspect-rejects", "--since", "yesterday"], "--since"),
+        (["inspect-rejects", "--list", "--json"], "Choose one of"),
+        (["inspect-rejects", "--show", "nobody"], "No reject has the message id 'nobody'"),
+        (["replay-rejects"], "add --yes"),
+        (["replay-rejects", "--patch", ".a |=", "--yes"], "is no jq expression"),
+        (["replay-rejects", "--from", "missing.ndjson", "--yes"], "No such file"),
+        (["discard-rejects", "--yes"], "--all"),
+        (["discard-rejects", "--code", "type"], "add --yes"),
+        (["discard-rejects", "--all", "--code", "type", "--yes"], "--all"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_to_do(
+    broker: Broker, dlmon: Dlmon, arguments: list[str], complaint: str
+) -> None:
+    park(broker, [slow()])
+    result = dlmon(*arguments)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(ids(broker, Queue.REJECTS)) == 1
+
+
+def test_replay_hands_over_a_receipt_by_id(broker: Broker, dlmon: Dlmon, tmp_path: Path) -> None:
+    passing, failing = mended(), slow()
+    park(broker, [passing, failing])
+    result = dlmon("replay-rejects", "--yes", "--receipt", "receipt.ndjson")
+    assert result.returncode == 0
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["selected", "2"],
+        ["replayed", "1"],
+        ["left", "1"],
+        ["1", "would", "be", "rejected", "again:", "type", "at", "/download_speed"],
+        ["failed", "0"],
+    ]
+    fates = [json.loads(line) for line in (tmp_path / "receipt.ndjson").read_text().splitlines()]
+    assert sorted((one["message_id"], one["outcome"]) for one in fates) == sorted(
+        [(passing.message_id, "replayed"), (failing.message_id, "left")]
+    )
+
+
+def test_replay_shows_what_a_patch_does_before_it_asks(broker: Broker, dlmon: Dlmon) -> None:
+    park(broker, [slow()])
+    terminal = dlmon.on_terminal("replay-rejects", "--patch", ".download_speed |= tonumber")
+    terminal.expect_exact('-   "download_speed": "25.5"')
+    terminal.expect_exact('+   "download_speed": 25.5')
+    terminal.expect_exact("Replay 1?")
+    assert len(ids(broker, Queue.REJECTS)) == 1
+    terminal.sendline("y")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    (arrived,) = contents(broker, Queue.ARRIVALS)
+    assert VALIDATOR.judge(arrived.body).valid
+    assert not ids(broker, Queue.REJECTS)
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\x03"])
+def test_no_and_ctrl_c_leave_everything(broker: Broker, dlmon: Dlmon, answer: str) -> None:
+    park(broker, [slow()])
+    terminal = dlmon.on_terminal("discard-rejects", "--all")
+    terminal.expect_exact("Discard 1?")
+    terminal.send(answer)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == (130 if answer == "\x03" else 0)
+    assert len(ids(broker, Queue.REJECTS)) == 1
+
+
+def test_ctrl_c_ends_a_slow_replay_with_its_receipt(
+    broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    parked = [mended() for _ in range(50)]
+    park(broker, parked)
+    receipt = tmp_path / "receipt.ndjson"
+    process = dlmon.start("replay-rejects", "--rate", "10", "--yes", "--receipt", str(receipt))
+    deadline = time.monotonic() + 20
+    while broker.depth(Queue.ARRIVALS).ready < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (130, "")
+    assert "Stopped before it was finished" in stdout
+    replayed = [
+        fate["message_id"]
+        for fate in map(json.loads, receipt.read_text().splitlines())
+        if fate["outcome"] == "replayed"
+    ]
+    assert 12 <= len(replayed) < 50
+    assert ids(broker, Queue.ARRIVALS) == sorted(replayed)
+    assert ids(broker, Queue.REJECTS) == sorted({one.message_id for one in parked} - set(replayed))
+
+
+def test_discard_moves_to_a_file_that_replay_reads(
+    broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    broken, other = slow(), mended()
+    park(broker, [broken, other])
+    moved = dlmon("discard-rejects", "--id", broken.message_id, "--export", "one.ndjson", "--yes")
+    assert moved.returncode == 0
+    assert ids(broker, Queue.REJECTS) == [other.message_id]
+    file = tmp_path / "one.ndjson"
+    file.write_text(file.read_text().replace(r"\"25.5\"", "25.5"))
+    replayed = dlmon("replay-rejects", "--from", "one.ndjson", "--yes")
+    assert replayed.returncode == 0
+    assert ids(broker, Queue.ARRIVALS) == [broken.message_id]

@@ -1,0 +1,73 @@
+"""The command as people run it: a process of its own, in a pipe or on a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+
+from dlmon.settings import LocalAddress, Settings
+
+
+class Dlmon:
+    """The command, as a process of its own."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._folder = folder
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "DLMON_BROKER": url_of(settings),
+            "DLMON_NAMESPACE": settings.namespace,
+        }
+
+    def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self._environment,
+            cwd=self._folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start it, with its output in pipes."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            env=self._environment,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def on_terminal(self, *arguments: str, columns: int = 100) -> pexpect.spawn:
+        """Start it on a terminal."""
+        program, *rest = self.command(*arguments)
+        return pexpect.spawn(
+            program,
+            rest,
+            env={**self._environment, "TERM": "xterm", "NO_COLOR": "1"},
+            cwd=str(self._folder),
+            dimensions=(40, columns),
+            encoding="utf-8",
+            timeout=30,
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "dlmon", *arguments]
+
+
+def url_of(settings: Settings) -> str:
+    """The broker's URL, with its password."""
+    if isinstance(settings.broker, LocalAddress):
+        return str(settings.broker)
+    return str(settings.broker).replace("***", settings.broker.password.read())
