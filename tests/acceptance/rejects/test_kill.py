@@ -1,0 +1,85 @@
+"""SIGKILL at any moment: each message is where it was, or where it went, or in both."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dlmon.brokers.base import Broker, Queue
+from dlmon.errors import FileError
+from dlmon.rejects_file import read_rejects
+from dlmon.settings import LocalAddress, Settings
+from dlmon.validation import Violation
+from tests.support.dlmon import Dlmon
+from tests.support.events import make_body
+from tests.support.rejections import ids, park, rejection
+
+SECONDS = 4.0
+PARKED = 4000
+
+
+def in_queue(settings: Settings, broker: Broker, queue: Queue) -> set[str]:
+    """The ids in a queue, those too that the lease of a killed process still holds."""
+    if not isinstance(settings.broker, LocalAddress):
+        return set(ids(broker, queue))
+    with closing(sqlite3.connect(settings.broker.path)) as database:
+        rows = database.execute(
+            "SELECT message_id FROM message WHERE queue = ?", [f"{settings.namespace}.{queue}"]
+        )
+        return {message_id for (message_id,) in rows}
+
+
+def in_files(folder: Path) -> set[str]:
+    """The ids in all exports, whose last lines may be torn."""
+    found: set[str] = set()
+    for path in folder.glob("*.gz"):
+        try:
+            found.update(one.message_id for one in read_rejects(path))
+        except FileError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "duration"),
+    [
+        ("replay-rejects", ["--rate", "400"], 0.4),
+        ("discard-rejects", ["--all", "--export", "{}.ndjson.gz"], 0.15),
+    ],
+)
+def test_a_killed_action_loses_nothing(
+    *,
+    settings: Settings,
+    broker: Broker,
+    dlmon: Dlmon,
+    tmp_path: Path,
+    command: str,
+    options: list[str],
+    duration: float,
+) -> None:
+    odd = Violation("type", "/file_size", "what an older schema said")
+    parked = [rejection(make_body(), odd) for _ in range(PARKED)]
+    park(broker, parked)
+    chance = random.Random(command)
+    killed = 0
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        receipt = tmp_path / f"receipt-{killed}"
+        arguments = [option.format(killed) for option in options]
+        process = dlmon.start(command, "--yes", "--receipt", str(receipt), *arguments)
+        while not receipt.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, duration))
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+    there = in_queue(settings, broker, Queue.REJECTS)
+    gone = in_queue(settings, broker, Queue.ARRIVALS) | in_files(tmp_path)
+    assert there | gone == {one.message_id for one in parked}
+    assert killed > 1
+    assert gone
