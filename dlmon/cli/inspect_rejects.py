@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -140,7 +141,8 @@ def inspect_rejects(
         stop = stack.enter_context(stop_on_signals())
         opened = stack.enter_context(open_broker(settings, stop))
         file = stack.enter_context(RejectsFile(export)) if export is not None else None
-        progress = stack.enter_context(progress_bar("looking at rejects"))
+        mixed = json and sys.stdout.isatty()
+        progress = stack.enter_context(progress_bar("looking at rejects", hidden=mixed))
 
         def visit(rejections: Sequence[Rejection]) -> None:
             view.visit(rejections)

@@ -42,10 +42,12 @@ class Held(NamedTuple):
 class Rejects(ABC):
     """A set of rejects to act on, as it was at the start.
 
-    `total` is how many there were, None where that is not known before the end.
+    `total` is how many there were, None where that is not known before the end. `partial` tells
+    that somebody else holds further ones.
     """
 
     total: int | None
+    partial = False
 
     @abstractmethod
     def batches(self, size: int) -> Iterator[list[Held]]:
@@ -100,7 +102,9 @@ class QueuedRejects(Rejects):
         self._before: set[int] = set()
         self._unremoved: set[int] = set()
         self.seen: set[int] = set()
-        self.total: int = broker.depth(Queue.REJECTS).ready
+        depth = broker.depth(Queue.REJECTS)
+        self.total: int = depth.ready
+        self.partial = bool(depth.held)
 
     def batches(self, size: int) -> Iterator[list[Held]]:
         count = 0
@@ -113,6 +117,7 @@ class QueuedRejects(Rejects):
                 self._lose_reader(error)
                 continue
             if not deliveries:
+                self.partial |= count < self.total and self._among is None
                 return
             count += len(fresh)
             yield fresh
@@ -225,7 +230,8 @@ class Receipt:
 
     total: how many there were at the start, None where nobody knows. looked: how many of them were
     looked at. still_there: how many were done, but not removed before the connection was lost.
-    error: what ended the action early. interrupted: a stop did.
+    partial: somebody else holds further ones. error: what ended the action early. interrupted: a
+    stop did.
     """
 
     total: int | None
@@ -235,6 +241,7 @@ class Receipt:
     left: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     still_there: int = 0
+    partial: bool = False
     interrupted: bool = False
     error: DlmonError | None = None
 
@@ -288,6 +295,7 @@ class Run:
         except DlmonError as error:
             receipt.error = error
         receipt.still_there = rejects.still_there
+        receipt.partial = rejects.partial
         return receipt
 
     def room(self, receipt: Receipt) -> int | None:

@@ -78,6 +78,10 @@ def show_groups(groups: Groups, limit: int | None) -> None:
             print_line(console, Text(f"{'':{_COLUMN}}{', '.join(own)}", "dim"))
     for fact in sorted(common):
         print_line(console, Text(f"all {fact}", "dim"))
+    if console.is_terminal:
+        print_line(
+            console, Text("One of them: --show ID. What would pass now: --revalidate.", "dim")
+        )
     if hidden := ordered[len(shown) :]:
         count = sum(group.count for group in hidden)
         print_line(
@@ -134,6 +138,9 @@ def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
         print_line(
             console, Text("Stopped before it was finished. Run it again for the rest.", "yellow")
         )
+    if receipt.partial and not receipt.interrupted:
+        note = "Another reader holds further rejects. Run it again for them."
+        print_line(console, Text(note, "yellow"))
     if receipt.still_there:
         print_line(
             console,
@@ -147,18 +154,17 @@ def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Told]:
+def progress_bar(what: str, *, hidden: bool = False) -> Iterator[Told]:
     """A bar on stderr while something goes through rejects; nothing where that is no terminal."""
     console = stderr()
+    hidden = hidden or not console.is_terminal
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=None)
         yield lambda looked, total: bar.update(task, completed=looked, total=total)
 

@@ -146,6 +146,15 @@ def test_a_patched_event_that_still_fails_stays_as_it_was(broker: Broker, stop: 
     assert [one.body for one in contents(broker, Queue.REJECTS)] == [parked.body]
 
 
+def test_rejects_that_another_reader_holds_are_left_and_told(broker: Broker, stop: Stop) -> None:
+    park(broker, [mended() for _ in range(6)])
+    with broker.open_reader(Queue.REJECTS, 2) as other:
+        assert len(other.read(2)) == 2
+        receipt = go(broker, stop)
+    assert (receipt.done, receipt.partial) == (4, True)
+    assert len(ids(broker, Queue.REJECTS)) == 2
+
+
 def test_a_dry_run_changes_nothing(broker: Broker, stop: Stop) -> None:
     parked = [mended(), slow()]
     park(broker, parked)
