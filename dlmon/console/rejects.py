@@ -188,21 +188,25 @@ def _notes(look: Look, shown: int | None) -> Iterator[str]:
 def _row(group: Group, total: int, width: int) -> Text:
     row = Text(f"{group.count:>7,}", "bold")
     row.append(f"  {_share(group.count, total):>5}  ")
-    row.append(f"{safe(place(group.code, group.path), width):<{width}}", "bold yellow")
+    row.append(f"{_what(group, width):<{width}}", "bold yellow")
     row.append(f"  {_clock(group.first_seen):<{_TIME}}  {_clock(group.last_seen)}", "not bold")
     return row
 
 
 def _what_width(console: Console, groups: Sequence[Group]) -> int:
-    longest = max(len(safe(place(group.code, group.path))) for group in groups)
+    longest = max(len("code and path"), *(len(_what(group)) for group in groups))
     room = console.width - _COLUMN - 2 * (2 + _TIME)
     return min(longest, room) if console.is_terminal else longest
 
 
+def _what(group: Group, width: int | None = None) -> str:
+    return safe(place(group.code, group.path), width)
+
+
 def _background(group: Group) -> list[str]:
     """Where rejects come from, and what they were judged by."""
-    return [f"from {safe(origin)}" for origin in group.origins] + [
-        f"by schema {safe(schema)}" for schema in group.schemas
+    return [f"sent to {safe(origin)}" for origin in group.origins] + [
+        f"judged by {safe(schema)}" for schema in group.schemas
     ]
 
 

@@ -40,8 +40,8 @@ def test_the_default_view_is_groups_with_their_share_times_and_a_sample(
     assert lines[3].strip() == '"25.5" is not of type "number"'
     assert newest.message_id in lines[4]
     assert lines[5].split()[:5] == ["1", "25%", "minimum", "at", "/file_size"]
-    assert f"by schema {VALIDATOR.schema.version}" in result.stdout
-    assert "from dlmon download.completed" in result.stdout
+    assert f"judged by {VALIDATOR.schema.version}" in result.stdout
+    assert "sent to dlmon download.completed" in result.stdout
     assert len(ids(broker, Queue.REJECTS)) == 4
 
 
