@@ -23,7 +23,7 @@ MAX_MESSAGE_ID = 255
 
 def event_id_of(value: object) -> str | None:
     """The id in a parsed body, or None when there is none that could identify a message."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         event_id = value.get(EVENT_ID)
         if isinstance(event_id, str) and 0 < len(event_id.encode()) <= MAX_MESSAGE_ID:
             return event_id
