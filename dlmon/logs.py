@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TextIO
 
 
 class _Formatter(logging.Formatter):
@@ -19,9 +20,17 @@ class _Formatter(logging.Formatter):
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().format(record))
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at the time: a live view puts itself in between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
 def configure_logging(level: str) -> None:
     """Send dlmon's log to stderr from `level` (debug, info, warning or error) on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("dlmon")
     logger.handlers = [handler]

@@ -1,5 +1,100 @@
 from __future__ import annotations
 
+from typing import Annotated
 
-def consume() -> None:
-    raise NotImplementedError
+import typer
+
+from dlmon.cli import options
+from dlmon.cli.signals import stop_on_signals
+
+
+def consume(
+    *,
+    store: options.StoreUrl = None,
+    batch: Annotated[
+        int,
+        typer.Option(
+            min=1, max=10_000, metavar="N", help="Store and acknowledge up to so many at once."
+        ),
+    ] = 500,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="End after so many events.")
+    ] = None,
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="End once there are no more events.")
+    ] = False,
+    broker: options.Broker = None,
+    namespace: options.Namespace = None,
+    declare: options.Declare = None,
+    wait: options.Wait = None,
+    schema: options.SchemaFile = None,
+    max_event_bytes: options.MaxEventBytes = None,
+    config: options.Config = None,
+    log_level: options.LogLevel = None,
+) -> None:
+    """Store valid events, and put the others aside with the reason why.
+
+    An event is acknowledged once it is committed in the store, or confirmed in the rejects queue.
+    Ctrl-C finishes the batch in hand.
+
+    \b
+    Examples:
+      dlmon consume
+      dlmon consume --broker local --store sqlite:///events.db --until-empty
+      dlmon consume --store stdout --count 10 | jq .download_speed
+    """
+    import os
+    import socket
+    import sys
+    from contextlib import ExitStack
+
+    from dlmon.brokers import open_broker
+    from dlmon.commands import consume as command
+    from dlmon.console import consume as console
+    from dlmon.logs import configure_logging
+    from dlmon.settings import load_settings
+    from dlmon.stores import open_store
+    from dlmon.validation import Validator, load_schema
+
+    settings = load_settings(
+        {
+            "store": store,
+            "broker": broker,
+            "namespace": namespace,
+            "declare": declare,
+            "wait": wait,
+            "schema": schema,
+            "max_event_bytes": max_event_bytes,
+            "log_level": log_level,
+        },
+        config=config,
+    )
+    configure_logging(settings.log_level)
+    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+    to_terminal = settings.store == "stdout" and sys.stdout.isatty()
+    with ExitStack() as opened:
+        stop = opened.enter_context(stop_on_signals())
+        # The store first: nothing is taken from the broker that cannot be stored.
+        events = opened.enter_context(open_store(settings.store))
+        source = opened.enter_context(open_broker(settings, stop))
+        observer = opened.enter_context(
+            console.watch(
+                f"{settings.namespace}.arrivals at {settings.broker}",
+                settings.store,
+                to_stdout=to_terminal,
+            )
+        )
+        result = command.consume(
+            source,
+            events,
+            validator,
+            stop,
+            batch=batch,
+            count=count,
+            until_empty=until_empty,
+            name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
+            observer=observer,
+        )
+    console.show_summary(result)
+    if result.interrupted is not None:
+        raise result.interrupted

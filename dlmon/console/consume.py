@@ -1,0 +1,268 @@
+"""How `consume` shows what it does: a live view on a terminal, log lines anywhere else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from dlmon.commands.consume import ConsumeResult, Observer, Totals
+from dlmon.console.lines import print_line, stderr
+from dlmon.console.text import safe
+from dlmon.errors import DlmonError
+from dlmon.event import (
+    COORDINATES,
+    DOWNLOAD_SPEED,
+    FILE_SIZE,
+    LATITUDE,
+    LONGITUDE,
+    TIMESTAMP,
+)
+from dlmon.grouping import place
+from dlmon.rejection import Rejection
+from dlmon.stores.base import Entry
+
+_REFRESH = 0.25  # seconds; drawing takes some 3 ms each time
+_RATE_OVER = 5.0
+_LINES_WITHOUT_LISTS = 9
+_TOP = 5
+_MIN_EVENTS = 3
+
+_LOG_TOTALS_EVERY = 5.0
+_LOGGED_REJECTS = 20  # a second
+_LOGGED_REASON = 200  # characters
+
+_log = logging.getLogger("dlmon.consume")
+
+
+@contextmanager
+def watch(where: str, store: str, *, to_stdout: bool) -> Iterator[Observer]:
+    """What shows how it goes. where, store: from where to where events flow.
+
+    to_stdout: events are printed, so that a terminal is not for the live view.
+    """
+    console = stderr()
+    if console.is_terminal and not console.is_dumb_terminal and not to_stdout:
+        with LiveView(console, where, store) as view:
+            yield view
+    else:
+        _log.info("Consuming %s into %s.", where, store)
+        log = LogLines()
+        yield log
+        log.tell_rest()
+
+
+class LogLines(Observer):
+    """One line every few seconds, and one for each reject unless there are very many."""
+
+    def __init__(self) -> None:
+        self._told_received = 0
+        self._told_at = time.monotonic() - _LOG_TOTALS_EVERY
+        self._second = 0
+        self._rejects_left = 0
+        self._untold = 0
+
+    def settled(
+        self,
+        totals: Totals,
+        stored: Sequence[Entry],  # noqa: ARG002
+        rejections: Sequence[Rejection],
+    ) -> None:
+        for rejection in rejections:
+            self._tell_of(rejection)
+        self._tell(totals)
+
+    def idle(self, totals: Totals) -> None:
+        self.tell_rest()
+        self._tell(totals)
+
+    def tell_rest(self) -> None:
+        """How many rejects had no line of their own."""
+        if self._untold:
+            _log.info("Rejected %d more; dlmon inspect-rejects shows them.", self._untold)
+            self._untold = 0
+
+    def _tell_of(self, rejection: Rejection) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            self.tell_rest()
+            self._second, self._rejects_left = second, _LOGGED_REJECTS
+        if self._rejects_left == 0:
+            self._untold += 1
+            return
+        self._rejects_left -= 1
+        _log.info(
+            "Rejected %s: %s: %s",
+            safe(rejection.message_id, _LOGGED_REASON),
+            safe(place(rejection.code, rejection.path), _LOGGED_REASON),
+            safe(rejection.reason, _LOGGED_REASON),
+        )
+
+    def _tell(self, totals: Totals) -> None:
+        now = time.monotonic()
+        new = totals.received - self._told_received
+        if new and now - self._told_at >= _LOG_TOTALS_EVERY:
+            _log.info("%s; +%s. %s", _counts(totals), f"{new:,}", _delay(totals))
+            self._told_received, self._told_at = totals.received, now
+
+
+class LiveView(Observer):
+    """Totals, rates, percentiles, top rejections and last events, drawn in place.
+
+    Drawn by the thread that consumes, so that nothing it shows changes meanwhile.
+    """
+
+    def __init__(self, console: Console, where: str, store: str) -> None:
+        self._console = console
+        self._title = Text.assemble(
+            ("dlmon consume  ", "bold"), (f"{safe(where)} → {safe(store)}", "dim")
+        )
+        self._started = time.monotonic()
+        self._drawn_at = 0.0
+        self._totals = Totals()
+        self._held: DlmonError | None = None
+        self._received: deque[tuple[float, int]] = deque([(self._started, 0)])
+        self._last: deque[Entry | Rejection] = deque(maxlen=max(_MIN_EVENTS, console.height))
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            get_renderable=self._render,
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def settled(
+        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+    ) -> None:
+        room = self._last.maxlen or 0
+        self._last.extend(stored[-room:])
+        self._last.extend(rejections[-room:])
+        self.idle(totals)
+
+    def idle(self, totals: Totals) -> None:
+        self._totals = totals
+        self._draw()
+
+    def holding(self, error: DlmonError | None) -> None:
+        self._held = error
+        self._draw()
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if now - self._drawn_at >= _REFRESH:
+            self._drawn_at = now
+            self._received.append((now, self._totals.received))
+            while self._received[0][0] < now - _RATE_OVER and len(self._received) > 2:
+                self._received.popleft()
+            self._live.refresh()
+
+    def _render(self) -> Group:
+        lines = [self._title, Text(), *self._numbers()]
+        if self._held is not None:
+            lines.append(Text(f"holding: {safe(str(self._held))}", "bold yellow"))
+        top = self._totals.rejected.largest_first()[:_TOP]
+        if top:
+            lines += [Text(), Text("top rejections", "bold")]
+            for group in top:
+                count = f"{group.count:>9,}  {group.count / self._totals.rejected.count:>5.1%}  "
+                lines.append(Text.assemble((count, "red"), safe(place(group.code, group.path))))
+        room = self._console.height - _LINES_WITHOUT_LISTS - (len(top) + 2 if top else 0)
+        if self._last:
+            lines += [Text(), Text("last events", "bold")]
+            lines += [_event_line(item) for item in list(self._last)[-max(_MIN_EVENTS, room) :]]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
+
+    def _numbers(self) -> Iterator[Text]:
+        totals = self._totals
+        (since, before), (now, received) = self._received[0], self._received[-1]
+        rate = (received - before) / (now - since) if now > since else 0.0
+        seconds = time.monotonic() - self._started
+        elapsed = timedelta(seconds=int(seconds))
+        yield Text.assemble(
+            (f"{totals.received:,}", "bold"),
+            " received   ",
+            (f"{totals.stored:,}", "bold green"),
+            f" stored   {totals.duplicates:,} duplicates   ",
+            (f"{totals.rejected.count:,}", "bold red" if totals.rejected.count else ""),
+            " rejected",
+        )
+        yield Text(f"{rate:,.0f}/s now   {totals.received / seconds:,.0f}/s on average   {elapsed}")
+        yield Text(_delay(totals))
+        yield Text(_speed(totals))
+
+
+def show_summary(result: ConsumeResult) -> None:
+    """On stderr, what it came to."""
+    console = stderr()
+    totals = result.totals
+    rate = totals.received / result.seconds if result.seconds else 0.0
+    took = f"in {result.seconds:,.1f} s ({rate:,.0f}/s)"
+    print_line(console, Text(f"{_counts(totals)} {took}"), wrap=True)
+    if totals.delay.count:
+        print_line(console, Text(_delay(totals)))
+    if totals.speed.count:
+        print_line(console, Text(_speed(totals)))
+    if totals.rejected.count:
+        for group in totals.rejected.largest_first()[:_TOP]:
+            what = safe(place(group.code, group.path))
+            print_line(console, Text(f"{group.count:>9,} {what}"))
+        print_line(console, Text("dlmon inspect-rejects shows what was rejected, and why."))
+
+
+def _counts(totals: Totals) -> str:
+    return (
+        f"{totals.received:,} received: {totals.stored:,} stored, "
+        f"{totals.duplicates:,} duplicates, {totals.rejected.count:,} rejected"
+    )
+
+
+def _delay(totals: Totals) -> str:
+    p50, p99 = totals.delay.quantile(0.5), totals.delay.quantile(0.99)
+    if p50 is None or p99 is None:
+        return "published to stored: no times yet"
+    return f"published to stored: p50 {_duration(p50)}, p99 {_duration(p99)}"
+
+
+def _duration(milliseconds: float) -> str:
+    if milliseconds < 10_000:
+        return f"{milliseconds:,.0f} ms"
+    return str(timedelta(seconds=round(milliseconds / 1000)))
+
+
+def _speed(totals: Totals) -> str:
+    shares = [(share, totals.speed.quantile(share / 100)) for share in (10, 50, 90, 99)]
+    told = ", ".join(f"p{share} {speed:,.3g}" for share, speed in shares if speed is not None)
+    return f"download speed: {told} Mbit/s" if told else "download speed: none yet"
+
+
+def _event_line(item: Entry | Rejection) -> Text:
+    if isinstance(item, Rejection):
+        what = f"{safe(place(item.code, item.path))}: {safe(item.reason, _LOGGED_REASON)}"
+        return Text.assemble((f"  rejected {safe(item.message_id)} ", "red"), what)
+    event = item.event
+    try:
+        coordinates = event[COORDINATES]
+        return Text(
+            f"  {safe(event[TIMESTAMP])}  {coordinates[LATITUDE]:>9.4f} "
+            f"{coordinates[LONGITUDE]:>9.4f}  {event[FILE_SIZE] / 1e6:>12,.3f} MB "
+            f"{event[DOWNLOAD_SPEED]:>10,.2f} Mbit/s  {safe(item.event_id)}"
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # By another schema an event may look like anything.
+        return Text(f"  {safe(item.body.decode(errors='replace'), _LOGGED_REASON)}")
