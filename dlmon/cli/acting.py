@@ -68,8 +68,8 @@ class Action:
         self._end(receipt, dry_run=False)
 
     def _run(
-        self, among: AbstractSet[int] | None, *, dry_run: bool
-    ) -> tuple[Receipt, AbstractSet[int] | None]:
+        self, among: AbstractSet[bytes] | None, *, dry_run: bool
+    ) -> tuple[Receipt, AbstractSet[bytes] | None]:
         """The receipt, and which rejects of the queue were looked at."""
         from dlmon.brokers import open_broker
         from dlmon.commands.rejects import FiledRejects, QueuedRejects, Run

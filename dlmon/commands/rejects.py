@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -83,7 +84,7 @@ class QueuedRejects(Rejects):
         validator: Validator,
         stop: Stop,
         *,
-        among: AbstractSet[int] | None = None,
+        among: AbstractSet[bytes] | None = None,
         hold: float = HOLD,
     ) -> None:
         """among: hand out only these (`seen` of an earlier look).
@@ -99,9 +100,9 @@ class QueuedRejects(Rejects):
         self._reopen_at = 0.0
         self._fruitful = False
         # Keys and not rejections, so that a million of them fit.
-        self._before: set[int] = set()
-        self._unremoved: set[int] = set()
-        self.seen: set[int] = set()
+        self._before: set[bytes] = set()
+        self._unremoved: set[bytes] = set()
+        self.seen: set[bytes] = set()
         depth = broker.depth(Queue.REJECTS)
         self.total: int = depth.ready
         self.partial = bool(depth.held)
@@ -168,7 +169,7 @@ class QueuedRejects(Rejects):
 
     def _fresh(self, reader: Reader, deliveries: Sequence[Delivery], limit: int) -> list[Held]:
         fresh: list[Held] = []
-        unremoved: list[tuple[int, Delivery]] = []
+        unremoved: list[tuple[bytes, Delivery]] = []
         for delivery in deliveries:
             rejection = from_delivery(delivery, self._validator)
             key = key_of(rejection)
@@ -289,7 +290,7 @@ class Run:
                 if self.limit is not None and receipt.done >= self.limit:
                     break
             else:
-                receipt.interrupted = self.stop.requested and receipt.looked != receipt.total
+                receipt.interrupted |= self.stop.requested and receipt.looked != receipt.total
         except Interrupted:
             receipt.interrupted = True
         except DlmonError as error:
@@ -303,12 +304,13 @@ class Run:
         return None if self.limit is None else self.limit - receipt.done
 
 
-def key_of(rejection: Rejection) -> int:
-    """Tells rejects apart within one process: two can have the same id and other bodies.
+def key_of(rejection: Rejection) -> bytes:
+    """Tells rejects apart: two can have the same id and other bodies.
 
     One that was replayed and came back has another key, by its replays.
     """
-    return hash((rejection.message_id, rejection.replays, rejection.body))
+    head = repr((rejection.message_id, rejection.replays)).encode(errors="surrogatepass")
+    return hashlib.blake2b(head + rejection.body, digest_size=16).digest()
 
 
 def _count(reasons: Counter[str], why: str) -> None:

@@ -109,6 +109,7 @@ def replay(
                 receipt.note(Outcome.FAILED, one.held.rejection, str(problem))
             else:
                 receipt.note(Outcome.LEFT, one.held.rejection, "stopped before it was its turn")
+                receipt.interrupted = True
         rejects.remove([one.held for one in chosen if id(one.message) in confirmed])
         if problem is not None:
             raise problem

@@ -123,34 +123,18 @@ def show_exported(count: int, path: Path) -> None:
 
 
 def show_receipt(receipt: Receipt, done: str, *, dry_run: bool) -> None:
-    """What an action came to. done: `replayed` or `discarded`."""
+    """What an action came to. done: `replayed`, `moved` or `discarded`."""
     console = stdout()
     if dry_run:
         print_line(console, Text("This is what would be done:", "bold"))
-    left, failed = receipt.left.total(), receipt.failed.total()
-    print_line(console, Text(f"{'selected':<10}{receipt.selected:>9,}"))
-    print_line(console, Text(f"{done:<10}{receipt.done:>9,}", "green" if receipt.done else ""))
-    print_line(console, Text(f"{'left':<10}{left:>9,}", "yellow" if left else ""))
+    _show_count(console, "selected", receipt.selected, "")
+    _show_count(console, done, receipt.done, "green")
+    _show_count(console, "left", receipt.left.total(), "yellow")
     _show_reasons(console, receipt.left)
-    print_line(console, Text(f"{'failed':<10}{failed:>9,}", "red" if failed else ""))
+    _show_count(console, "failed", receipt.failed.total(), "red")
     _show_reasons(console, receipt.failed)
-    if receipt.interrupted:
-        print_line(
-            console, Text("Stopped before it was finished. Run it again for the rest.", "yellow")
-        )
-    if receipt.partial and not receipt.interrupted:
-        note = "Another reader holds further rejects. Run it again for them."
-        print_line(console, Text(note, "yellow"))
-    if receipt.still_there:
-        print_line(
-            console,
-            Text(
-                f"The connection was lost before {receipt.still_there:,} of them could be removed: "
-                "they are in rejects too. Doing it again is harmless.",
-                "yellow",
-            ),
-            wrap=True,
-        )
+    for remark in _remarks(receipt):
+        print_line(console, Text(remark, "yellow"), wrap=True)
 
 
 @contextmanager
@@ -182,6 +166,18 @@ def _notes(look: Look, shown: int | None) -> Iterator[str]:
         yield (
             f"handed out up to {look.most_deliveries} times so far. dlmon's queue sets no limit, "
             "but an operator policy with a delivery-limit would: exempt the rejects queue from it."
+        )
+
+
+def _remarks(receipt: Receipt) -> Iterator[str]:
+    if receipt.interrupted:
+        yield "Stopped before it was finished. Run it again for the rest."
+    elif receipt.partial:
+        yield "Another reader holds further rejects. Run it again for them."
+    if receipt.still_there:
+        yield (
+            f"The connection was lost before {receipt.still_there:,} of them could be removed: "
+            "they are in rejects too. Doing it again is harmless."
         )
 
 
@@ -222,6 +218,10 @@ def _clock(at: int | None) -> str:
     text = to_rfc3339(at)
     this_year = text[:4] == to_rfc3339(time.time_ns() // 1_000_000)[:4]
     return f"{text[5:10]} {text[11:19]}" if this_year else text[:10]
+
+
+def _show_count(console: Console, name: str, count: int, style: str) -> None:
+    print_line(console, Text(f"{name:<10}{count:>9,}", style if count else ""))
 
 
 def _show_reasons(console: Console, reasons: Counter[str]) -> None:
