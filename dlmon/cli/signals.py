@@ -61,17 +61,21 @@ def _watch(heard: int, stop: Stop) -> None:
         if not number:
             return
         if deadline is not None and number[0] == signal.SIGINT:
-            os._exit(ExitCode.INTERRUPTED)
+            _leave("")
         if deadline is None and number[0] in _ASKING:
             stop.request()
             deadline = time.monotonic() + GRACE + _BEYOND_GRACE
-    _leave()
-
-
-def _leave() -> NoReturn:
-    sys.stderr.write(
+    _leave(
         f"dlmon: what was in hand did not finish within {GRACE:g} s and was left; "
         "unacknowledged events will be delivered again.\n"
     )
-    sys.stderr.flush()
+
+
+def _leave(message: str) -> NoReturn:
+    stderr = sys.stderr.fileno()
+    # A live view has hidden the cursor, and will not get to show it again.
+    text = f"\x1b[?25h{message}" if os.isatty(stderr) else message
+    # Not through sys.stderr, and not where nobody reads: that may be what the main thread hangs in.
+    if select.select([], [stderr], [], 0)[1]:
+        os.write(stderr, text.encode())
     os._exit(ExitCode.INTERRUPTED)
