@@ -17,7 +17,7 @@ def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
     if isinstance(settings.broker, LocalAddress):
         from dlmon.brokers.local import LocalBroker
 
-        return LocalBroker(settings.broker.path, settings.namespace)
+        return LocalBroker(settings.broker.path, settings.namespace, stop)
     from dlmon.brokers.rabbitmq import RabbitMQBroker
 
     return RabbitMQBroker(settings, stop)

@@ -1,0 +1,203 @@
+"""The local broker's file: what is in it, who may write when, and SQLite's errors in words."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dlmon.errors import BrokerUnreachable, Interrupted
+
+APPLICATION_ID = 0x646C6D62
+"""What `PRAGMA application_id` says in a file of the local broker: "dlmb"."""
+
+SCHEMA_VERSION = 1
+"""What `PRAGMA user_version` says: a file with a higher one is of a newer dlmon."""
+
+_OPEN_TIMEOUT = 5.0
+_BUSY_TICK = 0.1
+_BUSY_WARNING = 5.0
+_MAX_WAL_BYTES = 16 * 1024 * 1024
+
+# AUTOINCREMENT: the id of a message or a holder is never used again, so that what a stale delivery
+# names can be nobody else's.
+_SCHEMA = (
+    """
+    CREATE TABLE holder (            -- a consumer or a reader that is open now
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        queue TEXT NOT NULL,
+        counts INTEGER NOT NULL,     -- whether what comes back from it has one more delivery
+        seconds REAL NOT NULL,       -- how long its lease lasts
+        renewed_at REAL NOT NULL     -- seconds since the epoch
+    )""",
+    """
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        queue TEXT NOT NULL,         -- NAMESPACE.arrivals or NAMESPACE.rejects
+        holder INTEGER,              -- NULL: ready
+        delivery_count INTEGER NOT NULL DEFAULT 0,
+        message_id TEXT NOT NULL,
+        content_type TEXT,
+        correlation_id TEXT,
+        headers TEXT NOT NULL,       -- a JSON object
+        body BLOB NOT NULL,
+        dead_queue TEXT,             -- where it came from, when it was dead-lettered
+        dead_count INTEGER,          -- how often it had been delivered there
+        dead_at INTEGER              -- milliseconds since the epoch
+    )""",
+    "CREATE INDEX ready ON message (queue) WHERE holder IS NULL",
+    "CREATE INDEX held ON message (holder) WHERE holder IS NOT NULL",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+_log = logging.getLogger(__name__)
+
+GiveUp: TypeAlias = Callable[[], bool]
+"""Asked while another process has the file locked: whether to wait no longer."""
+
+
+def patience(seconds: float) -> GiveUp:
+    """Wait so long from now on."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() >= until
+
+
+class Database:
+    """One connection. Writing is for one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: BrokerUnreachable."""
+        self._path = path
+        with self._in_words():
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_TICK, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
+
+    def prepare(self) -> None:
+        """Make sure that the file is a local broker's; an empty or new one becomes one.
+
+        Raises: BrokerUnreachable.
+        """
+        give_up = patience(_OPEN_TIMEOUT)
+        try:
+            # Before anything is changed: the file may be somebody else's.
+            self._check(give_up)
+            ((mode,),) = self.read("PRAGMA journal_mode = WAL", give_up=give_up)
+            if mode != "wal":
+                raise BrokerUnreachable(
+                    f"The file system of {self._path} cannot do SQLite's write-ahead log: "
+                    "choose a path on a local disk."
+                )
+            with self.write(give_up) as connection:
+                if not connection.execute("PRAGMA user_version").fetchone()[0]:
+                    for statement in _SCHEMA:
+                        connection.execute(statement)
+        except Interrupted as error:
+            raise BrokerUnreachable(
+                f"Another process keeps {self._path} locked: end it, or choose another path."
+            ) from error
+
+    @contextmanager
+    def write(self, give_up: GiveUp, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, committed at the end of the block and rolled back by an exception.
+
+        durable: what was committed survives a power cut; without, only the end of the process.
+
+        Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
+        """
+        with self._in_words():
+            self._patiently(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}", (), give_up)
+            self._patiently("BEGIN IMMEDIATE", (), give_up)
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # After some errors, a full disk among them, SQLite has rolled back by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def read(self, sql: str, parameters: Any = (), *, give_up: GiveUp) -> list[Any]:
+        """The rows of one statement.
+
+        Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
+        """
+        with self._in_words():
+            return self._patiently(sql, parameters, give_up)
+
+    def version(self, give_up: GiveUp) -> int:
+        """A number that is another one after other connections have committed something.
+
+        Raises: as `read`.
+        """
+        version: int = self.read("PRAGMA data_version", give_up=give_up)[0][0]
+        return version
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _patiently(self, sql: str, parameters: Any, give_up: GiveUp) -> list[Any]:
+        waiting_since = time.monotonic()
+        warned = False
+        while True:
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY:
+                    raise
+                if give_up():
+                    raise Interrupted(f"Another process keeps {self._path} locked.") from error
+            if not warned and time.monotonic() - waiting_since > _BUSY_WARNING:
+                _log.warning("Waiting for another process that keeps %s locked.", self._path)
+                warned = True
+
+    def _check(self, give_up: GiveUp) -> None:
+        ((application_id, version, tables),) = self.read(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+            "FROM pragma_application_id, pragma_user_version",
+            give_up=give_up,
+        )
+        if (application_id, version, tables) == (0, 0, 0):
+            return
+        if application_id != APPLICATION_ID:
+            raise BrokerUnreachable(
+                f"{self._path} is a SQLite file of something else, not a broker of dlmon: "
+                "choose another path."
+            )
+        if version > SCHEMA_VERSION:
+            raise BrokerUnreachable(
+                f"{self._path} was made by a newer dlmon: upgrade this one, or choose another path."
+            )
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            advice = _ADVICE.get(_primary_code(error), "choose another path for the broker")
+            raise BrokerUnreachable(
+                f"Cannot use the broker's file {self._path} ({error}): {advice}."
+            ) from error
+
+
+_CHECK_PERMISSIONS = "check who may write to it and to its folder, or choose another path"
+_ADVICE = {
+    sqlite3.SQLITE_NOTADB: "it is something else, so choose another path",
+    sqlite3.SQLITE_CORRUPT: "it is damaged, so move it away and save what `sqlite3 FILE .recover` "
+    "finds in it",
+    sqlite3.SQLITE_CANTOPEN: _CHECK_PERMISSIONS,
+    sqlite3.SQLITE_READONLY: _CHECK_PERMISSIONS,
+    sqlite3.SQLITE_IOERR: "check the disk it is on",
+    sqlite3.SQLITE_FULL: "make room on the disk, and try again",
+}
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """The result code without its extension in the upper bytes (sqlite.org/rescode.html)."""
+    return error.sqlite_errorcode & 0xFF

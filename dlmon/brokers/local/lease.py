@@ -1,0 +1,252 @@
+"""Who holds which messages of the local broker, and for how long.
+
+A consumer or a reader is a holder: one row that a thread renews every tenth of the lease, so that
+renewing costs the same however much is held. A holder that was not renewed in time has ended, by a
+SIGKILL or a suspended machine, and whoever looks first gives back what it had. Process ids tell
+nothing of this: two containers that share the file each have their own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlmon.brokers.base import DELIVERY_LIMIT, DeadLetter, Delivery, Depth, Queue
+from dlmon.brokers.local.database import Database, GiveUp, patience
+from dlmon.errors import BrokerUnreachable, Interrupted
+
+LEASE = 10.0
+"""Seconds after which a holder that does not renew has ended."""
+
+_CLOSE_TIMEOUT = 2.0
+
+ROUTING_KEYS = {Queue.ARRIVALS: "download.completed", Queue.REJECTS: "download.rejected"}
+
+_READY = "SELECT 1 FROM message WHERE queue = :queue AND holder IS NULL LIMIT 1"
+_FIRST = """
+    SELECT id, body, message_id, headers, content_type, correlation_id, delivery_count,
+           dead_queue, dead_count, dead_at
+    FROM message WHERE queue = :queue AND holder IS NULL ORDER BY id LIMIT :limit"""
+_HOLD = """
+    UPDATE message SET holder = :holder
+    WHERE queue = :queue AND holder IS NULL AND id <= :last"""
+_RENEW = "UPDATE holder SET renewed_at = :now WHERE id = :holder"
+_SETTLE = "DELETE FROM message WHERE id = ? AND holder = ?"
+_DEAD_LETTER = """
+    UPDATE message
+    SET queue = :rejects, holder = NULL, delivery_count = 0,
+        dead_queue = queue, dead_count = delivery_count + 1, dead_at = :milliseconds
+    WHERE holder = :holder AND delivery_count >= :limit"""
+_GIVE_BACK = """
+    UPDATE message SET holder = NULL, delivery_count = delivery_count + :counts
+    WHERE holder = :holder"""
+
+_HOLDERS = "SELECT id, counts, renewed_at, seconds FROM holder WHERE queue = :queue"
+# One statement sees one moment: a message that is taken or given back meanwhile is counted once.
+_DEPTH = """
+    SELECT NULL, NULL, count(*) FROM message WHERE queue = :queue AND holder IS NULL
+    UNION ALL
+    SELECT renewed_at, seconds, (SELECT count(*) FROM message WHERE message.holder = holder.id)
+    FROM holder WHERE queue = :queue"""
+
+_log = logging.getLogger(__name__)
+
+
+def has_ended(renewed_at: float, seconds: float) -> bool:
+    """Whether a lease of so many seconds is over; `renewed_at` in seconds since the epoch.
+
+    Processes that were not there when a lease was taken must understand it, so that no clock but
+    the wall clock will do, and that one can be set. A time too far ahead ends a lease like one too
+    far back: however the clock jumps, no killed holder keeps its messages for longer than twice
+    `seconds`. The price is that a jump can end the lease of a living holder before it renews: its
+    messages are delivered twice, and what it acknowledges then is stale.
+    """
+    return abs(time.time() - renewed_at) > seconds
+
+
+def depth(database: Database, queue_name: str, give_up: GiveUp) -> Depth:
+    """How many messages a queue has; those whose holder has ended are as good as ready."""
+    ready = held = 0
+    for renewed_at, seconds, count in database.read(_DEPTH, {"queue": queue_name}, give_up=give_up):
+        if renewed_at is None or has_ended(renewed_at, seconds):
+            ready += count
+        else:
+            held += count
+    return Depth(ready, held)
+
+
+class LeaseLost(BrokerUnreachable):
+    """The lease ended while this process did not run: what it held was given back."""
+
+
+class Token(NamedTuple):
+    """A delivery of the local broker. Neither number is ever used again."""
+
+    holder: int
+    message: int
+
+
+class Lease:
+    """What one consumer or reader holds of a queue, until `close` gives it back."""
+
+    def __init__(
+        self,
+        path: Path,
+        namespace: str,
+        queue: Queue,
+        *,
+        counts: bool,
+        seconds: float,
+        give_up: GiveUp,
+    ) -> None:
+        """counts: whether a message that is given back has been delivered once more.
+
+        Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
+        """
+        self._namespace = namespace
+        self._queue = queue
+        self._counts = counts
+        self._seconds = seconds
+        self._closing = threading.Event()
+        with ExitStack() as opened:
+            self._database = opened.enter_context(closing(Database(path)))
+            renewing = opened.enter_context(closing(Database(path)))
+            self.start(give_up)
+            opened.pop_all()
+        self._renewing = threading.Thread(
+            target=self._renew, args=(renewing,), name="lease", daemon=True
+        )
+        self._renewing.start()
+
+    def start(self, give_up: GiveUp) -> None:
+        """Hold nothing yet; also again, after the lease was lost.
+
+        Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
+        """
+        with self._database.write(give_up, durable=False) as connection:
+            self._end_others(connection)
+            connection.execute(
+                "INSERT INTO holder (queue, counts, seconds, renewed_at) VALUES (?, ?, ?, ?)",
+                (self._name(self._queue), self._counts, self._seconds, time.time()),
+            )
+            self._holder: int = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+
+    def version(self, give_up: GiveUp) -> int:
+        """A number that is another one after someone else has changed anything.
+
+        Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
+        """
+        return self._database.version(give_up)
+
+    def take(self, limit: int, give_up: GiveUp) -> list[Delivery]:
+        """Hold up to `limit` messages that nobody holds, the oldest first.
+
+        Raises: LeaseLost, BrokerUnreachable. Interrupted when it gave up waiting for another
+        process.
+        """
+        here = {"queue": self._name(self._queue), "holder": self._holder, "limit": limit}
+        # Reading waits for nobody: an idle queue locks no one out.
+        if limit <= 0 or not self._database.read(_READY, here, give_up=give_up):
+            return []
+        with self._database.write(give_up, durable=False) as connection:
+            self._assure(connection)
+            rows = connection.execute(_FIRST, here).fetchall()
+            if rows:
+                connection.execute(_HOLD, {**here, "last": rows[-1][0]})
+        return [self._delivery(row) for row in rows]
+
+    def settle(self, deliveries: Iterable[Delivery], give_up: GiveUp) -> list[Token]:
+        """Remove deliveries for good, all but those of another lease; returns which.
+
+        Raises: LeaseLost, BrokerUnreachable. Interrupted when it gave up waiting for another
+        process.
+        """
+        tokens = (delivery.token for delivery in deliveries)
+        own = [t for t in tokens if isinstance(t, Token) and t.holder == self._holder]
+        if own:
+            with self._database.write(give_up) as connection:
+                self._assure(connection)
+                connection.executemany(_SETTLE, ((t.message, t.holder) for t in own))
+        return own
+
+    def close(self) -> None:
+        """Give back what is still held. Where that cannot be done now, the lease ends by itself."""
+        self._closing.set()
+        self._renewing.join()
+        try:
+            with self._database.write(patience(_CLOSE_TIMEOUT), durable=False) as connection:
+                self._end(connection, self._holder, self._counts)
+        except (BrokerUnreachable, Interrupted) as error:
+            _log.warning(
+                "What was not acknowledged is given back in %g s: %s", self._seconds, error
+            )
+        finally:
+            self._database.close()
+
+    def _renew(self, database: Database) -> None:
+        with closing(database):
+            while not self._closing.wait(self._seconds / 10):
+                try:
+                    with database.write(self._closing.is_set, durable=False) as connection:
+                        connection.execute(_RENEW, {"holder": self._holder, "now": time.time()})
+                        self._end_others(connection)
+                except (BrokerUnreachable, Interrupted) as error:
+                    # Whoever uses the lease meets the same, and has a caller to tell.
+                    _log.debug("A lease was not renewed: %s", error)
+
+    def _assure(self, connection: sqlite3.Connection) -> None:
+        """Renew the lease, which holds until the transaction ends, or raise LeaseLost."""
+        renewed = connection.execute(_RENEW, {"holder": self._holder, "now": time.time()})
+        if not renewed.rowcount:
+            raise LeaseLost(
+                f"This process did not run for {self._seconds:g} s, so that what it held was given "
+                "back: try again."
+            )
+
+    def _end_others(self, connection: sqlite3.Connection) -> None:
+        """Give back what holders of this queue had whose leases have ended."""
+        holders = connection.execute(_HOLDERS, {"queue": self._name(self._queue)}).fetchall()
+        for holder, counts, renewed_at, seconds in holders:
+            if has_ended(renewed_at, seconds):
+                self._end(connection, holder, counts)
+
+    def _end(self, connection: sqlite3.Connection, holder: int, counts: bool) -> None:
+        values = {
+            "holder": holder,
+            "counts": counts,
+            "limit": DELIVERY_LIMIT,
+            "rejects": self._name(Queue.REJECTS),
+            "milliseconds": time.time_ns() // 1_000_000,
+        }
+        if counts:
+            connection.execute(_DEAD_LETTER, values)
+        connection.execute(_GIVE_BACK, values)
+        connection.execute("DELETE FROM holder WHERE id = :holder", values)
+
+    def _name(self, queue: Queue) -> str:
+        return f"{self._namespace}.{queue}"
+
+    def _delivery(self, row: tuple[Any, ...]) -> Delivery:
+        number, body, message_id, headers, content_type, correlation_id, count, *dead = row
+        dead_queue, dead_count, dead_at = dead
+        return Delivery(
+            body=body,
+            message_id=message_id,
+            headers=json.loads(headers),
+            content_type=content_type,
+            correlation_id=correlation_id,
+            exchange=self._namespace,
+            routing_key=ROUTING_KEYS[self._queue],
+            delivery_count=count,
+            token=Token(self._holder, number),
+            dead_letter=DeadLetter(dead_queue, "delivery_limit", dead_count, dead_at)
+            if dead_queue
+            else None,
+        )

@@ -1,0 +1,112 @@
+"""Publishing to the local broker: a commit is a publisher confirm.
+
+A thread of its own commits, and with one commit takes all that came during the last one: an
+iterable that yields small batches fast is not slowed down by a commit for each, and what a slow one
+yields is committed at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+
+from dlmon.brokers.base import Confirmed, Message
+from dlmon.brokers.local.database import Database
+from dlmon.errors import BrokerUnreachable, PublishRefused
+from dlmon.stop import Stop
+
+_WINDOW = 2_000
+
+_INSERT = """
+    INSERT INTO message (queue, message_id, content_type, correlation_id, headers, body)
+    VALUES (?, ?, ?, ?, ?, ?)"""
+
+
+class Publication:
+    """One call of `Broker.publish`."""
+
+    def __init__(
+        self, path: Path, queue_name: str, confirmed: Confirmed | None, stop: Stop
+    ) -> None:
+        self._path = path
+        self._queue_name = queue_name
+        self._confirmed = confirmed
+        self._stop = stop
+        self._count = 0
+        self._unconfirmed: deque[Message] = deque()
+        self._batches: SimpleQueue[Sequence[Message] | None] = SimpleQueue()
+        self._commits: SimpleQueue[int | None] = SimpleQueue()  # how many messages each took
+
+    def run(self, batches: Iterable[Sequence[Message]]) -> int:
+        """Publish all batches; see `Broker.publish`."""
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="publish") as executor:
+                committing = executor.submit(self._commit_all)
+                try:
+                    self._feed(batches)
+                finally:
+                    self._batches.put(None)
+        finally:
+            while not self._commits.empty():
+                self._note(self._commits.get())
+        try:
+            committing.result()
+        except BrokerUnreachable as error:
+            raise PublishRefused(str(error), self._unconfirmed) from error
+        return self._count
+
+    def _feed(self, batches: Iterable[Sequence[Message]]) -> None:
+        """Hand all batches to the thread that commits, or those until it fails."""
+        for batch in batches:
+            self._unconfirmed.extend(batch)
+            self._batches.put(batch)
+            while len(self._unconfirmed) > _WINDOW or not self._commits.empty():
+                if not self._note(self._commits.get()):
+                    return
+
+    def _note(self, committed: int | None) -> bool:
+        """Tell of one commit. False when there will be no more."""
+        if committed is None:
+            return False
+        messages = [self._unconfirmed.popleft() for _ in range(committed)]
+        self._count += committed
+        if self._confirmed is not None:
+            self._confirmed(messages)
+        return True
+
+    def _commit_all(self) -> None:
+        try:
+            with closing(Database(self._path)) as database:
+                while messages := self._next():
+                    rows = [
+                        (
+                            self._queue_name,
+                            message.message_id,
+                            message.content_type,
+                            message.correlation_id,
+                            json.dumps(dict(message.headers)),
+                            message.body,
+                        )
+                        for message in messages
+                    ]
+                    with database.write(lambda: self._stop.expired) as connection:
+                        connection.executemany(_INSERT, rows)
+                    self._commits.put(len(messages))
+        finally:
+            self._commits.put(None)
+
+    def _next(self) -> list[Message]:
+        """All that waits to be committed; where nothing does, the next batch. Empty at the end."""
+        messages: list[Message] = []
+        while not messages or not self._batches.empty():
+            batch = self._batches.get()
+            if batch is None:
+                self._batches.put(None)  # for the next call
+                break
+            messages.extend(batch)
+        return messages
