@@ -168,8 +168,8 @@ class LocalConsumer(Consumer):
 
     def _start_again(self) -> None:
         _log.warning(
-            "This process did not run for a while: %d events that it had in hand will be "
-            "delivered again.",
+            "This process did not run for a while, or the clock was set: %d events that it had in "
+            "hand will be delivered again.",
             len(self._unsettled),
         )
         self._unsettled.clear()

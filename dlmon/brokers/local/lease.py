@@ -83,7 +83,7 @@ def depth(database: Database, queue_name: str, give_up: GiveUp) -> Depth:
 
 
 class LeaseLost(BrokerUnreachable):
-    """The lease ended while this process did not run: what it held was given back."""
+    """The lease ended, as of a process that did not run: what it held was given back."""
 
 
 class Token(NamedTuple):
@@ -206,8 +206,8 @@ class Lease:
         renewed = connection.execute(_RENEW, {"holder": self._holder, "now": time.time()})
         if not renewed.rowcount:
             raise LeaseLost(
-                f"This process did not run for {self._seconds:g} s, so that what it held was given "
-                "back: try again."
+                f"What was held was given back: this process did not run for {self._seconds:g} s, "
+                "or the clock was set. Try again."
             )
 
     def _end_others(self, connection: sqlite3.Connection) -> None:
