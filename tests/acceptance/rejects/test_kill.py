@@ -83,3 +83,20 @@ def test_a_killed_action_loses_nothing(
     assert there | gone == {one.message_id for one in parked}
     assert killed > 1
     assert gone
+
+
+def test_a_killed_look_costs_nothing(
+    settings: Settings, broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    parked = [rejection(b"not JSON", message_id=f"id {number}") for number in range(PARKED)]
+    park(broker, parked)
+    chance = random.Random(0)
+    for number in range(5):
+        export = tmp_path / f"{number}.ndjson"
+        process = dlmon.start("inspect-rejects", "--export", str(export))
+        while not export.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.1))
+        process.kill()
+        process.communicate()
+    assert in_queue(settings, broker, Queue.REJECTS) == {one.message_id for one in parked}
