@@ -44,7 +44,9 @@ def groups_that_fit() -> int | None:
 def show_look(look: Look, where: str) -> None:
     """How many rejects there are, and how many of them were looked at."""
     there = look.depth.ready
-    if look.looked >= there:
+    if not there:
+        text = f"No rejects in {where}"
+    elif look.looked >= there:
         text = f"{there:,} rejects in {where}, all looked at"
     else:
         text = f"{there:,} rejects in {where}, {look.looked:,} looked at"
