@@ -79,10 +79,20 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Messages in a queue. `held` by consumers and readers now; None where it cannot be seen."""
+    """Messages in a queue: those that are `ready`, and those `held` by consumers and readers now.
+
+    Where it cannot be seen how many are held, `held` is None and `holders` tells how many consumers
+    and readers there are.
+    """
 
     ready: int
     held: int | None
+    holders: int = 0
+
+    @property
+    def shared(self) -> bool:
+        """True when somebody holds messages, or may."""
+        return bool(self.held or self.holders)
 
 
 class Consumer(ABC):

@@ -32,8 +32,8 @@ class Look:
 
     @property
     def partial(self) -> bool:
-        """True when somebody else holds rejects that this look could not see."""
-        return self.ran_out or bool(self.depth.held)
+        """True when somebody else holds rejects, or may, that this look could not see."""
+        return self.ran_out or self.depth.shared
 
     def count(self, *, everything: bool) -> int:
         """How many rejects were meant. everything: no filter was given, so that those count too

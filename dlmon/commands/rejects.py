@@ -44,7 +44,7 @@ class Rejects(ABC):
     """A set of rejects to act on, as it was at the start.
 
     `total` is how many there were, None where that is not known before the end. `partial` tells
-    that somebody else holds further ones.
+    that somebody else holds further ones, or may.
     """
 
     total: int | None
@@ -105,7 +105,7 @@ class QueuedRejects(Rejects):
         self.seen: set[bytes] = set()
         depth = broker.depth(Queue.REJECTS)
         self.total: int = depth.ready
-        self.partial = bool(depth.held)
+        self.partial = depth.shared
 
     def batches(self, size: int) -> Iterator[list[Held]]:
         count = 0
@@ -231,7 +231,7 @@ class Receipt:
 
     total: how many there were at the start, None where nobody knows. looked: how many of them were
     looked at. still_there: how many were done, but not removed before the connection was lost.
-    partial: somebody else holds further ones. error: what ended the action early. interrupted: a
+    partial: somebody else holds further ones, or may. error: what ended the action early. interrupted: a
     stop did.
     """
 

@@ -162,8 +162,8 @@ def _notes(look: Look, shown: int | None) -> Iterator[str]:
         yield f"stopped after {look.looked:,} of {look.depth.ready:,} rejects."
     if look.depth.held:
         yield f"another reader holds {look.depth.held:,} more rejects, which this view lacks."
-    elif look.ran_out:
-        yield "another reader holds some of the rejects, which this view lacks."
+    elif look.partial:
+        yield "somebody else reads rejects too, and may hold some that this view lacks."
     if look.most_deliveries > MANY_DELIVERIES:
         yield (
             f"handed out up to {look.most_deliveries} times so far. dlmon's queue sets no limit, "
@@ -175,7 +175,7 @@ def _remarks(receipt: Receipt) -> Iterator[str]:
     if receipt.interrupted:
         yield "Stopped before it was finished. Run it again for the rest."
     elif receipt.partial:
-        yield "Another reader holds further rejects. Run it again for them."
+        yield "Somebody else reads rejects too, and may hold some. Run it again for them."
     if receipt.still_there:
         yield (
             f"The connection was lost before {receipt.still_there:,} of them could be removed: "
