@@ -231,8 +231,8 @@ class Receipt:
 
     total: how many there were at the start, None where nobody knows. looked: how many of them were
     looked at. still_there: how many were done, but not removed before the connection was lost.
-    partial: somebody else holds further ones, or may. error: what ended the action early. interrupted: a
-    stop did.
+    partial: somebody else holds further ones, or may. error: what ended the action early.
+    interrupted: a stop did.
     """
 
     total: int | None
