@@ -52,7 +52,6 @@ _SCHEMA = (
     "CREATE INDEX ready ON message (queue) WHERE holder IS NULL",
     "CREATE INDEX held ON message (holder) WHERE holder IS NOT NULL",
     f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 _log = logging.getLogger(__name__)
@@ -98,6 +97,8 @@ class Database:
                 if not connection.execute("PRAGMA user_version").fetchone()[0]:
                     for statement in _SCHEMA:
                         connection.execute(statement)
+                # Each time: BEGIN IMMEDIATE succeeds on a file that must not be written to.
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except Interrupted as error:
             raise BrokerUnreachable(
                 f"Another process keeps {self._path} locked: end it, or choose another path."
