@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -19,32 +20,37 @@ _TOKEN = re.compile(rb"[\[\]{},:]|" + _STRING + rb'|[^\s\[\]{},:"]++')
 _BRACKET = re.compile(_STRING + rb"|[\[\]{}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A value in a text: bytes `start` to `end`, exclusive.
 
-    `key_start` to `key_end` is its key, quotes included (None outside an object). `duplicate` tells
+    `key_start` to `key_end` is its key with the quotes (None outside an object). `duplicate` tells
     that its object had the same key before.
     """
 
     pointer: str
     start: int
     end: int
-    key_start: int | None
-    key_end: int | None
-    duplicate: bool
+    key_start: int | None = None
+    key_end: int | None = None
+    duplicate: bool = False
+
+
+class _Name(NamedTuple):
+    """What is known of a value before it begins."""
+
+    pointer: str
+    key_start: int | None = None
+    key_end: int | None = None
+    duplicate: bool = False
 
 
 @dataclass(slots=True)
 class _Container:
-    pointer: str
+    name: _Name
     start: int
-    key_start: int | None
-    key_end: int | None
-    duplicate: bool
     keys: set[str] | None  # None for an array
     index: int = 0
-    pending: tuple[str, int, int, bool] | None = field(default=None)  # pointer, key, duplicate
+    member: _Name | None = None  # the member whose key was read and whose value comes next
 
 
 def escape_pointer(token: str) -> str:
@@ -61,44 +67,37 @@ def places(text: bytes) -> Iterator[Place]:
     for match in _TOKEN.finditer(text):
         token = match[0]
         first = token[0]
-        top = stack[-1] if stack else None
         if first in b",:":
             continue
         if first in b"]}":
             done = stack.pop()
-            yield Place(
-                done.pointer,
-                done.start,
-                match.end(),
-                done.key_start,
-                done.key_end,
-                done.duplicate,
-            )
+            pointer, key_start, key_end, duplicate = done.name
+            yield Place(pointer, done.start, match.end(), key_start, key_end, duplicate)
             continue
-        pointer, key_start, key_end, duplicate = "", None, None, False
-        if top is not None and top.keys is not None:
-            if top.pending is None:
+        name = _Name("")
+        if stack:
+            top = stack[-1]
+            if top.keys is None:
+                name = _Name(f"{top.name.pointer}/{top.index}")
+                top.index += 1
+            elif top.member is None:
                 key = orjson.loads(token)
-                pointer = f"{top.pointer}/{escape_pointer(key)}"
-                top.pending = (pointer, match.start(), match.end(), key in top.keys)
+                pointer = f"{top.name.pointer}/{escape_pointer(key)}"
+                top.member = _Name(pointer, match.start(), match.end(), key in top.keys)
                 top.keys.add(key)
                 continue
-            pointer, key_start, key_end, duplicate = top.pending
-            top.pending = None
-        elif top is not None:
-            pointer = f"{top.pointer}/{top.index}"
-            top.index += 1
+            else:
+                name, top.member = top.member, None
         if first in b"[{":
-            keys: set[str] | None = set() if first == ord("{") else None
-            stack.append(_Container(pointer, match.start(), key_start, key_end, duplicate, keys))
+            stack.append(_Container(name, match.start(), set() if first in b"{" else None))
         else:
-            yield Place(pointer, match.start(), match.end(), key_start, key_end, duplicate)
+            yield Place(name.pointer, match.start(), match.end(), *name[1:])
 
 
 def indent(text: bytes) -> bytes:
     """A valid JSON text with one value a line, each token spelled as it was.
 
-    A parser would drop the first of two equal keys and write numbers in its own way.
+    A parser would drop the first of two equal keys, and write numbers in its own way.
     """
     parts: list[bytes] = []
     depth = 0
@@ -116,3 +115,25 @@ def indent(text: bytes) -> bytes:
         parts.append(b": " if token == b":" else token)
         before = token
     return b"".join(parts)
+
+
+def too_deep_at(text: bytes, depth: int) -> int | None:
+    """The byte at which a valid JSON text goes deeper than `depth` levels, None if it does not."""
+    level = 0
+    for match in _BRACKET.finditer(text):
+        first = match[0][0]
+        if first in b"[{":
+            level += 1
+            if level > depth:
+                return match.start()
+        elif first in b"]}":
+            level -= 1
+    return None
+
+
+def count_strings(text: bytes) -> int:
+    """How many strings a valid JSON text has, keys included."""
+    if b"\\" in text:
+        # From the left, so that of `\\\\"` the first two go together and the quote is escaped no more.
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return text.count(b'"') // 2
