@@ -1,0 +1,41 @@
+"""Simulated events: plausible downloads, some of them broken in known ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dlmon.simulation.downloads import Downloads
+from dlmon.simulation.faults import FAULTS, Breaker, Fault
+from dlmon.source import Planned
+from dlmon.validation import MAX_EVENT_BYTES
+
+
+class Simulation:
+    """An endless source of events. The same arguments give the same events, ids included.
+
+    Their timestamps are the same too where there is a `start`: without it they follow the clock, so
+    that two runs with one seed publish the same ids with other bodies.
+    """
+
+    exhausted = False
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        start: datetime | None = None,
+        interval: float = 0.1,
+        invalid: float = 0.0,
+        faults: Sequence[Fault] = FAULTS,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        """interval: seconds from one timestamp to the next, where there is a start. invalid: the
+        share of events, from 0 to 1, that get one of the `faults`."""
+        self._downloads = Downloads(seed, start, interval)
+        self._breaker = Breaker(invalid, faults, seed, max_event_bytes) if invalid else None
+
+    def take(self, limit: int) -> list[Planned]:
+        """The next `limit` events."""
+        events = self._downloads.make(limit)
+        return self._breaker.break_some(events) if self._breaker else events
