@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from dlmon.validation import ID_CONFLICT, UNSTORABLE, Validator
+
 VALID = "valid"
 """The verdict on an event that breaks no rule; any other is the code of a violation."""
+
+_GIVEN_BY_THE_STORE = (UNSTORABLE, ID_CONFLICT)
 
 
 class Planned(NamedTuple):
@@ -29,5 +33,30 @@ class Source(Protocol):
     def take(self, limit: int) -> list[Planned]:
         """The next events, up to `limit`; none when there are none yet, or no more.
 
-        Raises: FileError when the events cannot be read any further.
+        Raises: UsageError when there cannot be any further events.
         """
+
+
+class Judged:
+    """The events of another source, with the verdicts of a validator.
+
+    Only a store can tell `unstorable` and `id-conflict`: where the source says so of an event that
+    is valid otherwise, its word stands.
+    """
+
+    def __init__(self, source: Source, validator: Validator) -> None:
+        self._source = source
+        self._validator = validator
+
+    @property
+    def exhausted(self) -> bool:
+        return self._source.exhausted
+
+    def take(self, limit: int) -> list[Planned]:
+        return [event._replace(verdict=self._verdict(event)) for event in self._source.take(limit)]
+
+    def _verdict(self, event: Planned) -> str:
+        violations = self._validator.judge(event.body).violations
+        if violations:
+            return violations[0].code
+        return event.verdict if event.verdict in _GIVEN_BY_THE_STORE else VALID

@@ -1,5 +1,231 @@
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
 
-def produce() -> None:
-    raise NotImplementedError
+import typer
+
+from dlmon.cli import options
+from dlmon.cli.signals import stop_on_signals
+from dlmon.errors import UsageError
+from dlmon.times import parse_moment
+
+_SIMULATION_PANEL = "Simulated events"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", flags=re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)", flags=re.ASCII)
+_LOWEST_RATE, _HIGHEST_RATE = 0.001, 1_000_000
+_DEFAULT_RATE = 10.0
+
+
+def _kinds_of_fault() -> list[str]:
+    from dlmon.simulation.faults import FAULTS
+
+    return [fault.kind for fault in FAULTS]
+
+
+def produce(
+    *,
+    rate: Annotated[
+        float,
+        typer.Option(
+            metavar="N",
+            help="Events a second, 0 for as fast as the broker confirms. After a stall it goes on "
+            "at this rate: what was missed does not come in a burst.",
+        ),
+    ] = _DEFAULT_RATE,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="End after so many events.")
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="End after so long: 30s, 5m, 2h, or a number of seconds."
+        ),
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Send recorded events instead, - for stdin: NDJSON, gzip or not. Every line goes "
+            "out byte for byte, valid or not.",
+        ),
+    ] = None,
+    to_stdout: Annotated[
+        bool, typer.Option("--to-stdout", help="Print the events, without any broker.")
+    ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Append to FILE {"id":...,"verdict":...} before an event is sent, with "valid" or '
+            'the code it should be rejected with, and {"id":...,"confirmed":true} once the broker '
+            "has it. Nothing of this is lost when the process is killed.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="The same seed gives the same events, ids too. Sent twice, they are rejected as "
+            "id-conflict, because their times differ; with --start they are duplicates.",
+            rich_help_panel=_SIMULATION_PANEL,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Timestamp of the first event: RFC 3339, or how long ago (2h, 3d). The others "
+            "follow at the rate (10 a second where that is 0). [default: the clock]",
+            rich_help_panel=_SIMULATION_PANEL,
+        ),
+    ] = None,
+    invalid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Break so many of the events: 5% or 0.05. [default: none; all with --fault]",
+            rich_help_panel=_SIMULATION_PANEL,
+        ),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Break them in this way, or in one of these, instead of in every way. A KIND "
+            "that there is not shows those that there are.",
+            autocompletion=_kinds_of_fault,
+            rich_help_panel=_SIMULATION_PANEL,
+        ),
+    ] = None,
+    broker: options.Broker = None,
+    namespace: options.Namespace = None,
+    declare: options.Declare = None,
+    wait: options.Wait = None,
+    schema: options.SchemaFile = None,
+    max_event_bytes: options.MaxEventBytes = None,
+    config: options.Config = None,
+    log_level: options.LogLevel = None,
+) -> None:
+    """Send simulated download events, or recorded ones.
+
+    Returns when the broker has confirmed every event. Ctrl-C ends it earlier, and waits for the
+    confirms too.
+
+    \b
+    Examples:
+      dlmon produce
+      dlmon produce --broker local --rate 100 --invalid 5% --duration 30s
+      dlmon produce --from events.ndjson --rate 0
+      dlmon produce --to-stdout --count 3 --fault too-large --fault not-json
+    """
+    import sys
+
+    from dlmon.brokers import open_broker
+    from dlmon.commands import produce as command
+    from dlmon.console import produce as console
+    from dlmon.ledger import Ledger
+    from dlmon.logs import configure_logging
+    from dlmon.pacing import Pace
+    from dlmon.recorded import RecordedEvents
+    from dlmon.settings import load_settings
+    from dlmon.simulation import Simulation
+    from dlmon.simulation.faults import find_faults
+    from dlmon.source import Judged, Source
+    from dlmon.validation import Validator, load_schema
+
+    simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}
+    _refuse_beside("--from", from_, simulating)
+    connecting = {
+        "--broker": broker,
+        "--namespace": namespace,
+        "--declare": declare,
+        "--wait": wait,
+    }
+    _refuse_beside("--to-stdout", to_stdout or None, connecting)
+    if rate != 0 and not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+        raise UsageError(f"--rate: expected 0, or {_LOWEST_RATE} to {_HIGHEST_RATE:,} a second.")
+    pace = Pace(rate, None if duration is None else _seconds(duration))
+    settings = load_settings(
+        {
+            "broker": broker,
+            "namespace": namespace,
+            "declare": declare,
+            "wait": wait,
+            "schema": schema,
+            "max_event_bytes": max_event_bytes,
+            "log_level": log_level,
+        },
+        config=config,
+    )
+    configure_logging(settings.log_level)
+    where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"
+    with ExitStack() as opened:
+        stop = opened.enter_context(stop_on_signals())
+        source: Source
+        if from_ is not None:
+            source = opened.enter_context(RecordedEvents(from_))
+        else:
+            source = Simulation(
+                seed=seed,
+                start=None if start is None else _moment(start),
+                interval=1 / (rate or _DEFAULT_RATE),
+                invalid=(1.0 if fault else 0.0) if invalid is None else _share(invalid),
+                faults=find_faults(fault or ()),
+                max_event_bytes=settings.max_event_bytes,
+            )
+        if ledger is not None and (from_ is not None or settings.schema is not None):
+            validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+            source = Judged(source, validator)
+        noted = None if ledger is None else opened.enter_context(Ledger(ledger))
+        if to_stdout:
+            mixed = sys.stdout is not None and sys.stdout.isatty()
+            observer = opened.enter_context(console.watch(None, to_terminal=mixed))
+            result = command.print_events(
+                source, pace, stop, count=count, ledger=noted, observer=observer
+            )
+        else:
+            sink = opened.enter_context(open_broker(settings, stop))
+            observer = opened.enter_context(console.watch(where, to_terminal=False))
+            result = command.produce(
+                sink, source, pace, stop, count=count, ledger=noted, observer=observer
+            )
+    console.show_summary(result, ledger, confirms=not to_stdout)
+    if result.error is not None:
+        raise result.error
+
+
+def _refuse_beside(name: str, value: object, others: Mapping[str, object]) -> None:
+    """Raises: UsageError when an option stands beside others that mean nothing there."""
+    given = [other for other, value in others.items() if value is not None]
+    if value is not None and given:
+        raise UsageError(f"{' and '.join(given)} cannot be used with {name}: choose one.")
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not 0 < seconds < 10**9:
+        raise UsageError(f"--duration: expected such as 30s, 5m or 2h, got {text!r}.")
+    return seconds
+
+
+def _share(text: str) -> float:
+    match = _SHARE.fullmatch(text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else 2.0
+    if share > 1:
+        raise UsageError(f"--invalid: expected 0% to 100%, or 0 to 1, got {text!r}.")
+    return share
+
+
+def _moment(text: str) -> int:
+    try:
+        return parse_moment(text, time.time_ns() // 1_000_000)
+    except ValueError as error:
+        raise UsageError(f"--start: {error}.") from error

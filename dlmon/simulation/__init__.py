@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from dlmon.simulation.downloads import Downloads
 from dlmon.simulation.faults import FAULTS, Breaker, Fault
@@ -24,14 +23,15 @@ class Simulation:
         self,
         *,
         seed: int | None = None,
-        start: datetime | None = None,
+        start: int | None = None,
         interval: float = 0.1,
         invalid: float = 0.0,
         faults: Sequence[Fault] = FAULTS,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        """interval: seconds from one timestamp to the next, where there is a start. invalid: the
-        share of events, from 0 to 1, that get one of the `faults`."""
+        """start: timestamp of the first event, in milliseconds since the epoch. interval: seconds
+        from one timestamp to the next, where there is a start. invalid: the share of events, from
+        0 to 1, that get one of the `faults`."""
         self._downloads = Downloads(seed, start, interval)
         self._breaker = Breaker(invalid, faults, seed, max_event_bytes) if invalid else None
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import accumulate, repeat
 from random import Random
 
+from dlmon.errors import UsageError
 from dlmon.simulation.cities import City, load_cities
 from dlmon.source import VALID, Planned
 
@@ -44,12 +45,13 @@ class Downloads:
     """
 
     def __init__(
-        self, seed: int | None = None, start: datetime | None = None, interval: float = 0.1
+        self, seed: int | None = None, start: int | None = None, interval: float = 0.1
     ) -> None:
-        """start: the timestamp of the first event; without it timestamps follow the clock.
-        interval: seconds from one timestamp to the next, where there is a start."""
+        """start: the timestamp of the first event, in milliseconds since the epoch; without it
+        timestamps follow the clock. interval: seconds from one timestamp to the next, where there
+        is a start."""
         self._random = Random(seed)  # noqa: S311  (no secret comes from it)
-        self._start = None if start is None else (start - _EPOCH) / timedelta(milliseconds=1)
+        self._start = start
         self._interval = 1000 * interval
         self._made = 0
         cities = load_cities()
@@ -57,7 +59,10 @@ class Downloads:
         self._places = [_place(city) for city in cities]
 
     def make(self, count: int) -> list[Planned]:
-        """The next `count` events."""
+        """The next `count` events.
+
+        Raises: UsageError when their timestamps have passed the year 9999.
+        """
         random, bits = self._random.random, self._random.getrandbits
         weights, places, total = self._weights, self._places, self._weights[-1]
         log, sqrt, exp, cos, sin, tau = math.log, math.sqrt, math.exp, math.cos, math.sin, math.tau
@@ -90,7 +95,7 @@ class Downloads:
         if self._start is None:
             return repeat(_rfc3339(time.time_ns() // 1_000_000), count)
         numbers = range(self._made, self._made + count)
-        return (_rfc3339(int(self._start + self._interval * number)) for number in numbers)
+        return (_rfc3339(self._start + int(self._interval * number)) for number in numbers)
 
 
 def _place(city: City) -> tuple[float, float, float, float, float]:
@@ -118,4 +123,7 @@ def _rfc3339(milliseconds: int) -> str:
 
 @lru_cache(maxsize=16)
 def _whole_second(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
+    try:
+        return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
+    except OverflowError as error:
+        raise UsageError("The timestamps have passed the year 9999: start earlier.") from error

@@ -211,5 +211,5 @@ FAULTS: tuple[Fault, ...] = (
     Fault("nan", NOT_JSON, "", _append_member(b'"jitter":NaN')),
     Fault("not-utf8", NOT_UTF8, "", _append_member(b'"city":"K\xf6ln"')),  # Latin-1
     Fault("too-large", TOO_LARGE, "", _inflate),
-    Fault("id-conflict", ID_CONFLICT, "", _take_id),
+    Fault("id-conflict", ID_CONFLICT, f"/{EVENT_ID}", _take_id),
 )

@@ -1,0 +1,251 @@
+"""Publish events at a pace, and know of each whether the broker has it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dlmon.backoff import Backoff
+from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, PublishRefused, UsageError
+from dlmon.ledger import Ledger
+from dlmon.pacing import Pace
+from dlmon.rejection import PUBLISHED_AT
+from dlmon.source import Source
+from dlmon.stop import Stop
+
+BATCH = 1_000
+"""The most events that are handed to the broker at once."""
+
+MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024
+"""Of bodies: the broker's window counts messages, and a message may have megabytes."""
+
+_TURN = 0.1  # seconds without an event after which the broker gets to tell of confirms
+_POLL = 0.01  # seconds from one look for events to the next, where they are read from a pipe
+_TELL_EVERY = 60.0
+_RETRY_AT_STOP = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Totals:
+    """How many events were sent so far, and how many of them the broker has for certain.
+
+    verdicts: how many of those that were sent should get which verdict, as far as it is known.
+    """
+
+    sent: int = 0
+    confirmed: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def unconfirmed(self) -> int:
+        return self.sent - self.confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceResult:
+    """What `produce` came to. error: why it ended before its time."""
+
+    totals: Totals
+    seconds: float
+    error: DlmonError | None = None
+
+
+class Observer:
+    """Told how it goes, in the thread that produces. This one does nothing about it."""
+
+    def told(self, totals: Totals) -> None:
+        """How it stands: at each turn, and several times a second in any case."""
+
+    def refused(self, error: PublishRefused | None) -> None:
+        """The broker does not take events now; None: it does again."""
+
+
+def produce(
+    broker: Broker,
+    source: Source,
+    pace: Pace,
+    stop: Stop,
+    *,
+    count: int | None = None,
+    ledger: Ledger | None = None,
+    observer: Observer | None = None,
+) -> ProduceResult:
+    """Publish the events of a source when they are due, and wait until the broker has them all.
+
+    Ends at a stop, after `count` events, at the end of the pace, or of the source. What the broker
+    refuses is published again until it takes it.
+    """
+    flow = _Flow(source, pace, stop, count, ledger, observer or Observer())
+    return flow.result(lambda: flow.publish_to(broker))
+
+
+def print_events(
+    source: Source,
+    pace: Pace,
+    stop: Stop,
+    *,
+    count: int | None = None,
+    ledger: Ledger | None = None,
+    observer: Observer | None = None,
+) -> ProduceResult:
+    """Write events to stdout when they are due, one a line. Nothing gets confirmed.
+
+    Raises: FileError without a stdout; BrokenPipeError when nobody reads it any more.
+    """
+    if sys.stdout is None:  # how Python tells that it was started without one
+        raise FileError("There is no stdout to write to: it was closed at the start.")
+    flow = _Flow(source, pace, stop, count, ledger, observer or Observer())
+    return flow.result(flow.print)
+
+
+@dataclass(slots=True)
+class _Flow:
+    source: Source
+    pace: Pace
+    stop: Stop
+    count: int | None
+    ledger: Ledger | None
+    observer: Observer
+    totals: Totals = field(default_factory=Totals)
+    unconfirmed_bytes: int = 0
+    failure: UsageError | None = None
+
+    def result(self, run: Callable[[], None]) -> ProduceResult:
+        started = time.monotonic()
+        error: DlmonError | None = None
+        try:
+            run()
+        except Interrupted as interruption:
+            error = Interrupted(
+                f"{self.totals.unconfirmed:,} events were sent and not confirmed: the broker may "
+                f"have them, or not. {interruption}"
+            )
+        except (BrokerError, FileError) as problem:
+            error = problem
+        return ProduceResult(self.totals, time.monotonic() - started, self.failure or error)
+
+    def publish_to(self, broker: Broker) -> None:
+        batches = self._batches()
+        refused: Sequence[Message] = ()
+        backoff = Backoff()
+        tell_at = 0.0
+        while True:
+            confirmed = self.totals.confirmed
+            try:
+                # What was refused goes alone: with more behind it, more would be refused each time.
+                broker.publish(
+                    Queue.ARRIVALS,
+                    [refused] if refused else batches,
+                    confirmed=self._confirm,
+                    stop=self.stop,
+                )
+            except PublishRefused as refusal:
+                if not refused or self.totals.confirmed > confirmed:
+                    backoff = Backoff()
+                refused = refusal.messages
+                if time.monotonic() >= tell_at:
+                    _log.warning("%s Trying again; %d events wait.", refusal, len(refused))
+                    tell_at = time.monotonic() + _TELL_EVERY
+                self.observer.refused(refusal)
+                self._back_off(backoff, refusal)
+            else:
+                if not refused:
+                    return
+                refused = ()
+                self.observer.refused(None)
+
+    def print(self) -> None:
+        for batch in self._batches():
+            left = memoryview(b"".join(b"%b\n" % message.body for message in batch))
+            try:
+                while left:
+                    # Past Python's buffer, which would print again what had failed.
+                    left = left[os.write(sys.stdout.fileno(), left) :]
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise FileError(f"Cannot write to stdout: {error.strerror}.") from error
+            self.unconfirmed_bytes = 0
+
+    def _batches(self) -> Iterator[list[Message]]:
+        """Events when they are due, and empty batches in between, so that it is the broker's turn.
+
+        What goes wrong with the source or the ledger ends them, and is noted in `failure`: what was
+        handed over before is for the broker to finish.
+        """
+        idle = 0.0
+        while not self._ends():
+            if idle and self.stop.wait(idle):
+                return
+            over = self.pace.over
+            limit = self._limit()
+            due = self.pace.due(limit)
+            try:
+                batch = self._take(due)
+            except UsageError as error:
+                self.failure = error
+                return
+            if over and not batch:
+                return
+            if not limit or len(batch) < due:
+                idle = _POLL
+            else:
+                idle = min(_TURN, self.pace.delay()) if len(batch) < limit else 0.0
+            self.observer.told(self.totals)
+            yield batch
+
+    def _ends(self) -> bool:
+        return (
+            self.failure is not None
+            or self.stop.requested
+            or self.source.exhausted
+            or self.totals.sent == self.count
+        )
+
+    def _limit(self) -> int:
+        """How many events may be handed over now."""
+        if self.unconfirmed_bytes > MAX_UNCONFIRMED_BYTES:
+            return 0
+        return BATCH if self.count is None else min(BATCH, self.count - self.totals.sent)
+
+    def _take(self, limit: int) -> list[Message]:
+        """The next events, noted as sent. Raises: UsageError."""
+        events = self.source.take(limit) if limit else []
+        if not events:
+            return []
+        if self.ledger is not None:
+            self.ledger.plan(events)
+        self.pace.take(len(events))
+        self.totals.sent += len(events)
+        self.totals.verdicts.update(event.verdict for event in events if event.verdict is not None)
+        self.unconfirmed_bytes += sum(len(event.body) for event in events)
+        headers = {PUBLISHED_AT: time.time_ns() // 1_000_000}
+        return [Message(event.body, event.message_id, headers) for event in events]
+
+    def _confirm(self, messages: Sequence[Message]) -> None:
+        self.totals.confirmed += len(messages)
+        self.unconfirmed_bytes -= sum(len(message.body) for message in messages)
+        if self.ledger is not None and self.failure is None:
+            try:
+                self.ledger.confirm(messages)
+            except FileError as error:
+                # Not through the broker, which has to finish what it was handed.
+                self.failure = error
+        self.observer.told(self.totals)
+
+    def _back_off(self, backoff: Backoff, refusal: PublishRefused) -> None:
+        """Raises: Interrupted when a stop expired."""
+        if self.stop.expired:
+            raise Interrupted(str(refusal)) from refusal
+        if self.stop.requested:
+            time.sleep(_RETRY_AT_STOP)
+        else:
+            self.stop.wait(backoff.delay())
