@@ -82,7 +82,7 @@ def produce(
         typer.Option(
             metavar="TIME",
             help="Timestamp of the first event: RFC 3339, or how long ago (2h, 3d). The others "
-            "follow at the rate (10 a second where that is 0). [default: the clock]",
+            "follow at the rate (10 a second where that is 0). Without it they follow the clock.",
             rich_help_panel=_SIMULATION_PANEL,
         ),
     ] = None,
@@ -90,7 +90,7 @@ def produce(
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Break so many of the events: 5% or 0.05. [default: none; all with --fault]",
+            help="Break so many of the events: 5% or 0.05. Without it none; with --fault all.",
             rich_help_panel=_SIMULATION_PANEL,
         ),
     ] = None,
@@ -98,8 +98,8 @@ def produce(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Break them in this way, or in one of these, instead of in every way. A KIND "
-            "that there is not shows those that there are.",
+            help="Break them in this way, instead of in every way in turn. Can be given several "
+            "times; an unknown KIND shows all.",
             autocompletion=_kinds_of_fault,
             rich_help_panel=_SIMULATION_PANEL,
         ),
