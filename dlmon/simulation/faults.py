@@ -201,7 +201,13 @@ FAULTS: tuple[Fault, ...] = (
         negative=("minimum", -1),
         too_big=("maximum", 2**53),
     ),
-    *_field_faults(DOWNLOAD_SPEED, of_type="12.8", negative=("minimum", -0.1)),
+    *_field_faults(
+        DOWNLOAD_SPEED,
+        of_type="12.8",
+        negative=("minimum", -0.1),
+        # Within the schema, which sets no maximum, and more than a store's integer can be.
+        too_big=(UNSTORABLE, 2**63),
+    ),
     Fault("not-an-object", "type", "", lambda body, _context: b"[%b]" % body),
     Fault("duplicate-key", DUPLICATE_KEY, f"/{FILE_SIZE}", _append_member(b'"file_size":1')),
     Fault("empty", NOT_JSON, "", lambda _body, _context: b""),
