@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import threading
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlmon.errors import FileError
+from dlmon.event import id_from_body
+from dlmon.recorded import MAX_LINE, RecordedEvents
+from dlmon.source import Planned
+from tests.support.events import make_body, make_event
+
+
+def bodies(source: RecordedEvents, limit: int = 100) -> list[bytes]:
+    """All events of a source that need not be waited for."""
+    found = []
+    while not source.exhausted:
+        found += [event.body for event in source.take(limit)]
+    return found
+
+
+def read_all(path: Path) -> list[bytes]:
+    with RecordedEvents(path) as source:
+        return bodies(source)
+
+
+def read(path: Path, content: bytes) -> list[bytes]:
+    path.write_bytes(content)
+    return read_all(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.ndjson"
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[RecordedEvents, int]]:
+    """A source that reads a pipe, and where to write into it."""
+    reader, writer = os.pipe()
+    with RecordedEvents(Path(f"/dev/fd/{reader}")) as source:
+        os.close(reader)
+        yield source, writer
+
+
+def test_every_line_is_an_event_byte_for_byte(path: Path) -> None:
+    lines = [make_body(), b" {} ", b"not JSON \xff", b"\xef\xbb\xbf{}", b"a\rb", b"\x1f\x8b"]
+    assert read(path, b"\n".join(lines) + b"\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"\n", []),
+        (b"a", [b"a"]),
+        (b"a\nb", [b"a", b"b"]),
+        (b"a\r\nb\r\n", [b"a", b"b"]),
+        (b"a\n\n \t\r\n\nb\n", [b"a", b"b"]),
+        (b"a\r\r\n", [b"a\r"]),
+        (b"\x1f", [b"\x1f"]),
+        (b"\x1f\n", [b"\x1f"]),
+    ],
+)
+def test_line_breaks_end_lines_and_blank_lines_are_none(
+    path: Path, content: bytes, lines: list[bytes]
+) -> None:
+    assert read(path, content) == lines
+
+
+@given(
+    lines=st.lists(st.binary(max_size=50).filter(lambda line: line.strip(b" \t\r\n"))),
+    cuts=st.lists(st.integers(0, 1_000)),
+    packed=st.booleans(),
+)
+def test_however_it_comes_in_it_is_the_same(
+    lines: list[bytes], cuts: list[int], packed: bool
+) -> None:
+    lines = [line.replace(b"\n", b"").rstrip(b"\r") for line in lines]
+    lines = [line for line in lines if line.strip(b" \t\r")]
+    content = b"\n".join(lines)
+    if packed or content.startswith(b"\x1f\x8b"):
+        content = gzip.compress(content, mtime=0)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(content)), len(content)]
+    found: list[bytes] = []
+    with pipe() as (source, writer):
+        for start, end in pairwise(edges):
+            os.write(writer, content[start:end])
+            found += [event.body for event in source.take(1_000)]
+        os.close(writer)
+        found += bodies(source)
+    assert found == lines
+
+
+def test_the_message_id_is_the_event_id_else_a_hash_of_the_body(path: Path) -> None:
+    event = make_event(file_size="broken")
+    lines = [make_body(**event), b"not JSON", b'{"event_id": 4711}', b'{"event_id": ""}', b"[]"]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with RecordedEvents(path) as source:
+        events = source.take(100)
+    assert events == [
+        Planned(event["event_id"], lines[0], None),
+        *(Planned(id_from_body(line), line, None) for line in lines[1:]),
+    ]
+
+
+def test_no_more_are_taken_than_asked_for(path: Path) -> None:
+    path.write_bytes(b"1\n2\n3\n")
+    with RecordedEvents(path) as source:
+        assert [len(source.take(2)), source.exhausted] == [2, False]
+        assert [len(source.take(2)), len(source.take(2))] == [1, 0]
+        assert source.exhausted
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 700])
+def test_gzip_is_told_by_content_and_may_have_several_members(path: Path, tail: bytes) -> None:
+    lines = [make_body() for _ in range(3_000)]
+    halves = lines[:1_000], lines[1_000:]
+    packed = b"".join(gzip.compress(b"\n".join(half) + b"\n") for half in halves)
+    assert read(path, packed + tail) == lines
+
+
+def test_gzip_that_ends_early_or_goes_on_as_something_else_is_told_after_its_events(
+    path: Path,
+) -> None:
+    packed = gzip.compress(b"1\n2\n")
+    for content, reason in (
+        (packed[:-5], "the compressed data end too early"),
+        (packed + b"text", "the compressed data are broken"),
+    ):
+        path.write_bytes(content)
+        with RecordedEvents(path) as source:
+            assert [event.body for event in source.take(9)] == [b"1", b"2"]
+            with pytest.raises(FileError, match=f"{path.name}: {reason}"):
+                source.take(9)
+
+
+def test_what_fails_its_checksum_is_told(path: Path) -> None:
+    packed = bytearray(gzip.compress(b"1\n2\n"))
+    packed[-6] ^= 1
+    with pytest.raises(FileError, match="the compressed data are broken"):
+        read(path, bytes(packed))
+
+
+def test_the_longest_line_goes_out_and_one_byte_more_is_told(path: Path) -> None:
+    longest = b"x" * MAX_LINE
+    assert read(path, b"first\n" + longest + b"\nlast") == [b"first", longest, b"last"]
+    path.write_bytes(b"first\n" + longest + b"x\nlast")
+    with RecordedEvents(path) as source:
+        assert [event.body for event in source.take(9)] == [b"first"]
+        with pytest.raises(FileError, match="line 2 is longer than 16 MiB") as caught:
+            source.take(9)
+    assert caught.value.exit_code == 2
+
+
+def test_a_line_without_end_is_not_loaded_without_bound(path: Path) -> None:
+    packer = zlib.compressobj(wbits=31)
+    zeros = b"0" * 2**20
+    with path.open("wb") as file:
+        for _ in range(256):
+            file.write(packer.compress(zeros))
+        file.write(packer.flush())
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileError, match="line 1 is longer"):
+            read_all(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * MAX_LINE
+
+
+def test_a_slow_pipe_is_not_waited_for_and_delays_nothing() -> None:
+    with pipe() as (source, writer):
+        assert source.take(9) == []
+        os.write(writer, b"first\nsec")
+        assert [event.body for event in source.take(9)] == [b"first"]
+        assert source.take(9) == []
+        os.write(writer, b"ond\n\n")
+        assert [event.body for event in source.take(9)] == [b"second"]
+        assert not source.exhausted
+        os.close(writer)
+        assert source.take(9) == []
+        assert source.exhausted
+
+
+def test_a_compressed_pipe_gives_what_can_be_unpacked_so_far() -> None:
+    packer = zlib.compressobj(wbits=31)
+    with pipe() as (source, writer):
+        os.write(writer, b"\x1f")
+        assert source.take(9) == []
+        first = packer.compress(b"first\n") + packer.flush(zlib.Z_SYNC_FLUSH)
+        os.write(writer, first[1:])
+        assert [event.body for event in source.take(9)] == [b"first"]
+        os.write(writer, packer.flush())
+        os.close(writer)
+        assert bodies(source) == []
+
+
+def test_opening_a_named_pipe_waits_for_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with RecordedEvents(path) as source:
+        assert source.take(9) == []
+        assert not source.exhausted
+        writer = threading.Thread(target=path.write_bytes, args=(b"event\n",))
+        writer.start()
+        assert bodies(source) == [b"event"]
+        writer.join()
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="nowhere: No such file"):
+        RecordedEvents(tmp_path / "nowhere")
+    with RecordedEvents(tmp_path) as source, pytest.raises(FileError, match="Is a directory"):
+        source.take(1)
+
+
+def test_stdin_that_is_closed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(FileError, match="no stdin"):
+        RecordedEvents(Path("-"))
