@@ -1,0 +1,211 @@
+"""What dlmon needs of pika: the one file that knows it."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pika
+import pika.compat
+import pika.exceptions as _errors
+from pika.adapters.select_connection import IOLoop
+
+from dlmon.brokers.base import Message
+from dlmon.errors import (
+    BrokerRefused,
+    BrokerUnreachable,
+    DlmonError,
+    SettingsError,
+    TopologyMismatch,
+)
+from dlmon.settings import RabbitMQAddress, Settings, Tls
+
+_ACCESS_REFUSED = 403
+_NOT_FOUND = 404
+_RESOURCE_LOCKED = 405
+_PRECONDITION_FAILED = 406
+
+# What pika has to say is said again, in words, by whoever it concerns.
+logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
+
+
+def new_loop() -> Any:
+    """An I/O loop."""
+    return IOLoop()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to get to RabbitMQ. `name` is what its management page shows of this connection."""
+
+    address: RabbitMQAddress
+    settings: Settings
+    name: str
+
+
+def connect(
+    loop: Any,
+    access: Access,
+    host: tuple[str, int],
+    opened: Callable[[Any], None],
+    ended: Callable[[Any, BaseException], None],
+) -> None:
+    """Begin to connect in `loop`: `opened` is called once that succeeds, `ended` when it fails or
+    the connection is lost.
+
+    Raises: SettingsError where a file of the login cannot be used.
+    """
+    pika.SelectConnection(_parameters(access, *host), opened, ended, ended, loop)
+
+
+def is_own_close(reason: BaseException) -> bool:
+    """Whether a channel was closed by this side."""
+    return isinstance(reason, _errors.ChannelClosedByClient)
+
+
+def to_properties(message: Message) -> Any:
+    """Properties made afresh: persistent, and with nothing that a message does not say."""
+    return pika.BasicProperties(
+        content_type=message.content_type,
+        correlation_id=message.correlation_id,
+        delivery_mode=2,
+        headers=dict(message.headers) or None,
+        message_id=message.message_id,
+    )
+
+
+class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
+    """Properties that are decoded also where their headers cannot be.
+
+    Without it, a time out of range or deeply nested lists in a header close the connection before
+    anybody has seen the message, and again each time it is delivered. `undecodable` has the bytes
+    that could not be decoded (https://github.com/pika/pika/issues/1698).
+    """
+
+    undecodable: bytes | None = None
+
+    def decode(self, encoded: bytes, offset: int = 0) -> Any:
+        try:
+            super().decode(encoded, offset)
+        except _UNDECODABLE:
+            start, end = _headers_at(encoded, offset)
+            self.undecodable = encoded[start:end]
+            super().decode(encoded[:start] + bytes(4) + encoded[end:], offset)
+        for name, value in (self.headers or {}).items():
+            if type(value) is pika.compat.long:  # which is no more than an int
+                self.headers[name] = int(value)
+        return self
+
+
+_UNDECODABLE = (
+    _errors.AMQPError,
+    struct.error,
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+pika.spec.props[pika.BasicProperties.INDEX] = _Properties
+
+
+def _headers_at(encoded: bytes, offset: int) -> tuple[int, int]:
+    """Where the header table of encoded properties starts and ends (AMQP 0-9-1 section 4.2.6)."""
+    (flags,) = struct.unpack_from(">H", encoded, offset)
+    offset += 2
+    for flag in (_Properties.FLAG_CONTENT_TYPE, _Properties.FLAG_CONTENT_ENCODING):
+        if flags & flag:
+            offset += 1 + encoded[offset]
+    (length,) = struct.unpack_from(">I", encoded, offset)
+    return offset, offset + 4 + length
+
+
+def _parameters(access: Access, host: str, port: int) -> pika.ConnectionParameters:
+    address, settings = access.address, access.settings
+    return pika.ConnectionParameters(
+        host=host,
+        port=port,
+        virtual_host=address.vhost,
+        credentials=pika.PlainCredentials(address.user, address.password.read()),
+        heartbeat=settings.heartbeat,
+        connection_attempts=1,
+        socket_timeout=settings.connect_timeout,
+        stack_timeout=settings.connect_timeout,
+        ssl_options=None if address.tls is None else _ssl_options(address.tls, host),
+        client_properties={"connection_name": access.name, "product": "dlmon"},
+    )
+
+
+def _ssl_options(tls: Tls, host: str) -> pika.SSLOptions:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    except OSError as error:
+        raise SettingsError(f"Cannot use the CA file {tls.ca_file}: {error.strerror}.") from error
+    if tls.cert_file is not None:
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+        except OSError as error:
+            raise SettingsError(
+                f"Cannot use the client certificate {tls.cert_file}: {error.strerror}."
+            ) from error
+    return pika.SSLOptions(context, tls.server_name or host)
+
+
+def explain(reason: object, access: Access) -> DlmonError:
+    """What pika calls `reason`, in words."""
+    reason = _innermost(reason)
+    code = getattr(reason, "reply_code", None)
+    text = getattr(reason, "reply_text", None) or getattr(reason, "strerror", None) or str(reason)
+    user, vhost = access.address.user, access.address.vhost
+    where = f"RabbitMQ at {access.address}"
+    error: DlmonError
+    if isinstance(reason, _errors.ProbableAuthenticationError):
+        error = BrokerRefused(
+            f"{where} refused the login: check user and password, for example in "
+            "DLMON_BROKER_USER and DLMON_BROKER_PASSWORD."
+        )
+    elif isinstance(reason, _errors.ProbableAccessDeniedError):
+        error = BrokerRefused(
+            f"{where} does not let {user!r} into the virtual host {vhost!r}: check that it exists, "
+            "and the permissions of the user."
+        )
+    elif code == _ACCESS_REFUSED:
+        error = BrokerRefused(f"{where} refused a permission ({text}): ask for it.")
+    elif code == _RESOURCE_LOCKED or (code == _PRECONDITION_FAILED and "inequivalent" in text):
+        error = TopologyMismatch(
+            f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
+            "it if nobody needs it, choose another --namespace, or use it with --no-declare."
+        )
+    elif code == _NOT_FOUND and not access.settings.declare:
+        error = TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
+    elif isinstance(reason, _errors.AMQPHeartbeatTimeout | _errors.StreamLostError):
+        error = BrokerUnreachable(f"The connection to {where} was lost ({text}).")
+    elif code is not None and not isinstance(reason, _errors.ConnectionOpenAborted):
+        error = BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
+    else:
+        if isinstance(reason, _errors.ConnectionOpenAborted):
+            text = f"it said nothing for {access.settings.connect_timeout:g} s"
+        elif isinstance(reason, _errors.IncompatibleProtocolError):
+            text = "what answers there does not speak AMQP 0-9-1"
+        error = BrokerUnreachable(
+            f"Cannot reach {where}: {text}. Start one (docker compose up -d rabbitmq), wait for it "
+            "with --wait SECONDS, or work without one with --broker local."
+        )
+    return error
+
+
+def _innermost(reason: object) -> object:
+    """The exception inside those that pika wraps it in."""
+    for wrapped in (
+        *(getattr(reason, "exceptions", None) or ()),
+        getattr(reason, "exception", None),
+        *getattr(reason, "args", ()),
+    ):
+        if isinstance(wrapped, BaseException):
+            return _innermost(wrapped)
+    return reason

@@ -1,0 +1,94 @@
+"""The contract of `dlmon.brokers.base`, kept by RabbitMQ."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from dlmon.brokers.base import Broker, Confirmed, Depth, Message, Queue
+from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
+from dlmon.brokers.rabbitmq.link import Link
+from dlmon.brokers.rabbitmq.publication import Publisher
+from dlmon.brokers.rabbitmq.reader import RabbitMQReader
+from dlmon.brokers.rabbitmq.topology import ROUTING_KEYS, queue_name
+from dlmon.errors import PublishRefused
+from dlmon.settings import Settings
+from dlmon.stop import Stop
+
+
+class RabbitMQBroker(Broker):
+    """Two connections: under a memory or disk alarm RabbitMQ stops reading from one that publishes,
+    and acknowledgements on it would be stuck too."""
+
+    def __init__(self, settings: Settings, stop: Stop | None = None) -> None:
+        """Connect, and see to the topology.
+
+        Raises: BrokerUnreachable, BrokerRefused, TopologyMismatch, Interrupted.
+        """
+        self._settings = settings
+        self._stop = stop or Stop()
+        self._lock = threading.Lock()
+        self._publishing: Link | None = None
+        self._publishers: list[Publisher] = []
+        self._consuming = Link(settings, "consuming", self._stop)
+        self._consuming.open()
+
+    def publish(
+        self,
+        queue: Queue,
+        batches: Iterable[Sequence[Message]],
+        *,
+        confirmed: Confirmed | None = None,
+        stop: Stop | None = None,
+    ) -> int:
+        publisher = self._take_publisher()
+        try:
+            count = publisher.publish(ROUTING_KEYS[queue], batches, confirmed, stop or self._stop)
+        except PublishRefused:
+            self._publishers.append(publisher)
+            raise
+        except BaseException:
+            publisher.close()
+            raise
+        self._publishers.append(publisher)
+        return count
+
+    def open_consumer(self, prefetch: int, count: int | None = None) -> RabbitMQConsumer:
+        queue = self._name(Queue.ARRIVALS)
+        return RabbitMQConsumer(self._consuming, queue, prefetch, count, self._stop)
+
+    def open_reader(self, queue: Queue, limit: int | None = None) -> RabbitMQReader:
+        return RabbitMQReader(
+            self._consuming, self._name(queue), limit, self._stop, lambda: self.depth(queue).ready
+        )
+
+    def depth(self, queue: Queue) -> Depth:
+        def ask(channel: Any, answer: Future[Depth]) -> None:
+            def tell(frame: Any) -> None:
+                found = frame.method
+                answer.set_result(Depth(found.message_count, None, found.consumer_count))
+
+            channel.queue_declare(self._name(queue), passive=True, callback=tell)
+
+        return self._consuming.call(ask)
+
+    def close(self) -> None:
+        if self._publishing is not None:
+            self._publishing.close()
+        self._consuming.close()
+
+    def _take_publisher(self) -> Publisher:
+        with self._lock:
+            if self._publishing is None:
+                link = Link(self._settings, "publishing", self._stop)
+                link.open()
+                self._publishing = link
+        try:
+            return self._publishers.pop()
+        except IndexError:
+            return Publisher(self._publishing, self._settings.namespace)
+
+    def _name(self, queue: Queue) -> str:
+        return queue_name(self._settings.namespace, queue)

@@ -1,0 +1,185 @@
+"""Receiving from arrivals, and acknowledging in batches."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from dlmon.brokers.base import Consumer, Delivery
+from dlmon.brokers.rabbitmq import amqp
+from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, to_delivery
+from dlmon.brokers.rabbitmq.link import TICK, Link
+from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
+from dlmon.stop import Stop
+
+_LINGER = 0.05
+_CLOSE_TIMEOUT = 2.0
+
+
+class RabbitMQConsumer(Consumer):
+    """A consumer of one queue on a channel of its own, and on the next one when that is lost."""
+
+    def __init__(
+        self, link: Link, queue: str, prefetch: int, count: int | None, stop: Stop
+    ) -> None:
+        self._link = link
+        self._queue = queue
+        self._prefetch = prefetch
+        self._count = count
+        self._stop = stop
+        # Only in the link's thread.
+        self._channel: Any = None
+        self._consumer_tag = ""
+        self._delivered = 0  # on this channel
+        self._granted = 0  # how many the broker may have delivered on this channel, at most
+        self._allowed: int | None = None  # how many it may ever deliver on this channel
+        # Guarded, for both threads.
+        self._changed = threading.Condition()
+        self._channel_number = 0
+        self._buffer: deque[Received] = deque()
+        self._wanted = 0
+        self._unsettled = Unsettled()
+        self._handed_out = 0
+        self._failure: DlmonError | None = None
+        self._closed = False
+        link.attach(self)
+
+    def receive(self, limit: int, timeout: float) -> list[Delivery]:
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            if self._count is not None:
+                limit = min(limit, self._count - self._handed_out)
+            if self._stop.requested or limit <= 0:
+                return []
+            self._wait_for(1, deadline)
+            if self._buffer:
+                room = self._prefetch - len(self._unsettled)
+                self._wait_for(min(limit, room), time.monotonic() + _LINGER)
+            if self._failure is not None:
+                raise self._failure
+            number = self._channel_number
+            received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+            self._unsettled.add(one.method.delivery_tag for one in received)
+            self._handed_out += len(received)
+        return [to_delivery(one, number) for one in received]
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        with self._changed:
+            number = self._channel_number
+            tags = [
+                delivery.token.tag
+                for delivery in deliveries
+                if isinstance(delivery.token, Token) and delivery.token.channel == number
+            ]
+            before = len(self._unsettled)
+            settlements = list(self._unsettled.settle(tags))
+            settled = before - len(self._unsettled)
+
+        def acknowledge() -> None:
+            if self._channel_number == number and self._channel is not None:
+                self._make_room(settled)
+                for tag, multiple in settlements:
+                    self._channel.basic_ack(tag, multiple)
+
+        if settlements:
+            self._link.submit(acknowledge)
+
+    def close(self) -> None:
+        self._link.detach(self)
+        if self._link.submit(self._leave):
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, _CLOSE_TIMEOUT)
+
+    def _wait_for(self, count: int, deadline: float) -> None:
+        """Wait for so many in the buffer, or a reason to wait no longer."""
+        self._wanted = count
+        while len(self._buffer) < count and self._failure is None and not self._stop.requested:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._changed.wait(min(left, TICK))
+
+    # In the link's thread.
+
+    def up(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._opened)
+
+    def down(self, error: DlmonError) -> None:
+        self._forget()
+        if isinstance(error, TopologyMismatch):
+            self._fail(error)
+
+    def _opened(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_cancel_callback(self._cancelled)
+        self._forget()
+        self._channel = channel
+        self._delivered = 0
+        if self._count is not None:
+            self._allowed = self._count - self._handed_out
+        self._consume()
+
+    def _forget(self) -> None:
+        """What was delivered will be delivered again."""
+        self._channel = None
+        with self._changed:
+            self._channel_number += 1
+            self._buffer.clear()
+            self._unsettled = Unsettled()
+
+    def _consume(self, _cancelled: object = None) -> None:
+        wanted = self._prefetch
+        if self._allowed is not None:
+            wanted = min(wanted, self._allowed - self._delivered)
+        if wanted <= 0 or self._channel is None:
+            return
+        self._granted = self._delivered + wanted
+        self._channel.basic_qos(prefetch_count=wanted)
+        self._consumer_tag = self._channel.basic_consume(self._queue, self._received)
+
+    def _make_room(self, settled: int) -> None:
+        """Before so many are acknowledged: see to it that no more come than are wanted."""
+        self._granted += settled
+        if self._allowed is not None and self._granted > self._allowed and self._consumer_tag:
+            # The broker heeds it before the acknowledgements that follow.
+            self._channel.basic_cancel(self._consumer_tag, self._consume)
+            self._consumer_tag = ""
+
+    def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._delivered += 1
+        with self._changed:
+            self._buffer.append(Received(method, properties, body))
+            if len(self._buffer) >= self._wanted:
+                self._changed.notify()
+
+    def _cancelled(self, _frame: object) -> None:
+        self._link.restart(BrokerUnreachable(f"The queue {self._queue} was deleted."))
+
+    def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
+        self._forget()
+        if amqp.is_own_close(reason):
+            with self._changed:
+                self._closed = True
+                self._changed.notify()
+            return
+        error = self._link.explain(reason)
+        if isinstance(error, BrokerRefused | TopologyMismatch):
+            self._fail(error)
+        else:
+            self._link.restart(error)
+
+    def _fail(self, error: DlmonError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify()
+
+    def _leave(self) -> None:
+        if self._channel is not None and self._channel.is_open:
+            self._channel.close()  # the broker gives back what was not acknowledged
+        else:
+            with self._changed:
+                self._closed = True
+                self._changed.notify()

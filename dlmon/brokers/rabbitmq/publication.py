@@ -1,0 +1,261 @@
+"""Publishing with a window of unconfirmed messages, across reconnects."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dlmon.brokers.base import Confirmed, Message
+from dlmon.brokers.rabbitmq import amqp
+from dlmon.brokers.rabbitmq.link import TICK, Link
+from dlmon.errors import (
+    BrokerRefused,
+    BrokerUnreachable,
+    DlmonError,
+    Interrupted,
+    PublishRefused,
+    TopologyMismatch,
+)
+from dlmon.stop import Stop
+
+WINDOW = 4_000
+"""Messages that may be unconfirmed at a time."""
+
+WINDOW_BYTES = 16 * 1024 * 1024
+"""Bytes of bodies that may be unconfirmed at a time, unless a single message has more."""
+
+_PORTION = 200
+_ACK = "Basic.Ack"
+_FULL = "RabbitMQ did not take all messages: a queue has reached its length limit."
+_UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
+
+
+class Publisher:
+    """One channel with publisher confirms, for one thread at a time.
+
+    What it was given and the broker has not answered for is published again on the next connection.
+    """
+
+    def __init__(self, link: Link, exchange: str) -> None:
+        self._link = link
+        self._exchange = exchange
+        self._routing_key = ""
+        # Only in the link's thread.
+        self._channel: Any = None
+        self._next_tag = 1
+        self._unconfirmed: dict[int, Message] = {}
+        self._returned: Counter[tuple[str, bytes]] = Counter()
+        # Guarded, for both threads.
+        self._changed = threading.Condition()
+        self._waiting: list[Message] = []
+        self._open = 0
+        self._open_bytes = 0
+        self._confirmed: list[Message] = []
+        self._refused: list[Message] = []
+        self._reason = ""
+        self._failure: DlmonError | None = None
+        link.attach(self)
+
+    def publish(
+        self,
+        routing_key: str,
+        batches: Iterable[Sequence[Message]],
+        confirmed: Confirmed | None,
+        stop: Stop,
+    ) -> int:
+        """As `Broker.publish`. After any other error than PublishRefused the publisher has to be
+        closed: it does not know what became of its messages."""
+        self._routing_key = routing_key
+        run = _Run(self, confirmed, stop)
+        left: list[Message] = []
+        try:
+            for batch in batches:
+                left.extend(run.send(batch))
+                if self._refused:
+                    break
+        finally:
+            run.finish()
+        if self._refused:
+            refused, self._refused = self._refused + left, []
+            if self._reason != _FULL:
+                # The queue is gone. With the next connection it is declared again.
+                self._link.submit(lambda: self._link.restart(BrokerUnreachable(self._reason)))
+            raise PublishRefused(self._reason, refused)
+        return run.count
+
+    def close(self) -> None:
+        self._link.detach(self)
+        self._link.submit(lambda: self._channel and self._channel.is_open and self._channel.close())
+
+    # For the thread that publishes.
+
+    def hand_over(self, messages: Sequence[Message]) -> None:
+        """Have messages published."""
+        with self._changed:
+            self._waiting.extend(messages)
+            self._open += len(messages)
+            self._open_bytes += sum(len(message.body) for message in messages)
+        self._link.submit(self._write)
+
+    def wait(self, stop: Stop, room_for: Sequence[Message] | None) -> list[Message]:
+        """Messages that were confirmed since the last call. Waits for some, unless there is room
+        in the window for these, or with None, unless every message was answered for.
+
+        Raises: Interrupted, BrokerError.
+        """
+        with self._changed:
+            while not self._confirmed and not self._has_room(room_for):
+                if self._failure is not None:
+                    raise self._failure
+                if stop.expired:
+                    raise Interrupted(f"{self._open} messages were not confirmed in time.")
+                self._changed.wait(TICK)
+            confirmed, self._confirmed = self._confirmed, []
+        return confirmed
+
+    def has_room(self, room_for: Sequence[Message] | None) -> bool:
+        """What `wait` waits for."""
+        with self._changed:
+            return self._has_room(room_for)
+
+    @property
+    def refusing(self) -> bool:
+        """Whether a message was refused."""
+        return bool(self._refused)
+
+    def _has_room(self, room_for: Sequence[Message] | None) -> bool:
+        if not self._open:
+            return True
+        return (
+            room_for is not None
+            and self._open + len(room_for) <= WINDOW
+            and self._open_bytes + sum(len(message.body) for message in room_for) <= WINDOW_BYTES
+        )
+
+    # In the link's thread.
+
+    def up(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._opened)
+
+    def down(self, error: DlmonError) -> None:
+        self._channel = None
+        if isinstance(error, TopologyMismatch):
+            self._fail(error)
+
+    def _opened(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._closed)
+        channel.add_on_return_callback(self._came_back)
+        channel.confirm_delivery(self._answered, callback=lambda _: self._start(channel))
+
+    def _start(self, channel: Any) -> None:
+        self._channel = channel
+        self._next_tag = 1
+        self._returned.clear()
+        with self._changed:
+            self._waiting[:0] = self._unconfirmed.values()
+        self._unconfirmed.clear()
+        self._write()
+
+    def _closed(self, _channel: Any, reason: BaseException) -> None:
+        self._channel = None
+        if amqp.is_own_close(reason):
+            return
+        error = self._link.explain(reason)
+        if isinstance(error, BrokerRefused | TopologyMismatch):
+            self._fail(error)
+        else:
+            self._link.restart(error)  # the exchange is gone, perhaps
+
+    def _fail(self, error: DlmonError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify()
+
+    def _write(self) -> None:
+        if self._channel is None or not self._channel.is_open:
+            return
+        with self._changed:
+            messages, self._waiting = self._waiting, []
+        publish, exchange, routing_key = (
+            self._channel.basic_publish,
+            self._exchange,
+            self._routing_key,
+        )
+        for tag, message in enumerate(messages, self._next_tag):
+            self._unconfirmed[tag] = message
+            publish(exchange, routing_key, message.body, amqp.to_properties(message), True)
+        self._next_tag += len(messages)
+
+    def _came_back(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        # It comes before its confirmation. Equal messages are all the same here.
+        self._reason = _UNROUTABLE.format(method.reply_text)
+        self._returned[properties.message_id, body] += 1
+
+    def _answered(self, frame: Any) -> None:
+        method = frame.method
+        tags = [method.delivery_tag]
+        if method.multiple:
+            # In the order of publishing, so that the first ones are the ones.
+            tags = []
+            for tag in self._unconfirmed:
+                if tag > method.delivery_tag:
+                    break
+                tags.append(tag)
+        messages = [self._unconfirmed.pop(tag) for tag in tags]
+        taken, refused = messages, []
+        if method.NAME != _ACK:
+            self._reason = _FULL
+            taken, refused = [], messages
+        elif self._returned:
+            taken = []
+            for message in messages:
+                key = (message.message_id, message.body)
+                if self._returned[key] > 0:
+                    self._returned[key] -= 1
+                    refused.append(message)
+                else:
+                    taken.append(message)
+            self._returned = +self._returned
+        with self._changed:
+            self._open -= len(messages)
+            self._open_bytes -= sum(len(message.body) for message in messages)
+            self._confirmed += taken
+            self._refused += refused
+            self._changed.notify()
+
+
+class _Run:
+    """One call of `publish`."""
+
+    def __init__(self, publisher: Publisher, confirmed: Confirmed | None, stop: Stop) -> None:
+        self._publisher = publisher
+        self._told = confirmed
+        self._stop = stop
+        self.count = 0
+
+    def send(self, batch: Sequence[Message]) -> Sequence[Message]:
+        """Publish a batch as the window lets it; returns what was not even tried, because the
+        broker refuses messages."""
+        for start in range(0, len(batch), _PORTION):
+            portion = batch[start : start + _PORTION]
+            self._wait(portion)
+            if self._publisher.refusing:
+                return batch[start:]
+            self._publisher.hand_over(portion)
+        self._wait(())
+        return ()
+
+    def finish(self) -> None:
+        """Wait until every message was answered for."""
+        self._wait(None)
+
+    def _wait(self, room_for: Sequence[Message] | None) -> None:
+        while True:
+            confirmed = self._publisher.wait(self._stop, room_for)
+            self.count += len(confirmed)
+            if confirmed and self._told is not None:
+                self._told(confirmed)
+            if not confirmed or self._publisher.has_room(room_for):
+                return

@@ -1,0 +1,172 @@
+"""Looking at a queue: taking all of it in hand, however long it is, and giving it back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from dlmon.brokers.base import Delivery, Reader
+from dlmon.brokers.rabbitmq import amqp
+from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, to_delivery
+from dlmon.brokers.rabbitmq.link import Link
+from dlmon.errors import BrokerUnreachable, DlmonError
+from dlmon.stop import Stop
+
+_PREFETCH = 2_000
+_IDLE = 0.05
+_CLOSE_TIMEOUT = 10.0
+
+
+class RabbitMQReader(Reader):
+    """One channel with one consumer after the other.
+
+    Each takes what its prefetch lets it, and the next one is there for what follows: a quorum queue
+    hands out 2,000 messages at most to a consumer without a prefetch limit.
+    """
+
+    def __init__(
+        self, link: Link, queue: str, limit: int | None, stop: Stop, ready: Callable[[], int]
+    ) -> None:
+        """ready: asks how many messages the queue has that nobody holds."""
+        self._link = link
+        self._queue = queue
+        self._stop = stop
+        self._ready = ready
+        # Only in the link's thread.
+        self._channel: Any = None
+        self._consumer_tag = ""
+        self._left = limit
+        self._coming = 0
+        # Guarded, for both threads.
+        self._changed = threading.Condition()
+        self._buffer: deque[Received] = deque()
+        self._taken = 0
+        self._unsettled = Unsettled()
+        self._started = False
+        self._exhausted = limit == 0
+        self._lost: DlmonError | None = None
+        self._closed = False
+        link.attach(self)
+
+    def read(self, limit: int, timeout: float = 5.0) -> list[Delivery]:
+        self._fill(limit, timeout)
+        with self._changed:
+            if self._lost is not None:
+                raise self._lost
+            received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+            self._unsettled.add(one.method.delivery_tag for one in received)
+        self._link.submit(self._consume)
+        return [to_delivery(one, id(self)) for one in received]
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        tags = [delivery.token.tag for delivery in deliveries if isinstance(delivery.token, Token)]
+        with self._changed:
+            settlements = list(self._unsettled.settle(tags))
+        answer: Future[None] = Future()
+
+        def acknowledge() -> None:
+            if self._lost is not None:
+                return
+            for tag, multiple in settlements:
+                self._channel.basic_ack(tag, multiple)
+            # Acknowledgements are not answered, and what follows on their channel is answered only
+            # after they were heeded.
+            self._channel.basic_qos(
+                prefetch_count=_PREFETCH, callback=lambda _: answer.set_result(None)
+            )
+
+        if not self._link.submit(acknowledge):
+            self.down(BrokerUnreachable("The connection was lost."))
+        self._link.result(answer, lambda: self._stop.expired or self._lost is not None)
+
+    def close(self) -> None:
+        self._link.detach(self)
+        if self._lost is None and self._link.submit(self._leave):
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._lost, _CLOSE_TIMEOUT)
+
+    def _fill(self, count: int, timeout: float) -> None:
+        """Wait until there are so many in the buffer, or no more to come."""
+        deadline = time.monotonic() + timeout
+        found_empty = 0
+        while True:
+            with self._changed:
+                before = self._taken
+                self._changed.wait_for(lambda: self._enough(count), _IDLE)
+                if self._enough(count) or self._stop.requested:
+                    return
+                idle = self._started and self._taken == before
+            now = time.monotonic()
+            if not idle:
+                deadline = max(deadline, now + timeout) if self._taken != before else deadline
+                found_empty = 0
+            elif self._ready() == 0:
+                # Twice: what was handed out last may still be on its way.
+                found_empty += 1
+            else:
+                found_empty = 0
+            if found_empty == 2 or now >= deadline:
+                return
+
+    def _enough(self, count: int) -> bool:
+        return len(self._buffer) >= count or self._exhausted or self._lost is not None
+
+    # In the link's thread.
+
+    def up(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._opened)
+
+    def down(self, error: DlmonError) -> None:
+        with self._changed:
+            self._lost = self._lost or error
+            self._changed.notify()
+
+    def _opened(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        self._channel = channel
+        self._consume()
+
+    def _consume(self, _cancelled: object = None) -> None:
+        """Have more delivered, where none are coming and there is room for them."""
+        if self._coming or self._left == 0 or len(self._buffer) > _PREFETCH:
+            return
+        if self._channel is None or not self._channel.is_open:
+            return
+        self._coming = _PREFETCH if self._left is None else min(_PREFETCH, self._left)
+        self._channel.basic_qos(prefetch_count=self._coming)
+        self._consumer_tag = self._channel.basic_consume(
+            self._queue, self._received, callback=self._consuming
+        )
+
+    def _consuming(self, _frame: object) -> None:
+        with self._changed:
+            self._started = True
+
+    def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._coming -= 1
+        if self._left is not None:
+            self._left -= 1
+        with self._changed:
+            self._buffer.append(Received(method, properties, body))
+            self._taken += 1
+            self._exhausted = self._left == 0
+            self._changed.notify()
+        if not self._coming:
+            # It keeps what it has, and gets no more when some of that is acknowledged.
+            self._channel.basic_cancel(self._consumer_tag, self._consume)
+
+    def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
+        if amqp.is_own_close(reason):
+            with self._changed:
+                self._closed = True
+                self._changed.notify()
+        else:
+            self.down(self._link.explain(reason))
+
+    def _leave(self) -> None:
+        if self._channel is not None and self._channel.is_open:
+            self._channel.close()
