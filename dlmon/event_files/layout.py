@@ -1,0 +1,63 @@
+"""How events are laid out in a file: told from its beginning, or given."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import orjson
+
+from dlmon.event_files.block import BYTE_ORDER_MARK, WHITESPACE
+
+_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[", b"\0\0\0")
+
+
+class Layout(StrEnum):
+    """NDJSON has an event a line, JSON any number of texts one after the other.
+
+    In the layout `array`, a text that is an array holds one event in each element.
+    """
+
+    NDJSON = "ndjson"
+    JSON = "json"
+    ARRAY = "array"
+
+
+def detect(head: bytes, *, final: bool) -> Layout | None:
+    """The layout of a file that begins like this; None where more has to be seen.
+
+    final: there is no more to be seen.
+    """
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE)
+    if not text.startswith((b"{", b"[")):
+        return Layout.NDJSON if text or final else None
+    first, ended, rest = text.partition(b"\n")
+    if not ended and not final:
+        return None
+    second = rest.lstrip(WHITESPACE).partition(b"\n")[0]
+    stop = _stops_at(first)
+    if text.startswith(b"["):
+        # An array alone on its line is one of events, unless there are more such lines.
+        return Layout.NDJSON if stop is None and second else Layout.ARRAY
+    if stop is None:
+        return Layout.NDJSON
+    if second:
+        # A text that goes on in the next line, rather than a line that is none.
+        together = first + b"\n" + second + b"\n"
+        goes_on = _stops_at(together) in (None, len(together))
+        return Layout.JSON if goes_on else Layout.NDJSON
+    several = _stops_at(first[:stop]) is None and first[stop:].startswith(b"{")
+    return Layout.JSON if several else Layout.NDJSON
+
+
+def is_utf_16_or_32(head: bytes) -> bool:
+    """Whether a file that begins like this is Unicode text, but no UTF-8."""
+    return head.startswith(_UTF_16_OR_32)
+
+
+def _stops_at(text: bytes) -> int | None:
+    """The byte at which a text stops being the beginning of a JSON text; None where it is whole."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return len(text.decode(errors="replace")[: error.pos].encode())
+    return None

@@ -1,0 +1,43 @@
+"""From the pieces of a file to blocks of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlmon.event_files.block import Block, Fault, Feed, Part, Position
+from dlmon.event_files.documents import read_documents
+from dlmon.event_files.layout import Layout, detect, is_utf_16_or_32
+from dlmon.event_files.lines import read_lines
+from dlmon.validation import NOT_UTF8, Violation
+
+_HEAD_BYTES = 256 * 1024
+
+
+def read_events(
+    pieces: Iterator[bytes], limit: int, layout: Layout | None = None
+) -> Iterator[Part]:
+    """The events of a file, block by block, in order.
+
+    limit: bytes of an event; of a larger one only the beginning is kept in memory. layout: None to
+    tell it from how the file begins.
+
+    Raises: what `pieces` raises.
+    """
+    feed = Feed(pieces)
+    head = b""
+    found = layout
+    for piece in feed:
+        head += piece
+        found = layout or detect(head, final=False)
+        if found is not None or len(head) >= _HEAD_BYTES:
+            break
+    if is_utf_16_or_32(head):
+        reason = "UTF-16 or UTF-32, where JSON is UTF-8 (RFC 8259 section 8.1): not judged"
+        yield Block(head, Position(), (), (Fault(0, Violation(NOT_UTF8, "", reason)),))
+        return
+    feed.put_back(head)
+    found = found or detect(head, final=True) or Layout.NDJSON
+    if found is Layout.NDJSON:
+        yield from read_lines(feed, limit)
+    else:
+        yield from read_documents(feed, limit, arrays=found is Layout.ARRAY)

@@ -1,0 +1,175 @@
+"""The bytes of a file or of stdin, decompressed where their beginning says so."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+from dlmon.errors import FileError
+
+STDIN = Path("-")
+
+PIECE_BYTES = 256 * 1024
+"""The most bytes that are read, or decompressed, at once: a bomb unpacks one piece at a time."""
+
+_GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
+_ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878 section 3.1.1
+_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # section 3.1.2, behind a byte of 0x50 to 0x5f
+_MAGIC_BYTES = 4
+
+
+class Source:
+    """An open file, or stdin. Use as a context manager.
+
+    `read` is how many of the `size` bytes of the file (None where nobody knows) were read so far,
+    before decompression.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """path: `-` for stdin.
+
+        Raises: FileError when it cannot be opened.
+        """
+        self.name = "<stdin>" if path == STDIN else str(path)
+        self.read = 0
+        self.size: int | None = None
+        try:
+            # Its own descriptor: closing it leaves stdin open.
+            self._descriptor = (
+                os.dup(sys.stdin.fileno()) if path == STDIN else os.open(path, os.O_RDONLY)
+            )
+        except OSError as error:
+            raise FileError(f"Cannot read {self.name}: {error.strerror}.") from error
+        status = os.fstat(self._descriptor)
+        if status.st_size:
+            self.size = status.st_size
+
+    def pieces(self) -> Iterator[bytes]:
+        """What the file holds, decompressed, in pieces of 1 to `PIECE_BYTES` bytes.
+
+        Raises: FileError when it cannot be read on, or what is compressed is damaged or ends early.
+        """
+        raw = self._raw()
+        head = b""
+        for piece in raw:
+            head += piece
+            if len(head) >= _MAGIC_BYTES:
+                break
+        if head.startswith(_GZIP):
+            yield from self._unpacked(head, raw, _gzip())
+        elif head.startswith(_ZSTD) or (head[1:4] == _ZSTD_SKIPPABLE and head[0] >> 4 == 5):
+            yield from self._unpacked(head, raw, _zstd())
+        elif head:
+            yield head
+            yield from raw
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _raw(self) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = os.read(self._descriptor, PIECE_BYTES)
+            except OSError as error:
+                raise FileError(f"Cannot read {self.name}: {error.strerror}.") from error
+            if not piece:
+                return
+            self.read += len(piece)
+            yield piece
+
+    def _unpacked(self, head: bytes, raw: Iterator[bytes], packed: _Packed) -> Iterator[bytes]:
+        data = head
+        while data:  # a gzip member or a zstd frame; any number of them follow each other
+            unpacker = packed.unpacker()
+            while not unpacker.eof:
+                if unpacker.needs_input and not (data := data or next(raw, b"")):
+                    reason = (
+                        f"Cannot read {self.name} to its end: its {packed.name} data is cut off."
+                    )
+                    raise FileError(reason)
+                try:
+                    piece = unpacker.decompress(data, PIECE_BYTES)
+                except packed.error as error:
+                    reason = (
+                        f"Cannot read {self.name}: its {packed.name} data is damaged ({error})."
+                    )
+                    raise FileError(reason) from error
+                data = b""
+                if piece:
+                    yield piece
+            data = unpacker.unused_data
+            # Tapes and disks pad with zeros.
+            while not (data := data.lstrip(b"\0")) and (data := next(raw, b"")):
+                pass
+
+
+class _Unpacker(Protocol):
+    """What the decompressors of the standard library have in common, less those of zlib."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Packed(NamedTuple):
+    """A way of compressing, and what takes one part of it that stands by itself apart."""
+
+    name: str
+    unpacker: Callable[[], _Unpacker]
+    error: type[Exception]
+
+
+class _GzipMember:
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._full = False
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.unconsumed_tail and not self._full
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        piece = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        self._full = len(piece) == max_length  # zlib may hold more, also without further input
+        return piece
+
+
+def _gzip() -> _Packed:
+    return _Packed("gzip", _GzipMember, zlib.error)
+
+
+def _zstd() -> _Packed:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    # A frame can ask for 128 MB of memory, and for more it is refused: as zstd itself does.
+    return _Packed("zstd", zstd.ZstdDecompressor, zstd.ZstdError)

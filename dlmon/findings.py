@@ -1,0 +1,274 @@
+"""What is wrong with the events of a block, and where in their file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
+from itertools import accumulate
+from typing import NamedTuple
+
+from dlmon.event import event_id_of
+from dlmon.event_files.block import (
+    BYTE_ORDER_MARK,
+    BYTE_ORDER_MARK_REASON,
+    WHITESPACE,
+    Block,
+    Fault,
+    Position,
+)
+from dlmon.json_text import Place, places, too_deep_at
+from dlmon.validation import (
+    DUPLICATE_KEY,
+    MAX_DEPTH,
+    NOT_JSON,
+    TOO_LARGE,
+    Validator,
+    Verdict,
+    Violation,
+)
+
+MAX_REASON = 500
+"""Characters of a reason. Those of jsonschema-rs quote the value, however long it is."""
+
+_SNIPPET = 160  # bytes kept on each side of a place
+_LONGEST_CHARACTER = 4  # bytes of UTF-8
+_ORJSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
+
+
+class Snippet(NamedTuple):
+    """A part of a line: characters `start` to `end` of it, exclusive, are the place."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken rule of one event, and where the value that breaks it stands.
+
+    Lines and columns count from 1, columns in characters; the end is exclusive. `event_id` is that
+    of the event, None where it has none.
+    """
+
+    file: str
+    position: Position
+    end: Position
+    code: str
+    path: str
+    reason: str
+    event_id: str | None
+    snippet: Snippet
+
+
+class Judged(NamedTuple):
+    """What judging a block came to.
+
+    invalid: the bytes of each invalid event in the block's data, end exclusive. findings: how many
+    there are; those of `shown` are told.
+    """
+
+    events: int
+    invalid: tuple[tuple[int, int], ...]
+    findings: int
+    shown: tuple[Finding, ...]
+
+
+class _Spot(NamedTuple):
+    """Bytes `start` to `end` of an event, exclusive, break a rule."""
+
+    start: int
+    end: int
+    violation: Violation
+
+
+class BlockJudge:
+    """Judges blocks by one schema."""
+
+    def __init__(self, validator: Validator, *, first_only: bool = False) -> None:
+        """first_only: of each event, only the first violation counts: the one `consume` names."""
+        self._validator = validator
+        self._unlimited = Validator(validator.schema, sys.maxsize)
+        self._first_only = first_only
+
+    def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
+        """file: the name for findings. wanted: how many of them to tell; None for all."""
+        if block.oversized:
+            return self._judge_oversized(file, block, wanted)
+        bodies = _bodies(block)
+        count = len(bodies)
+        invalid = []
+        findings = len(block.faults)
+        shown = _Shown(file, block, wanted)
+        for fault in block.faults:
+            shown.add_fault(fault)
+        suspects = self._validator.screen(bodies)
+        starts = _starts(block, bodies) if suspects else []
+        for index in suspects:
+            body = bodies[index]
+            if block.spans is None and not body.strip(WHITESPACE):
+                count -= 1
+                continue
+            verdict = self._verdict(body)
+            if verdict.violations:
+                start = starts[index]
+                invalid.append((start, start + len(body)))
+                findings += len(verdict.violations)
+                shown.add(start, body, verdict)
+        return Judged(count, tuple(invalid), findings, shown.in_order())
+
+    def _verdict(self, body: bytes) -> Verdict:
+        verdict = self._validator.judge(body)
+        if body.startswith(BYTE_ORDER_MARK):
+            # It hides what else is wrong.
+            mark = Violation(NOT_JSON, "", BYTE_ORDER_MARK_REASON, 0)
+            value, others = self._validator.judge(body[len(BYTE_ORDER_MARK) :])
+            moved = (
+                one
+                if one.offset is None
+                else replace(one, offset=one.offset + len(BYTE_ORDER_MARK))
+                for one in others
+            )
+            verdict = Verdict(value, (mark, *moved))
+        if self._first_only:
+            return Verdict(verdict.value, verdict.violations[:1])
+        return verdict
+
+    def _judge_oversized(self, file: str, block: Block, wanted: int | None) -> Judged:
+        limit = self._validator.max_event_bytes
+        reason = f"{block.oversized} bytes are more than the limit of {limit}"
+        found = Violation(TOO_LARGE, "", reason)
+        # That it is cut off must not count as what is wrong with it, be it within a character.
+        complete = len(block.data) - _LONGEST_CHARACTER
+        for one in self._unlimited.judge(block.data).violations[:1]:
+            if one.offset is not None and one.offset < complete:
+                found = one
+        shown = _Shown(file, block, wanted)
+        shown.add(0, block.data, Verdict(None, (found,)))
+        return Judged(1, ((0, len(block.data)),), 1, shown.in_order())
+
+
+class _Shown:
+    """Findings of one block, as many as are wanted."""
+
+    def __init__(self, file: str, block: Block, wanted: int | None) -> None:
+        self._file = file
+        self._block = block
+        self._wanted = sys.maxsize if wanted is None else wanted
+        self._findings: list[Finding] = []
+        self._at = 0
+        self._position = block.position  # of byte `_at`
+
+    def add_fault(self, fault: Fault) -> None:
+        if len(self._findings) < self._wanted:
+            position = self._block.position.after(self._block.data[: fault.offset])
+            spot = _Spot(fault.offset, fault.offset + 1, fault.violation)
+            self._findings.append(self._finding(spot, 0, self._block.data, position, None))
+
+    def add(self, start: int, body: bytes, verdict: Verdict) -> None:
+        """start: of the event in the block; not before that of the one added last."""
+        if len(self._findings) >= self._wanted:
+            return
+        self._position = self._position.after(self._block.data[self._at : start])
+        self._at = start
+        event_id = event_id_of(verdict.value)
+        for spot in _spots(body, verdict):
+            position = self._position.after(body[: spot.start])
+            self._findings.append(self._finding(spot, start, body, position, event_id))
+
+    def in_order(self) -> tuple[Finding, ...]:
+        return tuple(sorted(self._findings, key=lambda one: one.position)[: self._wanted])
+
+    def _finding(
+        self, spot: _Spot, start: int, body: bytes, position: Position, event_id: str | None
+    ) -> Finding:
+        place = body[spot.start : spot.end]
+        code, path, reason, _ = astuple(spot.violation)
+        return Finding(
+            file=self._file,
+            position=position,
+            end=position.after(place) if place else Position(position.line, position.column + 1),
+            code=code,
+            path=path,
+            reason=_clip(_ORJSON_PLACE.sub("", reason)),
+            event_id=event_id,
+            snippet=_snippet(self._block.data, start + spot.start, start + spot.end),
+        )
+
+
+def _bodies(block: Block) -> list[bytes]:
+    data = block.data
+    if block.spans is not None:
+        return [data[start:end] for start, end in block.spans]
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _starts(block: Block, bodies: Sequence[bytes]) -> list[int]:
+    """At which byte of a block each of its events begins."""
+    if block.spans is not None:
+        return [start for start, _ in block.spans]
+    return list(accumulate((len(body) + 1 for body in bodies), initial=0))
+
+
+def _spots(body: bytes, verdict: Verdict) -> Iterator[_Spot]:
+    """Where an event breaks the rules; not in the order of its text."""
+    text = body.removeprefix(BYTE_ORDER_MARK)
+    shift = len(body) - len(text)
+    found: dict[tuple[str, bool], list[Place]] = {}
+    for violation in verdict.violations:
+        duplicate = violation.code == DUPLICATE_KEY
+        if violation.offset is not None:
+            start = violation.offset
+            end = _character_end(body, start)
+        elif violation.code == TOO_LARGE:
+            start, end = 0, _character_end(body, 0)
+        elif violation.code == NOT_JSON:
+            start = shift + (too_deep_at(text, MAX_DEPTH) or 0)
+            end = start + 1
+        else:
+            if not found:
+                for place in places(text):
+                    found.setdefault((place.pointer, place.duplicate), []).append(place)
+            place = found[violation.path, duplicate][0]
+            start, end = place.start + shift, place.end + shift
+            if duplicate and place.key_start is not None:
+                start = place.key_start + shift
+                # A key can stand three times, and each time counts.
+                del found[violation.path, duplicate][0]
+        yield _Spot(start, end, violation)
+
+
+def _character_end(text: bytes, start: int) -> int:
+    """Where the character at `start` ends."""
+    end = start + 1
+    while end < len(text) and text[end] & 0xC0 == 0x80:
+        end += 1
+    return end
+
+
+def _snippet(text: bytes, start: int, end: int) -> Snippet:
+    """The part of the line around bytes `start` to `end`, without what follows in further lines."""
+    first = max(text.rfind(b"\n", 0, start) + 1, start - _SNIPPET)
+    while first < start and text[first] & 0xC0 == 0x80:
+        first += 1
+    line_end = text.find(b"\n", start)
+    last = min(len(text) if line_end < 0 else line_end, start + 2 * _SNIPPET)
+    before, place, after = (
+        text[from_:to].decode(errors="replace")
+        for from_, to in (
+            (first, start),
+            (start, min(end, last)),
+            (max(start, min(end, last)), last),
+        )
+    )
+    shown = f"{before}{place}{after}".rstrip("\r")
+    return Snippet(shown, len(before), len(before) + max(1, len(place)))
+
+
+def _clip(reason: str) -> str:
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
