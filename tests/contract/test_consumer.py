@@ -40,10 +40,12 @@ def test_what_a_killed_process_held_is_delivered_again_and_counted(
     settings: Settings, broker: Broker
 ) -> None:
     broker.publish(Queue.ARRIVALS, [make_messages(3)])
-    with broker.open_consumer(10) as consumer:
-        with holder(settings, Queue.ARRIVALS, 3) as process:
-            assert consumer.receive(10, 0.5) == []
-            process.kill()
+    with (
+        holder(settings, Queue.ARRIVALS, 3) as process,
+        broker.open_consumer(10) as consumer,
+    ):
+        assert consumer.receive(10, 0.5) == []
+        process.kill()
         again = receive(consumer, 3)
     assert ids(again) == ids(make_messages(3))
     assert {delivery.delivery_count for delivery in again} == {1}

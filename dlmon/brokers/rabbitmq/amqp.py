@@ -69,13 +69,24 @@ def is_own_close(reason: BaseException) -> bool:
 
 def to_properties(message: Message) -> Any:
     """Properties made afresh: persistent, and with nothing that a message does not say."""
-    return pika.BasicProperties(
+    return _Encoded(
         content_type=message.content_type,
         correlation_id=message.correlation_id,
         delivery_mode=2,
         headers=dict(message.headers) or None,
         message_id=message.message_id,
     )
+
+
+class _Encoded(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
+    """Properties that are encoded where they are made: what cannot be is no error of a link."""
+
+    def __init__(self, **properties: Any) -> None:
+        super().__init__(**properties)
+        self._pieces = super().encode()
+
+    def encode(self) -> list[bytes]:
+        return list(self._pieces)
 
 
 class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types

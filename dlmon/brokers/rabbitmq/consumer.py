@@ -10,7 +10,7 @@ from typing import Any
 
 from dlmon.brokers.base import Consumer, Delivery
 from dlmon.brokers.rabbitmq import amqp
-from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, to_delivery
+from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, next_channel, to_delivery
 from dlmon.brokers.rabbitmq.link import TICK, Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.stop import Stop
@@ -38,7 +38,7 @@ class RabbitMQConsumer(Consumer):
         self._allowed: int | None = None  # how many it may ever deliver on this channel
         # Guarded, for both threads.
         self._changed = threading.Condition()
-        self._channel_number = 0
+        self._channel_number = next_channel()
         self._buffer: deque[Received] = deque()
         self._wanted = 0
         self._unsettled = Unsettled()
@@ -97,6 +97,7 @@ class RabbitMQConsumer(Consumer):
         """Wait for so many in the buffer, or a reason to wait no longer."""
         self._wanted = count
         while len(self._buffer) < count and self._failure is None and not self._stop.requested:
+            self._link.check()
             left = deadline - time.monotonic()
             if left <= 0:
                 break
@@ -126,7 +127,7 @@ class RabbitMQConsumer(Consumer):
         """What was delivered will be delivered again."""
         self._channel = None
         with self._changed:
-            self._channel_number += 1
+            self._channel_number = next_channel()
             self._buffer.clear()
             self._unsettled = Unsettled()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from dlmon.brokers.base import DeadLetter, Delivery
@@ -13,8 +13,12 @@ DELIVERY_COUNT = "x-delivery-count"
 _DEATHS = "x-death"
 
 
+next_channel = itertools.count(1).__next__
+"""A number for a channel that no other one of this process has."""
+
+
 class Token(NamedTuple):
-    """A delivery tag, and the channel (counted by its user) in which it means something."""
+    """A delivery tag, and the number of the channel on which it means something."""
 
     channel: int
     tag: int
@@ -64,7 +68,7 @@ class Unsettled:
         """The acknowledgements, as tag and "all up to it too", that settle these tags and no
         others. Tags that are settled already need none."""
         wanted = {tag for tag in tags if tag in self._tags}
-        oldest = list(takewhile(wanted.__contains__, self._tags))
+        oldest = list(itertools.takewhile(wanted.__contains__, self._tags))
         if oldest:
             yield oldest[-1], len(oldest) > 1
         for tag in sorted(wanted.difference(oldest)):
@@ -84,7 +88,7 @@ def _dead_letter(deaths: object) -> DeadLetter | None:
     if not isinstance(last, dict):
         return None
     queue, reason, count, at = (last.get(name) for name in ("queue", "reason", "count", "time"))
-    if not isinstance(queue, str) or not isinstance(reason, str) or type(count) is not int:
+    if not isinstance(queue, str) or not isinstance(reason, str) or not isinstance(count, int):
         return None
     return DeadLetter(queue, reason, count, _milliseconds(at) if isinstance(at, datetime) else None)
 

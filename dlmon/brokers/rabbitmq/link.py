@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from dlmon.backoff import Backoff
 from dlmon.brokers.rabbitmq import amqp, topology
@@ -66,6 +66,7 @@ class Link:
         self._loop: Any = None
         self._connection: Any = None
         self._cause: DlmonError | None = None
+        self._bug: BaseException | None = None
         self._closing = threading.Event()
         self._first: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -129,10 +130,15 @@ class Link:
         Raises: Interrupted.
         """
         while not wait([future], TICK).done:
+            self.check()
             if give_up():
                 raise Interrupted(f"Stopped while waiting for RabbitMQ at {self._settings.broker}.")
-        answer: T = future.result()
-        return answer
+        return future.result()
+
+    def check(self) -> None:
+        """Raise what should never have happened in the link's thread, for whoever waits for it."""
+        if self._bug is not None:
+            raise RuntimeError("the thread of the connection to RabbitMQ has ended") from self._bug
 
     def restart(self, error: DlmonError) -> None:
         """Give this connection up for a new one. Only in the link's thread."""
@@ -154,6 +160,13 @@ class Link:
         return amqp.explain(reason, self._access)
 
     def _run(self) -> None:
+        try:
+            self._serve_all()
+        except BaseException as bug:
+            self._bug = bug
+            raise
+
+    def _serve_all(self) -> None:
         deadline = time.monotonic() + self._settings.wait
         tell_at = 0.0
         backoff = Backoff()
@@ -249,13 +262,13 @@ class Link:
         _log.warning("RabbitMQ takes messages again.")
 
 
-class _Call:
+class _Call(Generic[T]):
     """A user that asks one question."""
 
-    def __init__(self, link: Link, ask: Callable[[Any, Future[Any]], None]) -> None:
+    def __init__(self, link: Link, ask: Callable[[Any, Future[T]], None]) -> None:
         self._link = link
         self._ask = ask
-        self.answer: Future[Any] = Future()
+        self.answer: Future[T] = Future()
 
     def up(self, connection: Any) -> None:
         connection.channel(on_open_callback=self._opened)

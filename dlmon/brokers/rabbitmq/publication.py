@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dlmon.brokers.base import Confirmed, Message
 from dlmon.brokers.rabbitmq import amqp
@@ -32,6 +32,11 @@ _FULL = "RabbitMQ did not take all messages: a queue has reached its length limi
 _UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
 
 
+class _Outgoing(NamedTuple):
+    message: Message
+    properties: Any
+
+
 class Publisher:
     """One channel with publisher confirms, for one thread at a time.
 
@@ -45,11 +50,11 @@ class Publisher:
         # Only in the link's thread.
         self._channel: Any = None
         self._next_tag = 1
-        self._unconfirmed: dict[int, Message] = {}
+        self._unconfirmed: dict[int, _Outgoing] = {}
         self._returned: Counter[tuple[str, bytes]] = Counter()
         # Guarded, for both threads.
         self._changed = threading.Condition()
-        self._waiting: list[Message] = []
+        self._waiting: list[_Outgoing] = []
         self._open = 0
         self._open_bytes = 0
         self._confirmed: list[Message] = []
@@ -93,8 +98,9 @@ class Publisher:
 
     def hand_over(self, messages: Sequence[Message]) -> None:
         """Have messages published."""
+        outgoing = [_Outgoing(message, amqp.to_properties(message)) for message in messages]
         with self._changed:
-            self._waiting.extend(messages)
+            self._waiting.extend(outgoing)
             self._open += len(messages)
             self._open_bytes += sum(len(message.body) for message in messages)
         self._link.submit(self._write)
@@ -109,6 +115,7 @@ class Publisher:
             while not self._confirmed and not self._has_room(room_for):
                 if self._failure is not None:
                     raise self._failure
+                self._link.check()
                 if stop.expired:
                     raise Interrupted(f"{self._open} messages were not confirmed in time.")
                 self._changed.wait(TICK)
@@ -177,16 +184,16 @@ class Publisher:
         if self._channel is None or not self._channel.is_open:
             return
         with self._changed:
-            messages, self._waiting = self._waiting, []
+            outgoing, self._waiting = self._waiting, []
         publish, exchange, routing_key = (
             self._channel.basic_publish,
             self._exchange,
             self._routing_key,
         )
-        for tag, message in enumerate(messages, self._next_tag):
-            self._unconfirmed[tag] = message
-            publish(exchange, routing_key, message.body, amqp.to_properties(message), True)
-        self._next_tag += len(messages)
+        for tag, one in enumerate(outgoing, self._next_tag):
+            self._unconfirmed[tag] = one
+            publish(exchange, routing_key, one.message.body, one.properties, mandatory=True)
+        self._next_tag += len(outgoing)
 
     def _came_back(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         # It comes before its confirmation. Equal messages are all the same here.
@@ -203,7 +210,7 @@ class Publisher:
                 if tag > method.delivery_tag:
                     break
                 tags.append(tag)
-        messages = [self._unconfirmed.pop(tag) for tag in tags]
+        messages = [self._unconfirmed.pop(tag).message for tag in tags]
         taken, refused = messages, []
         if method.NAME != _ACK:
             self._reason = _FULL

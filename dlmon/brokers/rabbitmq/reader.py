@@ -11,7 +11,7 @@ from typing import Any
 
 from dlmon.brokers.base import Delivery, Reader
 from dlmon.brokers.rabbitmq import amqp
-from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, to_delivery
+from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, next_channel, to_delivery
 from dlmon.brokers.rabbitmq.link import Link
 from dlmon.errors import BrokerUnreachable, DlmonError
 from dlmon.stop import Stop
@@ -45,6 +45,7 @@ class RabbitMQReader(Reader):
         self._changed = threading.Condition()
         self._buffer: deque[Received] = deque()
         self._taken = 0
+        self._channel_number = next_channel()
         self._unsettled = Unsettled()
         self._started = False
         self._exhausted = limit == 0
@@ -60,10 +61,14 @@ class RabbitMQReader(Reader):
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._unsettled.add(one.method.delivery_tag for one in received)
         self._link.submit(self._consume)
-        return [to_delivery(one, id(self)) for one in received]
+        return [to_delivery(one, self._channel_number) for one in received]
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        tags = [delivery.token.tag for delivery in deliveries if isinstance(delivery.token, Token)]
+        tags = [
+            delivery.token.tag
+            for delivery in deliveries
+            if isinstance(delivery.token, Token) and delivery.token.channel == self._channel_number
+        ]
         with self._changed:
             settlements = list(self._unsettled.settle(tags))
         answer: Future[None] = Future()
@@ -94,6 +99,7 @@ class RabbitMQReader(Reader):
         deadline = time.monotonic() + timeout
         found_empty = 0
         while True:
+            self._link.check()
             with self._changed:
                 before = self._taken
                 self._changed.wait_for(lambda: self._enough(count), _IDLE)
