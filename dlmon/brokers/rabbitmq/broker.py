@@ -61,7 +61,7 @@ class RabbitMQBroker(Broker):
 
     def open_reader(self, queue: Queue, limit: int | None = None) -> RabbitMQReader:
         return RabbitMQReader(
-            self._consuming, self._name(queue), limit, self._stop, lambda: self.depth(queue).ready
+            self._consuming, self._name(queue), limit, self._stop, lambda: self.depth(queue)
         )
 
     def depth(self, queue: Queue) -> Depth:

@@ -7,18 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
-from dlmon.brokers.base import Delivery, Reader
-from dlmon.brokers.rabbitmq import amqp
+from dlmon.brokers.base import Delivery, Depth, Reader
 from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, next_channel, to_delivery
 from dlmon.brokers.rabbitmq.link import Link
-from dlmon.errors import BrokerUnreachable, DlmonError
+from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.stop import Stop
 
 _PREFETCH = 2_000
 _IDLE = 0.05
-_CLOSE_TIMEOUT = 10.0
+_SETTLE = 0.005
+_CLOSE_TIMEOUT = 2.0
 
 
 class RabbitMQReader(Reader):
@@ -29,13 +30,13 @@ class RabbitMQReader(Reader):
     """
 
     def __init__(
-        self, link: Link, queue: str, limit: int | None, stop: Stop, ready: Callable[[], int]
+        self, link: Link, queue: str, limit: int | None, stop: Stop, depth: Callable[[], Depth]
     ) -> None:
-        """ready: asks how many messages the queue has that nobody holds."""
+        """depth: asks for the depth of the queue."""
         self._link = link
         self._queue = queue
         self._stop = stop
-        self._ready = ready
+        self._depth = depth
         # Only in the link's thread.
         self._channel: Any = None
         self._consumer_tag = ""
@@ -44,13 +45,13 @@ class RabbitMQReader(Reader):
         # Guarded, for both threads.
         self._changed = threading.Condition()
         self._buffer: deque[Received] = deque()
+        self._wanted = 0
         self._taken = 0
         self._channel_number = next_channel()
         self._unsettled = Unsettled()
         self._started = False
         self._exhausted = limit == 0
         self._lost: DlmonError | None = None
-        self._closed = False
         link.attach(self)
 
     def read(self, limit: int, timeout: float = 5.0) -> list[Delivery]:
@@ -60,7 +61,6 @@ class RabbitMQReader(Reader):
                 raise self._lost
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._unsettled.add(one.method.delivery_tag for one in received)
-        self._link.submit(self._consume)
         return [to_delivery(one, self._channel_number) for one in received]
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
@@ -90,12 +90,20 @@ class RabbitMQReader(Reader):
 
     def close(self) -> None:
         self._link.detach(self)
-        if self._lost is None and self._link.submit(self._leave):
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._lost, _CLOSE_TIMEOUT)
+        if self._lost is not None:
+            return
+        # What the queue tells is true again once it has noticed: whoever looks next sees all of it.
+        with suppress(BrokerUnreachable, Interrupted):
+            holders = self._depth().holders
+            self._link.submit(self._leave)
+            deadline = time.monotonic() + _CLOSE_TIMEOUT
+            while self._depth().holders >= holders and time.monotonic() < deadline:
+                self._stop.wait(_SETTLE)
 
     def _fill(self, count: int, timeout: float) -> None:
         """Wait until there are so many in the buffer, or no more to come."""
+        self._wanted = count
+        self._link.submit(self._consume)
         deadline = time.monotonic() + timeout
         found_empty = 0
         while True:
@@ -110,7 +118,7 @@ class RabbitMQReader(Reader):
             if not idle:
                 deadline = max(deadline, now + timeout) if self._taken != before else deadline
                 found_empty = 0
-            elif self._ready() == 0:
+            elif self._depth().ready == 0:
                 # Twice: what was handed out last may still be on its way.
                 found_empty += 1
             else:
@@ -138,7 +146,7 @@ class RabbitMQReader(Reader):
 
     def _consume(self, _cancelled: object = None) -> None:
         """Have more delivered, where none are coming and there is room for them."""
-        if self._coming or self._left == 0 or len(self._buffer) > _PREFETCH:
+        if self._coming or self._left == 0 or len(self._buffer) >= max(_PREFETCH, self._wanted):
             return
         if self._channel is None or not self._channel.is_open:
             return
@@ -166,12 +174,7 @@ class RabbitMQReader(Reader):
             self._channel.basic_cancel(self._consumer_tag, self._consume)
 
     def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
-        if amqp.is_own_close(reason):
-            with self._changed:
-                self._closed = True
-                self._changed.notify()
-        else:
-            self.down(self._link.explain(reason))
+        self.down(self._link.explain(reason))
 
     def _leave(self) -> None:
         if self._channel is not None and self._channel.is_open:
