@@ -86,7 +86,12 @@ class RabbitMQReader(Reader):
 
         if not self._link.submit(acknowledge):
             self.down(BrokerUnreachable("The connection was lost."))
-        self._link.result(answer, lambda: self._stop.expired or self._lost is not None)
+        try:
+            self._link.result(answer, lambda: self._stop.expired or self._lost is not None)
+        except Interrupted:
+            if self._lost is not None:
+                raise self._lost from None
+            raise
 
     def close(self) -> None:
         self._link.detach(self)
