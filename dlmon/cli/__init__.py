@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from dlmon import __version__
 from dlmon.cli import (
@@ -27,8 +28,22 @@ from dlmon.cli import (
 )
 from dlmon.errors import DlmonError, ExitCode
 
+
+class _NobodyReads(BaseException):
+    """Whoever read our output has gone. Not an OSError: typer would end with 1."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReads from error
+
+
 app = typer.Typer(
     name="dlmon",
+    cls=_Commands,
     help="Collect download events over RabbitMQ without losing one.",
     epilog="Start here: dlmon demo",
     no_args_is_help=True,
@@ -87,8 +102,8 @@ def main() -> NoReturn:
         print(f"dlmon: {error}", file=sys.stderr)  # noqa: T201  (the one place that ends a process)
     except _CtrlC:
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does: say nothing more, also not at exit.
+    except _NobodyReads:
+        # As `head` goes: say nothing more, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     sys.exit(code)
