@@ -197,8 +197,10 @@ def test_what_is_refused_is_published_again_until_it_is_taken(
     assert running.watcher.refusals[-1] is None
     arrived = Counter(delivery.message_id for delivery in in_queue(bare_broker, Queue.ARRIVALS))
     planned, confirmed = read_ledger(tmp_path / "ledger")
-    assert arrived == confirmed == Counter(message_id for message_id, _ in planned.elements())
-    assert set(arrived.values()) == {1}
+    assert confirmed == Counter(message_id for message_id, _ in planned.elements())
+    assert set(confirmed.values()) == {1}
+    # A message can be there twice where a connection was lost before it was confirmed.
+    assert set(arrived) == set(confirmed)
     told = [record for record in caplog.records if "Trying again" in record.getMessage()]
     assert len(told) == 1
 

@@ -37,13 +37,13 @@ class Dlmon:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start it, with its output in pipes."""
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """Start it, with its output in pipes. stdin: as `subprocess.Popen` takes it."""
         return subprocess.Popen(
             self.command(*arguments),
             env=self._environment,
             cwd=self._folder,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
