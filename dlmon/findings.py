@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from dlmon.event import event_id_of
+import orjson
+
+from dlmon.event import EVENT_ID, event_id_of
 from dlmon.event_files.block import (
     BYTE_ORDER_MARK,
     BYTE_ORDER_MARK_REASON,
@@ -63,17 +66,46 @@ class Finding:
     snippet: Snippet
 
 
+class IdSeen(NamedTuple):
+    """The `event_id` of an event, a hash of its body, and where the id stands."""
+
+    event_id: str
+    body: bytes
+    line: int
+    column: int
+    end_column: int
+
+
+Tally: TypeAlias = dict[tuple[str, str], tuple[int, Finding]]
+"""By code and path: how many findings, and the first of them."""
+
+
 class Judged(NamedTuple):
     """What judging a block came to.
 
     invalid: the bytes of each invalid event in the block's data, end exclusive. findings: how many
-    there are; those of `shown` are told.
+    there are; those of `shown` are told. tally, ids: where they were asked for.
     """
 
     events: int
     invalid: tuple[tuple[int, int], ...]
     findings: int
     shown: tuple[Finding, ...]
+    tally: Tally
+    ids: tuple[IdSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What judging shall tell, besides how many events are invalid.
+
+    first_only: of each event, only the first violation counts: the one `consume` names. tally:
+    count findings by code and path. ids: tell the ids of all events.
+    """
+
+    first_only: bool = False
+    tally: bool = False
+    ids: bool = False
 
 
 class _Spot(NamedTuple):
@@ -87,37 +119,35 @@ class _Spot(NamedTuple):
 class BlockJudge:
     """Judges blocks by one schema."""
 
-    def __init__(self, validator: Validator, *, first_only: bool = False) -> None:
-        """first_only: of each event, only the first violation counts: the one `consume` names."""
+    def __init__(self, validator: Validator, wishes: Wishes | None = None) -> None:
         self._validator = validator
         self._unlimited = Validator(validator.schema, sys.maxsize)
-        self._first_only = first_only
+        self._wishes = wishes or Wishes()
 
     def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
         """file: the name for findings. wanted: how many of them to tell; None for all."""
-        if block.oversized:
-            return self._judge_oversized(file, block, wanted)
-        bodies = _bodies(block)
-        count = len(bodies)
-        invalid = []
-        findings = len(block.faults)
-        shown = _Shown(file, block, wanted)
+        bodies = [block.data] if block.oversized else _bodies(block)
+        suspects = [0] if block.oversized else self._validator.screen(bodies)
+        starts = _starts(block, bodies) if suspects or self._wishes.ids else []
+        found = _Found(file, block, wanted, tally=self._wishes.tally)
+        blank = 0
         for fault in block.faults:
-            shown.add_fault(fault)
-        suspects = self._validator.screen(bodies)
-        starts = _starts(block, bodies) if suspects else []
+            found.add_fault(fault)
         for index in suspects:
             body = bodies[index]
             if block.spans is None and not body.strip(WHITESPACE):
-                count -= 1
-                continue
-            verdict = self._verdict(body)
-            if verdict.violations:
-                start = starts[index]
-                invalid.append((start, start + len(body)))
-                findings += len(verdict.violations)
-                shown.add(start, body, verdict)
-        return Judged(count, tuple(invalid), findings, shown.in_order())
+                blank += 1
+            elif block.oversized:
+                found.add(0, body, self._verdict_on_beginning(body, block.oversized))
+            elif found.full and not (self._wishes.tally or body.startswith(BYTE_ORDER_MARK)):
+                violations = self._validator.count(body)
+                if self._wishes.first_only:
+                    violations = min(violations, 1)
+                found.count(starts[index], body, violations)
+            else:
+                found.add(starts[index], body, self._verdict(body))
+        ids = tuple(_ids(block, bodies, starts)) if self._wishes.ids else ()
+        return found.judged(len(bodies) - blank, ids)
 
     def _verdict(self, body: bytes) -> Verdict:
         verdict = self._validator.judge(body)
@@ -132,54 +162,91 @@ class BlockJudge:
                 for one in others
             )
             verdict = Verdict(value, (mark, *moved))
-        if self._first_only:
+        if self._wishes.first_only:
             return Verdict(verdict.value, verdict.violations[:1])
         return verdict
 
-    def _judge_oversized(self, file: str, block: Block, wanted: int | None) -> Judged:
+    def _verdict_on_beginning(self, beginning: bytes, size: int) -> Verdict:
+        """The verdict on an event of `size` bytes, of which there is only the beginning."""
         limit = self._validator.max_event_bytes
-        reason = f"{block.oversized} bytes are more than the limit of {limit}"
-        found = Violation(TOO_LARGE, "", reason)
+        found = Violation(TOO_LARGE, "", f"{size} bytes are more than the limit of {limit}")
         # That it is cut off must not count as what is wrong with it, be it within a character.
-        complete = len(block.data) - _LONGEST_CHARACTER
-        for one in self._unlimited.judge(block.data).violations[:1]:
+        complete = len(beginning) - _LONGEST_CHARACTER
+        for one in self._unlimited.judge(beginning).violations[:1]:
             if one.offset is not None and one.offset < complete:
                 found = one
-        shown = _Shown(file, block, wanted)
-        shown.add(0, block.data, Verdict(None, (found,)))
-        return Judged(1, ((0, len(block.data)),), 1, shown.in_order())
+        return Verdict(None, (found,))
 
 
-class _Shown:
-    """Findings of one block, as many as are wanted."""
+class _Found:
+    """What is wrong in one block."""
 
-    def __init__(self, file: str, block: Block, wanted: int | None) -> None:
+    def __init__(self, file: str, block: Block, wanted: int | None, *, tally: bool) -> None:
         self._file = file
         self._block = block
         self._wanted = sys.maxsize if wanted is None else wanted
+        self._tally: Tally | None = {} if tally else None
+        self._count = 0
+        self._invalid: list[tuple[int, int]] = []
         self._findings: list[Finding] = []
         self._at = 0
         self._position = block.position  # of byte `_at`
 
+    @property
+    def full(self) -> bool:
+        """Whether no more findings are wanted than there are."""
+        return len(self._findings) >= self._wanted
+
     def add_fault(self, fault: Fault) -> None:
-        if len(self._findings) < self._wanted:
+        self._count += 1
+        if not self.full or self._tally is not None:
             position = self._block.position.after(self._block.data[: fault.offset])
             spot = _Spot(fault.offset, fault.offset + 1, fault.violation)
-            self._findings.append(self._finding(spot, 0, self._block.data, position, None))
+            self._tell(self._finding(spot, 0, self._block.data, position, None))
 
     def add(self, start: int, body: bytes, verdict: Verdict) -> None:
         """start: of the event in the block; not before that of the one added last."""
-        if len(self._findings) >= self._wanted:
+        violations = verdict.violations
+        if not violations:
+            return
+        self._count += len(violations)
+        self._invalid.append((start, start + len(body)))
+        tally = self._tally
+        if self.full and (
+            tally is None or all((one.code, one.path) in tally for one in violations)
+        ):
+            for one in violations if tally is not None else ():
+                self._tick((one.code, one.path))
             return
         self._position = self._position.after(self._block.data[self._at : start])
         self._at = start
         event_id = event_id_of(verdict.value)
         for spot in _spots(body, verdict):
             position = self._position.after(body[: spot.start])
-            self._findings.append(self._finding(spot, start, body, position, event_id))
+            self._tell(self._finding(spot, start, body, position, event_id))
 
-    def in_order(self) -> tuple[Finding, ...]:
-        return tuple(sorted(self._findings, key=lambda one: one.position)[: self._wanted])
+    def count(self, start: int, body: bytes, violations: int) -> None:
+        """An event with so many violations, of which nothing else is known."""
+        if violations:
+            self._count += violations
+            self._invalid.append((start, start + len(body)))
+
+    def judged(self, events: int, ids: tuple[IdSeen, ...]) -> Judged:
+        shown = sorted(self._findings, key=lambda one: one.position)[: self._wanted]
+        tally = self._tally or {}
+        return Judged(events, tuple(self._invalid), self._count, tuple(shown), tally, ids)
+
+    def _tell(self, finding: Finding) -> None:
+        if not self.full:
+            self._findings.append(finding)
+        if self._tally is not None:
+            self._tally.setdefault((finding.code, finding.path), (0, finding))
+            self._tick((finding.code, finding.path))
+
+    def _tick(self, key: tuple[str, str]) -> None:
+        if self._tally is not None:
+            count, sample = self._tally[key]
+            self._tally[key] = (count + 1, sample)
 
     def _finding(
         self, spot: _Spot, start: int, body: bytes, position: Position, event_id: str | None
@@ -213,6 +280,27 @@ def _starts(block: Block, bodies: Sequence[bytes]) -> list[int]:
     if block.spans is not None:
         return [start for start, _ in block.spans]
     return list(accumulate((len(body) + 1 for body in bodies), initial=0))
+
+
+def _ids(block: Block, bodies: Sequence[bytes], starts: Sequence[int]) -> Iterator[IdSeen]:
+    at, position = 0, block.position
+    for start, body in zip(starts, bodies, strict=False):
+        try:
+            event_id = event_id_of(orjson.loads(body))
+        except orjson.JSONDecodeError:
+            continue
+        if event_id is None:
+            continue
+        position = position.after(block.data[at:start])
+        at = start
+        # Not the first such member, perhaps, but then one with the same value.
+        quoted = re.escape(event_id.encode())
+        stands = re.search(b'"' + EVENT_ID.encode() + rb'"\s*+:\s*+("' + quoted + b'")', body)
+        first, last = stands.span(1) if stands else (0, 1)
+        begin = position.after(body[:first])
+        end = begin.after(body[first:last])
+        digest = hashlib.blake2b(body.strip(WHITESPACE), digest_size=8).digest()
+        yield IdSeen(event_id, digest, begin.line, begin.column, end.column)
 
 
 def _spots(body: bytes, verdict: Verdict) -> Iterator[_Spot]:

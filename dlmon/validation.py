@@ -7,7 +7,7 @@ jsonschema-rs decides and explains; jsonschema only checks the schema itself whe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -28,9 +28,14 @@ MAX_EVENT_BYTES = 64 * 1024
 MAX_VIOLATIONS = 100
 """Violations reported of one event; an event that breaks more rules has been told enough."""
 
+_SCREENED_AT_ONCE = 64
+"""Bodies whose values fit into a processor's cache together."""
+
 MAX_DEPTH = 200
 """Levels of nesting. RFC 8259 section 9 lets a parser set one; jsonschema-rs cannot explain what is
 wrong with a value of more than 255."""
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 DEFAULT_SCHEMA = "download_event.schema.json"
 
@@ -78,14 +83,17 @@ class Verdict(NamedTuple):
 class Schema:
     """An event schema that is known to be usable."""
 
-    def __init__(self, document: Any, source: str) -> None:
+    def __init__(self, document: Any, source: str, *, checked: bool = False) -> None:
         """document: the parsed schema. source: where it comes from, for messages.
+
+        checked: it is known to be a JSON Schema, so that the slow check of that can be left out.
 
         Raises: SchemaError when it is no valid JSON Schema or refers to what it does not contain.
         """
         self.document = document
         self.source = source
-        _check(document, source)
+        if not checked:
+            _check(document, source)
         try:
             self.compiled = jsonschema_rs.validator_for(
                 document, validate_formats=True, retriever=_never_retrieve
@@ -94,6 +102,18 @@ class Schema:
             # Further lines of the message describe an instance, and here there is none.
             reason = str(error).partition("\n")[0].rstrip(".")
             raise SchemaError(f"The schema {source} cannot be used: {reason}.") from error
+
+    @cached_property
+    def all_valid(self) -> Callable[[list[Any]], bool]:
+        """Whether every one of several values is valid: one call is faster than many."""
+        uri = "urn:dlmon:one"
+        several = {"$schema": _DIALECT, "items": {"$ref": uri}}
+        is_valid: Callable[[Any], bool] = jsonschema_rs.validator_for(
+            several,
+            validate_formats=True,
+            registry=jsonschema_rs.Registry([(uri, self.document)]),
+        ).is_valid
+        return is_valid
 
     @cached_property
     def digest(self) -> str:
@@ -139,6 +159,8 @@ class Validator:
         self.schema = schema
         self.max_event_bytes = max_event_bytes
         self._is_valid: Callable[[Any], bool] = schema.compiled.is_valid
+        # Shorter bodies have no room for too many brackets.
+        self._surely_flat_bytes = min(2 * MAX_DEPTH, max_event_bytes)
 
     def judge(self, body: bytes) -> Verdict:
         """The verdict on one body: size, then JSON, then keys, then the schema."""
@@ -176,39 +198,60 @@ class Validator:
 
         Every invalid one is among them; `judge` tells which of them are.
         """
-        plain: Sequence[int] = range(len(bodies))
-        if max(map(len, bodies), default=0) > 2 * MAX_DEPTH:
-            plain = [index for index in plain if not self._is_large_or_deep(bodies[index])]
+        suspects: list[int] = []
+        for start in range(0, len(bodies), _SCREENED_AT_ONCE):
+            some = bodies[start : start + _SCREENED_AT_ONCE]
+            if not self._are_valid(some):
+                suspects += (start + index for index in self._invalid_of(some))
+        return suspects
+
+    def _are_valid(self, bodies: Sequence[bytes]) -> bool:
+        """Whether all of these bodies are known to be valid."""
+        if max(map(len, bodies)) > self._surely_flat_bytes and any(
+            map(self._is_large_or_deep, bodies)
+        ):
+            return False
         try:
-            values = [orjson.loads(bodies[index]) for index in plain]
+            values = list(map(orjson.loads, bodies))
         except orjson.JSONDecodeError:
-            plain = [index for index in plain if _is_json(bodies[index])]
-            values = [orjson.loads(bodies[index]) for index in plain]
-        valid = list(map(self._is_valid, values))
+            return False
         # Duplicate keys as in `_may_have_duplicates`, but in all bodies at once.
-        text = b"".join(bodies if len(plain) == len(bodies) else [bodies[index] for index in plain])
-        if b"\\" in text or orjson.dumps(values).count(b'"') != text.count(b'"'):
-            valid = [
-                ok and not _may_have_duplicates(bodies[index], value)
-                for ok, index, value in zip(valid, plain, values, strict=True)
-            ]
-        if len(plain) == len(bodies) and all(valid):
-            return []
-        sound = {index for ok, index in zip(valid, plain, strict=True) if ok}
-        return [index for index in range(len(bodies)) if index not in sound]
+        text = b"".join(bodies)
+        return (
+            self.schema.all_valid(values)
+            and b"\\" not in text
+            and orjson.dumps(values).count(b'"') == text.count(b'"')
+        )
+
+    def _invalid_of(self, bodies: Sequence[bytes]) -> Iterator[int]:
+        for index, body in enumerate(bodies):
+            if self._is_large_or_deep(body):
+                yield index
+                continue
+            try:
+                value = orjson.loads(body)
+            except orjson.JSONDecodeError:
+                yield index
+                continue
+            if not self._is_valid(value) or _may_have_duplicates(body, value):
+                yield index
+
+    def count(self, body: bytes) -> int:
+        """How many violations `judge` would tell of, in less time."""
+        if self._is_large_or_deep(body):
+            return len(self.judge(body).violations)
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return 1
+        if _may_have_duplicates(body, value):
+            return len(self.judge(body).violations)
+        return sum(1 for _ in islice(self.schema.compiled.iter_errors(value), MAX_VIOLATIONS))
 
     def _is_large_or_deep(self, body: bytes) -> bool:
         return len(body) > self.max_event_bytes or (
             len(body) > 2 * MAX_DEPTH and body.count(b"{") + body.count(b"[") > MAX_DEPTH
         )
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _not_json(body: bytes, error: orjson.JSONDecodeError) -> Violation:

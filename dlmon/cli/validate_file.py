@@ -1,49 +1,162 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import stop_on_signals
+from dlmon.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlmon.console.findings import FinalReport
+
+_STDOUT = Path("-")
+_TEXT = "text"
+_OUTPUTS = (_TEXT, "json", "ndjson", "github", "sarif", "junit")
+_LAYOUTS = ("ndjson", "json", "array")
+_SHOWN_AS_TEXT = 100
 
 
 def validate_file(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, or - for stdin.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin."),
+    ],
     *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    output: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="text, json, ndjson, github, sarif or junit."),
+    ] = _TEXT,
+    json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Group findings by code and path; text and json.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Write nothing: the exit code tells.")
+    ] = False,
+    max_errors: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Show up to N findings of each file, and count the others; 0 shows all. "
+            "[default: 100 in text, else all]",
+        ),
+    ] = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="Only the first finding of each event.")
+    ] = False,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Find ids that stand twice, in or across the files.")
+    ] = False,
+    split_valid: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write valid events to a new file, or - for stdout."),
+    ] = None,
+    split_invalid: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write invalid events to a new file, or - for stdout."),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="ndjson: an event a line. json: an event in each text. array: arrays of events. "
+            "[default: told from each file]",
+        ),
+    ] = None,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Which files of a folder, and of those in it; several times for several. "
+            "[default: *.ndjson, *.jsonl and *.json, packed ones too]",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to judge in. [default: one a core]"),
+    ] = None,
     schema: options.SchemaFile = None,
     max_event_bytes: options.MaxEventBytes = None,
     config: options.Config = None,
 ) -> None:
-    """Judge files of events, and say where they break the rules.
+    """Judge files of events, and point at what breaks the rules.
 
-    NDJSON, JSON and arrays of events, as they are or packed with gzip or zstd. Exits with 1 when
-    anything is wrong, with 2 when a file cannot be read.
+    NDJSON, JSON and arrays of events, as they are or packed with gzip or zstd.
+    Exits with 1 when something is wrong, with 2 when a file cannot be read to its end.
 
     \b
     Examples:
       dlmon validate-file events.ndjson
-      zcat events.ndjson.gz | dlmon validate-file - --json
+      dlmon validate-file --summary --unique downloads/
+      dlmon validate-file --output sarif events.json.gz > findings.sarif
+      zcat events.ndjson.gz | dlmon validate-file - --split-valid - | dlmon produce --from -
     """
     from dlmon.commands import validate_file as command
-    from dlmon.console import findings as console
-    from dlmon.findings import BlockJudge
+    from dlmon.console.findings.text import progress_bar, show_summary, show_unreadable
+    from dlmon.event_files.folders import DEFAULT_GLOBS, files_in
+    from dlmon.event_files.layout import Layout
+    from dlmon.event_files.source import total_size
     from dlmon.settings import load_settings
     from dlmon.validation import Validator, load_schema
 
+    output = "json" if json else _one_of("--output", output, _OUTPUTS)
+    layout = None if format_ is None else Layout(_one_of("--format", format_, _LAYOUTS))
+    to_stdout = [split_valid, split_invalid].count(_STDOUT)
+    if to_stdout > 1 or (to_stdout and output != _TEXT):
+        raise UsageError("Only one thing can go to stdout: valid events, invalid ones or findings.")
+    if unique and (split_valid or split_invalid):
+        raise UsageError("Which ids stand twice is known at the end: split first, then --unique.")
+    if summary and output not in (_TEXT, "json"):
+        raise UsageError("--summary goes with --output text or json.")
     settings = load_settings({"schema": schema, "max_event_bytes": max_event_bytes}, config=config)
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
-    report = console.JsonReport() if json else console.TextReport()
-    with stop_on_signals() as stop:
+    if max_errors is None:
+        max_errors = _SHOWN_AS_TEXT if output == _TEXT else 0
+    wanted = command.Options(
+        layout=layout,
+        max_errors=0 if quiet or (summary and output == _TEXT) else max_errors or None,
+        first_only=first,
+        unique=unique,
+        groups=summary,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        split_valid=split_valid,
+        split_invalid=split_invalid,
+    )
+    paths = list(files_in(files, tuple(glob or DEFAULT_GLOBS)))
+    report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
+    with (
+        stop_on_signals() as stop,
+        progress_bar(report, total_size(paths), hidden=quiet) as progress,
+    ):
         result = command.validate_files(
-            files,
-            BlockJudge(validator),
-            report,
-            stop,
-            limit=settings.max_event_bytes,
-            max_errors=None if json else 100,
+            paths, validator, report, stop=stop, options=wanted, progress=progress
         )
+    show_unreadable(result)
     report.finish(result)
+    if output != _TEXT and not quiet:
+        show_summary(result)
     raise typer.Exit(result.exit_code)
+
+
+def _report(output: str, *, summary: bool, quiet: bool, to_stderr: bool) -> FinalReport:
+    from dlmon.console.findings import Output, Silence, machine_report
+    from dlmon.console.findings.text import TextReport
+
+    if quiet:
+        return Silence()
+    if output == _TEXT:
+        return TextReport(summary=summary, to_stderr=to_stderr)
+    return machine_report(Output(output), sys.stdout)
+
+
+def _one_of(option: str, given: str, names: tuple[str, ...]) -> str:
+    if given not in names:
+        raise UsageError(f"{option} {given}: choose one of {', '.join(names)}.")
+    return given

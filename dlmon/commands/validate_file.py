@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from dlmon.errors import ExitCode, FileError
-from dlmon.event_files.block import Block
+from dlmon.event_files.block import Block, Position
 from dlmon.event_files.layout import Layout
 from dlmon.event_files.reader import read_events
-from dlmon.event_files.source import Source
-from dlmon.findings import BlockJudge, Finding
+from dlmon.event_files.source import Source, name_of
+from dlmon.event_files.split import Split
+from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
+from dlmon.grouping import MAX_GROUPS, OTHER
+from dlmon.judging import End, Item, Setup, judge_all
 from dlmon.stop import Stop
+from dlmon.unique_ids import Repeated, UniqueIds
+from dlmon.validation import ID_CONFLICT, Validator
+
+REPEATED_ID = "repeated-id"
+"""The code of an event that stands twice. With another body, it is `id-conflict`."""
+
+_START_WORKERS_AFTER = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class Counts:
-    """Of one file, or of all. `hidden` findings were counted and not told."""
+    """Of one file, or of all. `hidden` findings were counted and not told.
+
+    repeated: ids that stood before, of events that count as valid or invalid all the same.
+    """
 
     events: int = 0
     invalid: int = 0
+    repeated: int = 0
     findings: int = 0
     hidden: int = 0
 
@@ -29,30 +44,52 @@ class Counts:
     def valid(self) -> int:
         return self.events - self.invalid
 
-    def add(self, other: Counts) -> None:
-        self.events += other.events
-        self.invalid += other.invalid
-        self.findings += other.findings
-        self.hidden += other.hidden
+    @property
+    def told(self) -> int:
+        return self.findings - self.hidden
+
+    def add(self, judged: Judged, shown: int) -> None:
+        self.events += judged.events
+        self.invalid += len(judged.invalid)
+        self.findings += judged.findings
+        self.hidden += judged.findings - shown
 
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file. `error` tells why it could not be read to its end."""
+    """What became of one file.
+
+    error: why it could not be read to its end, and line: from which line on.
+    """
 
     file: str
     counts: Counts
+    line: int
     error: FileError | None = None
+
+
+class FindingGroup(NamedTuple):
+    """Findings with one code and path, and the first of them."""
+
+    code: str
+    path: str
+    findings: int
+    sample: Finding
 
 
 @dataclass(slots=True)
 class Result:
-    """What became of all files."""
+    """What became of all files.
+
+    unreadable: those that could not be read to their end. groups: if they were asked for, the
+    largest first.
+    """
 
     counts: Counts = field(default_factory=Counts)
     files: int = 0
-    unreadable: int = 0
+    unreadable: list[FileResult] = field(default_factory=list)
     interrupted: bool = False
+    groups: list[FindingGroup] = field(default_factory=list)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -64,64 +101,191 @@ class Result:
 
 
 class Report(Protocol):
-    """Is told what comes out, file by file, in the order of the files."""
+    """Is told what comes out, in the order of the files; ids that stand twice at the very end."""
 
     def found(self, findings: Sequence[Finding]) -> None:
-        """Some findings of a file, in their order."""
+        """Some findings, in their order."""
 
     def ended(self, result: FileResult) -> None:
         """A file was judged, or could not be read on."""
 
 
+Progress: TypeAlias = Callable[[int, Counts], None]
+"""Is told how many bytes of the files were read, before they are unpacked, and all counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to judge.
+
+    layout: None to tell it from each file. max_errors: findings to tell of each file, None for all;
+    the rest is counted. unique: look for ids that stand twice. jobs: processes to judge in.
+    split_valid, split_invalid: where to write the events; None for nowhere.
+    """
+
+    layout: Layout | None = None
+    max_errors: int | None = None
+    first_only: bool = False
+    unique: bool = False
+    groups: bool = False
+    jobs: int = 1
+    split_valid: Path | None = None
+    split_invalid: Path | None = None
+
+
 def validate_files(
     paths: Sequence[Path],
-    judge: BlockJudge,
+    validator: Validator,
     report: Report,
-    stop: Stop,
     *,
-    limit: int,
-    layout: Layout | None = None,
-    max_errors: int | None = None,
+    stop: Stop,
+    options: Options,
+    progress: Progress = lambda _read, _counts: None,
 ) -> Result:
     """Judge every event of some files, `-` for stdin.
 
-    limit: bytes of an event. layout: None to tell it from each file. max_errors: findings to tell
-    of each file, None for all; the rest is counted.
+    Raises: FileError when events cannot be written, or ids cannot be compared.
     """
-    result = Result()
-    for path in paths:
-        counts = Counts()
-        error = None
-        try:
-            for file, block in _blocks(path, limit, layout):
-                if stop.requested:
-                    result.interrupted = True
-                    break
-                told = counts.findings - counts.hidden
-                judged = judge.judge(file, block, None if max_errors is None else max_errors - told)
-                counts.add(
-                    Counts(
-                        judged.events,
-                        len(judged.invalid),
-                        judged.findings,
-                        judged.findings - len(judged.shown),
-                    )
-                )
-                if judged.shown:
-                    report.found(judged.shown)
-        except FileError as unreadable:
-            error = unreadable
-            result.unreadable += 1
-        result.files += 1
-        result.counts.add(counts)
-        report.ended(FileResult(str(path), counts, error))
-        if result.interrupted:
-            break
-    return result
+    with ExitStack() as stack:
+        run = _Run(paths, report, options, progress)
+        if options.unique:
+            run.ids = stack.enter_context(UniqueIds())
+        if options.split_valid is not None or options.split_invalid is not None:
+            split = Split(options.split_valid, options.split_invalid)
+            run.split = stack.enter_context(split)
+        wishes = Wishes(options.first_only, options.groups, options.unique)
+        schema = validator.schema
+        judged = judge_all(
+            run.items(validator.max_event_bytes, stop),
+            BlockJudge(validator, wishes),
+            Setup(schema.document, schema.source, validator.max_event_bytes, wishes),
+            options.jobs,
+            start_after=_START_WORKERS_AFTER,
+        )
+        for item, outcome in judged:
+            run.settle(item, outcome)
+        run.result.interrupted = stop.requested
+        if not stop.requested:
+            run.find_repeated()
+        run.result.groups = run.groups.largest_first()
+        return run.result
 
 
-def _blocks(path: Path, limit: int, layout: Layout | None) -> Iterator[tuple[str, Block]]:
-    with Source(path) as source:
-        for part in read_events(source.pieces(), limit, layout):
-            if isinstance(part, Block):
-                yield source.name, part
+class _Run:
+    """What is known so far of some files."""
+
+    def __init__(
+        self, paths: Sequence[Path], report: Report, options: Options, progress: Progress
+    ) -> None:
+        self.result = Result()
+        self.groups = _Groups()
+        self.ids: UniqueIds | None = None
+        self.split: Split | None = None
+        self._paths = paths
+        self._report = report
+        self._options = options
+        self._progress = progress
+        self._file = Counts()  # of the file that is settled now
+        self._block: Block | None = None  # of the file, the one settled last
+        self._read_before = 0  # bytes of earlier files
+        self._read = 0
+
+    def items(self, limit: int, stop: Stop) -> Iterator[Item]:
+        """The parts of all files."""
+        for number, path in enumerate(self._paths):
+            name = name_of(path)
+            error = None
+            try:
+                with Source(path, stop) as source:
+                    for part in read_events(source.pieces(), limit, self._options.layout):
+                        if stop.requested:
+                            break
+                        self._read = self._read_before + source.read
+                        yield Item(number, name, part, self._wanted())
+                    self._read_before += source.read
+            except FileError as unreadable:
+                error = None if stop.requested else unreadable
+            yield Item(number, name, End(error))
+            if stop.requested:
+                return
+
+    def settle(self, item: Item, judged: Judged | None) -> None:
+        if isinstance(item.part, End):
+            self._end(item.file, item.part)
+            return
+        if self.split is not None:
+            self.split.write(item.part, judged.invalid if judged else ())
+        if judged is None or not isinstance(item.part, Block):
+            return
+        self._block = item.part
+        shown = judged.shown[: self._wanted()]
+        self._file.add(judged, len(shown))
+        self.result.counts.add(judged, len(shown))
+        self.groups.add(judged.tally)
+        if self.ids is not None:
+            self.ids.add(item.number, judged.ids)
+        if shown:
+            self._report.found(shown)
+        self._progress(self._read, self.result.counts)
+
+    def find_repeated(self) -> None:
+        if self.ids is None:
+            return
+        counts = self.result.counts
+        told = 0
+        for repeated in self.ids.repeated():
+            counts.repeated += 1
+            counts.findings += 1
+            finding = self._repetition(repeated)
+            self.groups.add({(finding.code, finding.path): (1, finding)})
+            if self._options.max_errors is None or told < self._options.max_errors:
+                told += 1
+                self._report.found([finding])
+            else:
+                counts.hidden += 1
+
+    def _wanted(self) -> int | None:
+        most = self._options.max_errors
+        return None if most is None else max(0, most - self._file.told)
+
+    def _end(self, file: str, end: End) -> None:
+        self.result.files += 1
+        line = 1 if self._block is None else self._block.end.line
+        ended = FileResult(file, self._file, line, end.error)
+        if end.error is not None:
+            self.result.unreadable.append(ended)
+        self._report.ended(ended)
+        self._file = Counts()
+        self._block = None
+
+    def _repetition(self, repeated: Repeated) -> Finding:
+        number, line, column, end_column, event_id, same, *first = repeated
+        names = [name_of(self._paths[index]) for index in (number, first[0])]
+        body = "the event" if same else "another event with this id"
+        return Finding(
+            file=names[0],
+            position=Position(line, column),
+            end=Position(line, end_column),
+            code=REPEATED_ID if same else ID_CONFLICT,
+            path="/event_id",
+            reason=f"{body} stands at {names[1]}:{first[1]}:{first[2]} already",
+            event_id=event_id,
+            snippet=Snippet(f'"{event_id}"', 0, len(event_id) + 2),
+        )
+
+
+class _Groups:
+    """Counts findings by code and path. Paths come from events: there can be any number."""
+
+    def __init__(self) -> None:
+        self._groups: Tally = {}
+
+    def add(self, tally: Tally) -> None:
+        for given, (count, sample) in tally.items():
+            key = given if given in self._groups or len(self._groups) < MAX_GROUPS else (OTHER, "")
+            before, first = self._groups.get(key, (0, sample))
+            self._groups[key] = (before + count, first)
+
+    def largest_first(self) -> list[FindingGroup]:
+        groups = [FindingGroup(*key, *value) for key, value in self._groups.items()]
+        return sorted(groups, key=lambda group: -group.findings)

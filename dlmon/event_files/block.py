@@ -56,6 +56,11 @@ class Block:
     faults: tuple[Fault, ...] = ()
     oversized: int = 0
 
+    @property
+    def end(self) -> Position:
+        """Where the data ends."""
+        return self.position.after(self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

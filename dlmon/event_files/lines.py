@@ -22,9 +22,9 @@ def read_lines(feed: Feed, limit: int) -> Iterator[Part]:
         if cut:
             lines = b"".join((*rest, piece[:cut]))
             rest, held = [], 0
-            for block in _cut(lines):
+            for block, count in _cut(lines):
                 yield Block(block, position)
-                position = Position(position.line + block.count(b"\n"))
+                position = Position(position.line + count)
         if tail := piece[cut:]:
             rest.append(tail)
             held += len(tail)
@@ -49,12 +49,13 @@ def _long_line(beginning: bytes, feed: Feed, position: Position) -> Iterator[Par
     yield Block(beginning, position, oversized=size)
 
 
-def _cut(lines: bytes) -> Iterator[bytes]:
-    """Lines in blocks with no more of them than a block may have."""
-    if lines.count(b"\n") <= MAX_BLOCK_EVENTS:
-        yield lines
+def _cut(lines: bytes) -> Iterator[tuple[bytes, int]]:
+    """Lines in blocks with no more of them than a block may have, and with how many."""
+    count = lines.count(b"\n")
+    if count <= MAX_BLOCK_EVENTS:
+        yield lines, count
         return
     ends = [match.end() for match in re.finditer(rb"\n", lines)]
     cuts = [0, *ends[MAX_BLOCK_EVENTS - 1 : -1 : MAX_BLOCK_EVENTS], len(lines)]
     for start, end in pairwise(cuts):
-        yield lines[start:end]
+        yield lines[start:end], lines.count(b"\n", start, end)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+import select
+import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from dlmon.errors import FileError
+from dlmon.stop import Stop
 
 STDIN = Path("-")
+STDIN_NAME = "<stdin>"
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 128 * 1024
 """The most bytes that are read, or decompressed, at once: a bomb unpacks one piece at a time."""
 
 _GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878 section 3.1.1
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # section 3.1.2, behind a byte of 0x50 to 0x5f
 _MAGIC_BYTES = 4
+_POLL_MS = 100
 
 
 class Source:
@@ -30,12 +35,13 @@ class Source:
     before decompression.
     """
 
-    def __init__(self, path: Path) -> None:
-        """path: `-` for stdin.
+    def __init__(self, path: Path, stop: Stop) -> None:
+        """path: `-` for stdin. stop: ends waiting for more, as if there were no more.
 
         Raises: FileError when it cannot be opened.
         """
-        self.name = "<stdin>" if path == STDIN else str(path)
+        self.name = name_of(path)
+        self._stop = stop
         self.read = 0
         self.size: int | None = None
         try:
@@ -46,7 +52,11 @@ class Source:
         except OSError as error:
             raise FileError(f"Cannot read {self.name}: {error.strerror}.") from error
         status = os.fstat(self._descriptor)
-        if status.st_size:
+        if stat.S_ISDIR(status.st_mode):
+            os.close(self._descriptor)
+            raise FileError(f"{self.name} is a folder without any file that --glob matches.")
+        self._may_wait = not stat.S_ISREG(status.st_mode)
+        if not self._may_wait:
             self.size = status.st_size
 
     def pieces(self) -> Iterator[bytes]:
@@ -84,6 +94,8 @@ class Source:
 
     def _raw(self) -> Iterator[bytes]:
         while True:
+            if self._may_wait and not self._wait():
+                return
             try:
                 piece = os.read(self._descriptor, PIECE_BYTES)
             except OSError as error:
@@ -92,6 +104,15 @@ class Source:
                 return
             self.read += len(piece)
             yield piece
+
+    def _wait(self) -> bool:
+        """Wait for more from a pipe or a terminal; False when a stop was asked for."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while not self._stop.requested:
+            if poll.poll(_POLL_MS):
+                return True
+        return False
 
     def _unpacked(self, head: bytes, raw: Iterator[bytes], packed: _Packed) -> Iterator[bytes]:
         data = head
@@ -117,6 +138,21 @@ class Source:
             # Tapes and disks pad with zeros.
             while not (data := data.lstrip(b"\0")) and (data := next(raw, b"")):
                 pass
+
+
+def name_of(path: Path) -> str:
+    """The name of a file for people; bytes in it that are no UTF-8 become question marks."""
+    return STDIN_NAME if path == STDIN else os.fsencode(path).decode(errors="replace")
+
+
+def total_size(paths: Iterable[Path]) -> int | None:
+    """Bytes of all files together, None if one of them is no regular file."""
+    total = 0
+    for path in paths:
+        if path == STDIN or not path.is_file():
+            return None
+        total += path.stat().st_size
+    return total
 
 
 class _Unpacker(Protocol):

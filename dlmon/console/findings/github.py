@@ -1,0 +1,46 @@
+"""Findings as annotations on GitHub: workflow commands on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO
+
+from dlmon.commands.validate_file import FileResult, Result
+from dlmon.findings import Finding
+from dlmon.grouping import place
+
+_IN_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
+
+
+class GithubReport:
+    """An annotation for each finding. GitHub itself shows the first ten of a step."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            begin, end = finding.position, finding.end
+            self._write(
+                finding.reason,
+                file=finding.file,
+                line=begin.line,
+                endLine=end.line,
+                col=begin.column,
+                endColumn=end.column,
+                title=place(finding.code, finding.path),
+            )
+
+    def ended(self, result: FileResult) -> None:
+        if result.error is not None:
+            self._write(str(result.error), file=result.file, line=result.line)
+
+    def finish(self, result: Result) -> None:
+        """Nothing: annotations are all there is."""
+
+    def _write(self, message: str, **properties: str | int) -> None:
+        written = ",".join(
+            f"{name}={str(value).translate(_IN_PROPERTY)}" for name, value in properties.items()
+        )
+        self._file.write(f"::error {written}::{message.translate(_IN_MESSAGE)}\n")

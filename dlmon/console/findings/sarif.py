@@ -1,0 +1,95 @@
+"""Findings as SARIF 2.1.0 (OASIS), which code scanning services read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from dlmon import __version__
+from dlmon.commands.validate_file import FileResult, Result
+from dlmon.console.findings.records import as_json
+from dlmon.findings import Finding
+from dlmon.grouping import place
+
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+
+
+class SarifReport:
+    """One run, written while it goes on: its results come before the rest."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._rules: dict[str, None] = {}
+        self._notifications: list[dict[str, Any]] = []
+        self._separator = "\n"
+        file.write(f'{{"version":"2.1.0","$schema":"{_SCHEMA}","runs":[{{"results":[')
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self._rules.setdefault(finding.code)
+            self._file.write(self._separator + as_json(_result(finding)))
+            self._separator = ",\n"
+
+    def ended(self, result: FileResult) -> None:
+        if result.error is not None:
+            location = {
+                "artifactLocation": {"uri": _uri(result.file)},
+                "region": {"startLine": result.line},
+            }
+            self._notifications.append(
+                {
+                    "level": "error",
+                    "message": {"text": str(result.error)},
+                    "locations": [{"physicalLocation": location}],
+                }
+            )
+
+    def finish(self, result: Result) -> None:
+        rules = [
+            {"id": code, "shortDescription": {"text": f"Events must not break the rule {code!r}."}}
+            for code in self._rules
+        ]
+        rest = {
+            "columnKind": "unicodeCodePoints",
+            "tool": {"driver": {"name": "dlmon", "version": __version__, "rules": rules}},
+            "invocations": [
+                {
+                    "executionSuccessful": not result.unreadable and not result.interrupted,
+                    "toolExecutionNotifications": self._notifications,
+                }
+            ],
+        }
+        self._file.write(f"\n],{as_json(rest)[1:]}]}}\n")
+
+
+def _result(finding: Finding) -> dict[str, Any]:
+    region = {
+        "startLine": finding.position.line,
+        "startColumn": finding.position.column,
+        "endLine": finding.end.line,
+        "endColumn": finding.end.column,
+    }
+    logical = [{"fullyQualifiedName": finding.path}] if finding.path else []
+    return {
+        "ruleId": finding.code,
+        "level": "error",
+        "message": {"text": f"{place(finding.code, finding.path)}: {finding.reason}"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(finding.file)},
+                    "region": region,
+                },
+                "logicalLocations": logical,
+            }
+        ],
+        "properties": {"event_id": finding.event_id},
+    }
+
+
+def _uri(file: str) -> str:
+    return Path(file).as_uri() if file.startswith("/") else quote(file)

@@ -1,0 +1,160 @@
+"""Findings as text: a line each, and on a terminal the place in its line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from dlmon.commands.validate_file import Counts, FileResult, Result
+from dlmon.commands.validate_file import Progress as Told
+from dlmon.console.findings import FinalReport
+from dlmon.console.lines import print_line, stderr, stdout
+from dlmon.console.text import safe
+from dlmon.findings import Finding, Snippet
+from dlmon.grouping import place
+
+_REFRESH = 0.1  # seconds
+_MARGIN = 2
+_GROUPS_SHOWN = 50
+
+
+class TextReport:
+    """`file:line:column: code at /pointer: reason`, and counts at the end."""
+
+    def __init__(self, *, summary: bool, to_stderr: bool) -> None:
+        """summary: groups at the end, rather than findings. to_stderr: stdout is for events."""
+        self.console = stderr() if to_stderr else stdout()
+        self._summary = summary
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        if self._summary:
+            return
+        if not self.console.is_terminal:
+            self.console.file.writelines(f"{_where(one)}: {_what(one)}\n" for one in findings)
+            return
+        for finding in findings:
+            line = Text(f"{_where(finding)}: ", "bold")
+            line.append(safe(place(finding.code, finding.path)), "bold red")
+            line.append(f": {safe(finding.reason)}", "not bold")
+            print_line(self.console, line, wrap=True)
+            _print_snippet(self.console, finding.snippet)
+
+    def ended(self, result: FileResult) -> None:
+        if result.counts.hidden and not self._summary:
+            hidden = f"{result.counts.hidden:,} more findings; --max-errors 0 shows all of them."
+            print_line(self.console, Text(f"{safe(result.file)}: {hidden}", "yellow"), wrap=True)
+
+    def finish(self, result: Result) -> None:
+        for group in result.groups[:_GROUPS_SHOWN]:
+            line = Text(f"{group.findings:>9,}  ", "bold")
+            line.append(safe(place(group.code, group.path)), "bold yellow")
+            print_line(self.console, line)
+            sample = group.sample
+            print_line(self.console, Text(f"{'':11}{_where(sample)}: {safe(sample.reason)}", "dim"))
+        if (more := len(result.groups) - _GROUPS_SHOWN) > 0:
+            print_line(self.console, Text(f"{'':11}and {more:,} smaller groups", "dim"))
+        style = "bold yellow" if result.exit_code else "bold green"
+        print_line(self.console, Text(summary(result), style), wrap=True)
+
+
+def summary(result: Result) -> str:
+    """All counts in one line."""
+    counts = result.counts
+    parts = [f"{counts.valid:,} valid"]
+    if counts.invalid:
+        parts.append(f"{counts.invalid:,} invalid")
+    if counts.repeated:
+        parts.append(f"{counts.repeated:,} repeated")
+    if counts.findings:
+        parts.append(_number(counts.findings, "finding"))
+    if result.unreadable:
+        parts.append(f"{_number(len(result.unreadable), 'file')} not read to the end")
+    text = f"{_number(counts.events, 'event')}: {', '.join(parts)}."
+    return f"{text} Interrupted: this is not all." if result.interrupted else text
+
+
+def show_summary(result: Result) -> None:
+    """All counts on stderr, where stdout is for machines."""
+    print_line(stderr(), Text(summary(result)), wrap=True)
+
+
+def show_unreadable(result: Result) -> None:
+    """On stderr, why files could not be read to their end, and where that was."""
+    for one in result.unreadable:
+        where = f" It was judged up to line {one.line:,}." if one.counts.events else ""
+        print_line(stderr(), Text(f"dlmon: {safe(str(one.error))}{where}"), wrap=True)
+
+
+@contextmanager
+def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iterator[Told]:
+    """A bar on a terminal, where a report would not run into it.
+
+    size: bytes of all files, None if nobody knows.
+    """
+    console = stderr()
+    if isinstance(report, TextReport) and report.console.is_terminal:
+        console = report.console  # one for both, so that the bar stays below the findings
+    elif sys.stdout.isatty():
+        hidden = True
+    columns = (
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TextColumn("{task.description}", markup=False),
+        TimeRemainingColumn(),
+    )
+    hidden = hidden or not console.is_terminal
+    # Nothing is redirected: stdout may be a file all the same.
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=hidden,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:
+        task = bar.add_task("", total=size)
+        started = drawn = time.monotonic()
+
+        def tell(read: int, counts: Counts) -> None:
+            nonlocal drawn
+            now = time.monotonic()
+            if hidden or now - drawn < _REFRESH:
+                return
+            drawn = now
+            rate = counts.events / (now - started)
+            text = f"{rate:,.0f} events/s, {_number(counts.findings, 'finding')}"
+            bar.update(task, completed=read, description=text)
+
+        yield tell
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _where(finding: Finding) -> str:
+    return f"{safe(finding.file)}:{finding.position.line}:{finding.position.column}"
+
+
+def _what(finding: Finding) -> str:
+    return f"{safe(place(finding.code, finding.path))}: {safe(finding.reason)}"
+
+
+def _print_snippet(console: Console, snippet: Snippet) -> None:
+    """As much of the line as fits around the place, which is underlined."""
+    room = console.width - _MARGIN
+    first = max(0, min(snippet.start - room // 3, len(snippet.text) - room))
+    before = safe(snippet.text[first : snippet.start])
+    marked = safe(snippet.text[snippet.start : snippet.end])
+    line = Text(" " * _MARGIN).append(before, "dim").append(marked, "bold")
+    print_line(console, line.append(safe(snippet.text[snippet.end :]), "dim"))
+    start = _MARGIN + cell_len(before)
+    width = max(1, min(cell_len(marked), console.width - start))
+    print_line(console, Text(" " * start).append("^" * width, "bold red"))

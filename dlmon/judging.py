@@ -1,0 +1,223 @@
+"""Judges blocks on all cores, and gives the results in order.
+
+This process judges too: it does so whenever every worker has enough to do. Blocks reach a worker
+through shared memory, in slots; only their numbers go through a pipe. So nobody ever waits for the
+other to read: a message to a worker is far smaller than what a pipe holds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import signal
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from dlmon.errors import DlmonError, FileError
+from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
+from dlmon.findings import BlockJudge, Judged, Wishes
+from dlmon.validation import Schema, Validator
+
+_SLOTS = 4
+"""Blocks that a worker has, so that it need not wait while this process is busy."""
+
+_DATA_BYTES = 256 * 1024
+_SLOT_BYTES = _DATA_BYTES + 8 * MAX_BLOCK_EVENTS  # the spans behind the data
+
+_GONE = "A worker process ended unexpectedly: try again with --jobs 1."
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A file has no more parts. `error` tells why it could not be read to its end."""
+
+    error: FileError | None
+
+
+class Item(NamedTuple):
+    """A part of a file. number: which of the files it is, from 0. wanted: see `BlockJudge`."""
+
+    number: int
+    file: str
+    part: Part | End
+    wanted: int | None = None
+
+
+class Setup(NamedTuple):
+    """What a worker needs to judge as this process does."""
+
+    document: Any
+    source: str
+    max_event_bytes: int
+    wishes: Wishes
+
+    def judge(self) -> BlockJudge:
+        schema = Schema(self.document, self.source, checked=True)
+        return BlockJudge(Validator(schema, self.max_event_bytes), self.wishes)
+
+
+class _Job(NamedTuple):
+    """A block in a slot of shared memory, less its data."""
+
+    slot: int
+    size: int
+    file: str
+    position: Position
+    spans: int | None
+    wanted: int | None
+
+
+def judge_all(
+    items: Iterator[Item], judge: BlockJudge, setup: Setup, jobs: int, *, start_after: int
+) -> Iterator[tuple[Item, Judged | None]]:
+    """Each item with the verdict on its block, None for what is none; in order.
+
+    jobs: processes, this one among them. start_after: bytes after which the others are started;
+    less is judged sooner alone.
+    """
+    with _Workers(setup, jobs - 1) as workers:
+        waiting: deque[tuple[Item, Judged | _Worker | None]] = deque()
+        most = 2 * _SLOTS * jobs
+        seen = 0
+        for item in items:
+            outcome: Judged | _Worker | None = None
+            if isinstance(item.part, Block):
+                seen += len(item.part.data)
+                if jobs > 1 and seen > start_after:
+                    outcome = workers.give(item.part, item)
+                outcome = outcome or judge.judge(item.file, item.part, item.wanted)
+            waiting.append((item, outcome))
+            yield from _settled(waiting, most)
+        yield from _settled(waiting, 0)
+
+
+def _settled(
+    waiting: deque[tuple[Item, Judged | _Worker | None]], most: int
+) -> Iterator[tuple[Item, Judged | None]]:
+    """The first results, while they are there, or more than `most` wait."""
+    while waiting:
+        item, outcome = waiting[0]
+        if isinstance(outcome, _Worker):
+            if len(waiting) <= most and not outcome.ready:
+                return
+            outcome = outcome.take()
+        waiting.popleft()
+        yield item, outcome
+
+
+class _Workers:
+    """Worker processes, started when the first block is given to them."""
+
+    def __init__(self, setup: Setup, count: int) -> None:
+        self._setup = setup
+        self._count = count
+        self._workers: list[_Worker] = []
+
+    def give(self, block: Block, item: Item) -> _Worker | None:
+        """The worker that took the block; None when none has room for it."""
+        if not self._workers:
+            self._workers = [_Worker(self._setup) for _ in range(self._count)]
+        if block.faults or block.oversized or len(block.data) > _DATA_BYTES:
+            return None
+        worker = max(self._workers, key=lambda one: one.room)
+        if not worker.room:
+            return None
+        worker.give(block, item)
+        return worker
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.close()
+
+
+class _Worker:
+    """One worker, as this process sees it."""
+
+    def __init__(self, setup: Setup) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._slots = context.RawArray(ctypes.c_char, _SLOTS * _SLOT_BYTES)
+        self._memory = memoryview(self._slots).cast("B")
+        self._next = 0
+        self.room = _SLOTS
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_work, args=(setup, theirs, self._slots), daemon=True
+        )
+        # Ctrl-C reaches every process of the terminal; only this one is to act on it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def give(self, block: Block, item: Item) -> None:
+        """Raises: DlmonError when the worker is gone."""
+        start = self._next * _SLOT_BYTES
+        self._memory[start : start + len(block.data)] = block.data
+        if block.spans is not None:
+            start += _DATA_BYTES
+            spans = array("I", chain.from_iterable(block.spans)).tobytes()
+            self._memory[start : start + len(spans)] = spans
+        count = None if block.spans is None else len(block.spans)
+        job = _Job(self._next, len(block.data), item.file, block.position, count, item.wanted)
+        self._next = (self._next + 1) % _SLOTS
+        self.room -= 1
+        try:
+            self._pipe.send(job)
+        except OSError as error:
+            raise DlmonError(_GONE) from error
+
+    @property
+    def ready(self) -> bool:
+        return self._pipe.poll()
+
+    def take(self) -> Judged:
+        """The result of the block that was given first.
+
+        Raises: DlmonError when the worker is gone.
+        """
+        try:
+            judged: Judged = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise DlmonError(_GONE) from error
+        self.room += 1
+        return judged
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+
+def _work(setup: Setup, pipe: Connection, slots: Any) -> None:
+    """A worker: judges what it is given until nobody gives any more."""
+    judge = setup.judge()
+    memory = memoryview(slots).cast("B")
+    while True:
+        try:
+            job: _Job = pipe.recv()
+        except EOFError:
+            return
+        start = job.slot * _SLOT_BYTES
+        data = bytes(memory[start : start + job.size])
+        spans = None
+        if job.spans is not None:
+            start += _DATA_BYTES
+            numbers = iter(array("I", memory[start : start + 8 * job.spans].tobytes()))
+            spans = tuple(zip(numbers, numbers, strict=True))
+        pipe.send(judge.judge(job.file, Block(data, job.position, spans), job.wanted))
