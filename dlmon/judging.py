@@ -7,22 +7,21 @@ other to read: a message to a worker is far smaller than what a pipe holds.
 
 from __future__ import annotations
 
-import ctypes
+import mmap
 import multiprocessing
 import signal
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from dlmon.errors import DlmonError, FileError
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
-from dlmon.findings import BlockJudge, Judged, Wishes
-from dlmon.validation import Schema, Validator
+from dlmon.findings import BlockJudge, Judged
 
 _SLOTS = 4
 """Blocks that a worker has, so that it need not wait while this process is busy."""
@@ -49,19 +48,6 @@ class Item(NamedTuple):
     wanted: int | None = None
 
 
-class Setup(NamedTuple):
-    """What a worker needs to judge as this process does."""
-
-    document: Any
-    source: str
-    max_event_bytes: int
-    wishes: Wishes
-
-    def judge(self) -> BlockJudge:
-        schema = Schema(self.document, self.source, checked=True)
-        return BlockJudge(Validator(schema, self.max_event_bytes), self.wishes)
-
-
 class _Job(NamedTuple):
     """A block in a slot of shared memory, less its data."""
 
@@ -69,61 +55,39 @@ class _Job(NamedTuple):
     size: int
     file: str
     position: Position
-    spans: int | None
+    spans: int | None  # how many there are in the slot
     wanted: int | None
 
 
-def judge_all(
-    items: Iterator[Item], judge: BlockJudge, setup: Setup, jobs: int, *, start_after: int
-) -> Iterator[tuple[Item, Judged | None]]:
-    """Each item with the verdict on its block, None for what is none; in order.
+class Judges:
+    """Judges blocks in several processes, this one among them. Use as a context manager."""
 
-    jobs: processes, this one among them. start_after: bytes after which the others are started;
-    less is judged sooner alone.
-    """
-    with _Workers(setup, jobs - 1) as workers:
+    def __init__(self, judge: BlockJudge, jobs: int) -> None:
+        """Starts the processes. To be called before this one has threads: it forks."""
+        self._judge = judge
+        self._workers: list[_Worker] = []
+        for _ in range(jobs - 1):
+            self._workers.append(_Worker(judge, self._workers))
+        self._most = 2 * _SLOTS * jobs
+
+    def judge_all(self, items: Iterator[Item]) -> Iterator[tuple[Item, Judged | None]]:
+        """Each item with the verdict on its block, None for what is none; in order.
+
+        Raises: DlmonError when another process is gone.
+        """
         waiting: deque[tuple[Item, Judged | _Worker | None]] = deque()
-        most = 2 * _SLOTS * jobs
-        seen = 0
         for item in items:
             outcome: Judged | _Worker | None = None
             if isinstance(item.part, Block):
-                seen += len(item.part.data)
-                if jobs > 1 and seen > start_after:
-                    outcome = workers.give(item.part, item)
-                outcome = outcome or judge.judge(item.file, item.part, item.wanted)
+                outcome = self._give(item.part, item)
+                outcome = outcome or self._judge.judge(item.file, item.part, item.wanted)
             waiting.append((item, outcome))
-            yield from _settled(waiting, most)
+            yield from _settled(waiting, self._most)
         yield from _settled(waiting, 0)
 
-
-def _settled(
-    waiting: deque[tuple[Item, Judged | _Worker | None]], most: int
-) -> Iterator[tuple[Item, Judged | None]]:
-    """The first results, while they are there, or more than `most` wait."""
-    while waiting:
-        item, outcome = waiting[0]
-        if isinstance(outcome, _Worker):
-            if len(waiting) <= most and not outcome.ready:
-                return
-            outcome = outcome.take()
-        waiting.popleft()
-        yield item, outcome
-
-
-class _Workers:
-    """Worker processes, started when the first block is given to them."""
-
-    def __init__(self, setup: Setup, count: int) -> None:
-        self._setup = setup
-        self._count = count
-        self._workers: list[_Worker] = []
-
-    def give(self, block: Block, item: Item) -> _Worker | None:
+    def _give(self, block: Block, item: Item) -> _Worker | None:
         """The worker that took the block; None when none has room for it."""
-        if not self._workers:
-            self._workers = [_Worker(self._setup) for _ in range(self._count)]
-        if block.faults or block.oversized or len(block.data) > _DATA_BYTES:
+        if not self._workers or block.faults or block.oversized or len(block.data) > _DATA_BYTES:
             return None
         worker = max(self._workers, key=lambda one: one.room)
         if not worker.room:
@@ -144,18 +108,33 @@ class _Workers:
             worker.close()
 
 
+def _settled(
+    waiting: deque[tuple[Item, Judged | _Worker | None]], most: int
+) -> Iterator[tuple[Item, Judged | None]]:
+    """The first results, while they are there, or more than `most` wait."""
+    while waiting:
+        item, outcome = waiting[0]
+        if isinstance(outcome, _Worker):
+            if len(waiting) <= most and not outcome.ready:
+                return
+            outcome = outcome.take()
+        waiting.popleft()
+        yield item, outcome
+
+
 class _Worker:
     """One worker, as this process sees it."""
 
-    def __init__(self, setup: Setup) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._slots = context.RawArray(ctypes.c_char, _SLOTS * _SLOT_BYTES)
-        self._memory = memoryview(self._slots).cast("B")
+    def __init__(self, judge: BlockJudge, others: Sequence[_Worker]) -> None:
+        self._memory = mmap.mmap(-1, _SLOTS * _SLOT_BYTES)
         self._next = 0
         self.room = _SLOTS
+        # Forked, so that nothing is imported again: that takes longer than most files do.
+        context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
+        not_theirs = [self._pipe, *(other._pipe for other in others)]
         self._process = context.Process(
-            target=_work, args=(setup, theirs, self._slots), daemon=True
+            target=_work, args=(judge, theirs, self._memory, not_theirs), daemon=True
         )
         # Ctrl-C reaches every process of the terminal; only this one is to act on it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -204,20 +183,25 @@ class _Worker:
         self._pipe.close()
 
 
-def _work(setup: Setup, pipe: Connection, slots: Any) -> None:
+def _work(
+    judge: BlockJudge, pipe: Connection, memory: mmap.mmap, not_mine: Sequence[Connection]
+) -> None:
     """A worker: judges what it is given until nobody gives any more."""
-    judge = setup.judge()
-    memory = memoryview(slots).cast("B")
+    for other in not_mine:
+        other.close()  # or it would not be noticed when the process at the other end has gone
     while True:
         try:
             job: _Job = pipe.recv()
         except EOFError:
             return
         start = job.slot * _SLOT_BYTES
-        data = bytes(memory[start : start + job.size])
+        data = memory[start : start + job.size]
         spans = None
         if job.spans is not None:
             start += _DATA_BYTES
-            numbers = iter(array("I", memory[start : start + 8 * job.spans].tobytes()))
+            numbers = iter(array("I", memory[start : start + 8 * job.spans]))
             spans = tuple(zip(numbers, numbers, strict=True))
-        pipe.send(judge.judge(job.file, Block(data, job.position, spans), job.wanted))
+        try:
+            pipe.send(judge.judge(job.file, Block(data, job.position, spans), job.wanted))
+        except BrokenPipeError:
+            return

@@ -86,7 +86,7 @@ class Schema:
     def __init__(self, document: Any, source: str, *, checked: bool = False) -> None:
         """document: the parsed schema. source: where it comes from, for messages.
 
-        checked: it is known to be a JSON Schema, so that the slow check of that can be left out.
+        checked: it is known to be a JSON Schema, so that this need not be checked.
 
         Raises: SchemaError when it is no valid JSON Schema or refers to what it does not contain.
         """
@@ -133,6 +133,7 @@ def load_schema(path: Path | None = None) -> Schema:
 
     Raises: SchemaError when there is no such file, or it is no usable JSON Schema.
     """
+    shipped = path is None
     path = path or shipped_schemas() / DEFAULT_SCHEMA
     try:
         text = path.read_bytes()
@@ -142,7 +143,8 @@ def load_schema(path: Path | None = None) -> Schema:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise SchemaError(f"The schema {path} is not JSON: {error}.") from error
-    return Schema(document, str(path))
+    # Checking takes as long as everything else that a short command does at its start.
+    return Schema(document, str(path), checked=shipped)
 
 
 def shipped_schemas() -> Path:

@@ -130,13 +130,21 @@ def validate_file(
         split_invalid=split_invalid,
     )
     paths = list(files_in(files, tuple(glob or DEFAULT_GLOBS)))
+    size = total_size(paths)
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
     with (
+        command.judges(validator, wanted, size) as judges,
         stop_on_signals() as stop,
-        progress_bar(report, total_size(paths), hidden=quiet) as progress,
+        progress_bar(report, size, hidden=quiet) as progress,
     ):
         result = command.validate_files(
-            paths, validator, report, stop=stop, options=wanted, progress=progress
+            paths,
+            judges,
+            report,
+            stop=stop,
+            options=wanted,
+            limit=settings.max_event_bytes,
+            progress=progress,
         )
     show_unreadable(result)
     report.finish(result)

@@ -16,7 +16,7 @@ from dlmon.event_files.source import Source, name_of
 from dlmon.event_files.split import Split
 from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.grouping import MAX_GROUPS, OTHER
-from dlmon.judging import End, Item, Setup, judge_all
+from dlmon.judging import End, Item, Judges
 from dlmon.stop import Stop
 from dlmon.unique_ids import Repeated, UniqueIds
 from dlmon.validation import ID_CONFLICT, Validator
@@ -24,7 +24,7 @@ from dlmon.validation import ID_CONFLICT, Validator
 REPEATED_ID = "repeated-id"
 """The code of an event that stands twice. With another body, it is `id-conflict`."""
 
-_START_WORKERS_AFTER = 8 * 1024 * 1024
+_WORTH_A_PROCESS = 4 * 1024 * 1024  # bytes
 
 
 @dataclass(slots=True)
@@ -133,16 +133,27 @@ class Options:
     split_invalid: Path | None = None
 
 
+def judges(validator: Validator, options: Options, size: int | None) -> Judges:
+    """What judges, in as many processes as that is worth. To be called before there are threads.
+
+    size: bytes of all files, None if nobody knows.
+    """
+    wishes = Wishes(options.first_only, options.groups, options.unique)
+    small = size is not None and size < _WORTH_A_PROCESS
+    return Judges(BlockJudge(validator, wishes), 1 if small else options.jobs)
+
+
 def validate_files(
     paths: Sequence[Path],
-    validator: Validator,
+    judges: Judges,
     report: Report,
     *,
     stop: Stop,
     options: Options,
+    limit: int,
     progress: Progress = lambda _read, _counts: None,
 ) -> Result:
-    """Judge every event of some files, `-` for stdin.
+    """Judge every event of some files, `-` for stdin. limit: bytes of an event.
 
     Raises: FileError when events cannot be written, or ids cannot be compared.
     """
@@ -153,17 +164,8 @@ def validate_files(
         if options.split_valid is not None or options.split_invalid is not None:
             split = Split(options.split_valid, options.split_invalid)
             run.split = stack.enter_context(split)
-        wishes = Wishes(options.first_only, options.groups, options.unique)
-        schema = validator.schema
-        judged = judge_all(
-            run.items(validator.max_event_bytes, stop),
-            BlockJudge(validator, wishes),
-            Setup(schema.document, schema.source, validator.max_event_bytes, wishes),
-            options.jobs,
-            start_after=_START_WORKERS_AFTER,
-        )
-        for item, outcome in judged:
-            run.settle(item, outcome)
+        for item, judged in judges.judge_all(run.items(limit, stop)):
+            run.settle(item, judged)
         run.result.interrupted = stop.requested
         if not stop.requested:
             run.find_repeated()
