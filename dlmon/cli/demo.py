@@ -1,5 +1,67 @@
 from __future__ import annotations
 
+from typing import Annotated
 
-def demo() -> None:
-    raise NotImplementedError
+import typer
+
+from dlmon.cli.signals import stop_on_signals
+from dlmon.errors import ExitCode
+
+
+def demo(
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, metavar="N", help="How long to produce events.")
+    ] = 6.0,
+    rate: Annotated[
+        float, typer.Option(min=1, max=5000, metavar="N", help="Events a second.")
+    ] = 200.0,
+    invalid: Annotated[
+        float, typer.Option(min=0, max=100, metavar="PERCENT", help="How many of them are broken.")
+    ] = 4.0,
+) -> None:
+    """See it work: a producer and a consumer for a few seconds, with nothing to install.
+
+    Both use the local broker, a file in your data folder.
+    At the end each event is looked for: it is stored, or among the rejects with the reason why.
+
+    \b
+    Examples:
+      dlmon demo
+      dlmon demo --seconds 30 --rate 1000
+    """
+    from contextlib import ExitStack
+
+    from dlmon.brokers import open_broker
+    from dlmon.commands import demo as command
+    from dlmon.console.consume import watch
+    from dlmon.console.demo import show_demo
+    from dlmon.logs import configure_logging
+    from dlmon.pacing import Pace
+    from dlmon.settings import data_folder, load_settings
+    from dlmon.simulation import Simulation
+    from dlmon.stores.sqlite import SqliteStore
+    from dlmon.validation import Validator, load_schema
+
+    # Of the user's own settings none: what they are for is not there yet, perhaps.
+    settings = load_settings({"broker": "local"}, {}, None)
+    configure_logging(settings.log_level)
+    path = data_folder() / "events.db"
+    with ExitStack() as opened:
+        stop = opened.enter_context(stop_on_signals())
+        store = opened.enter_context(SqliteStore(path))
+        what = f"{rate:g} simulated events a second, {invalid:g}% broken"
+        observer = opened.enter_context(watch(what, str(path), command="demo"))
+        result = command.demo(
+            lambda stop: open_broker(settings, stop),
+            store,
+            Simulation(invalid=invalid / 100),
+            pace=Pace(rate, seconds),
+            validator=Validator(load_schema()),
+            stop=stop,
+            observer=observer,
+        )
+    show_demo(result, path)
+    if result.produced.error is not None:
+        raise result.produced.error
+    if result.missing:
+        raise typer.Exit(ExitCode.INVALID_DATA)

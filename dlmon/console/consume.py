@@ -43,14 +43,17 @@ _log = logging.getLogger("dlmon.consume")
 
 
 @contextmanager
-def watch(where: str, store: str, *, to_stdout: bool) -> Iterator[Observer]:
+def watch(
+    where: str, store: str, *, to_stdout: bool = False, command: str = "consume"
+) -> Iterator[Observer]:
     """What shows how it goes. where, store: from where to where events flow.
 
-    to_stdout: events are printed, so that a terminal is not for the live view.
+    command: what is running. to_stdout: events are printed, so that a terminal is not for the live
+    view.
     """
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal and not to_stdout:
-        with LiveView(console, where, store) as view:
+        with LiveView(console, command, where, store) as view:
             yield view
     else:
         _log.info("Consuming %s into %s.", where, store)
@@ -119,10 +122,10 @@ class LiveView(Observer):
     Drawn by the thread that consumes, so that nothing it shows changes meanwhile.
     """
 
-    def __init__(self, console: Console, where: str, store: str) -> None:
+    def __init__(self, console: Console, command: str, where: str, store: str) -> None:
         self._console = console
         self._title = Text.assemble(
-            ("dlmon consume  ", "bold"), (f"{safe(where)} → {safe(store)}", "dim")
+            (f"dlmon {command}  ", "bold"), (f"{safe(where)} → {safe(store)}", "dim")
         )
         self._started = time.monotonic()
         self._drawn_at = 0.0

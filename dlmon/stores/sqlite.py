@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +113,20 @@ class SqliteStore(Store):
                 return Written(stored=fitting, refused=refused)
             connection.execute("ROLLBACK TO clean")
             return _write_singly(connection, fitting, rows, refused)
+
+    def known(self, event_ids: Iterable[str]) -> set[str]:
+        """Those of these ids that the store has, as they were written by whoever asks.
+
+        Raises: StoreUnavailable.
+        """
+        with self._closing_on_failure():
+            connection = self._connection or self._open()
+            find = "SELECT 1 FROM events WHERE event_id = ?"
+            return {
+                event_id
+                for event_id in event_ids
+                if connection.execute(find, (event_id.lower(),)).fetchone()
+            }
 
     def close(self) -> None:
         if self._connection is not None:

@@ -1,0 +1,162 @@
+"""Produce and consume side by side for a while, then look for every event that was produced."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from dlmon.brokers.base import Broker, Queue
+from dlmon.commands.consume import ConsumeResult, Observer, Totals, consume
+from dlmon.commands.produce import ProduceResult, produce
+from dlmon.errors import DlmonError
+from dlmon.pacing import Pace
+from dlmon.rejection import Rejection, from_delivery
+from dlmon.source import VALID, Planned, Source
+from dlmon.stop import Stop
+from dlmon.stores.base import Entry
+from dlmon.stores.sqlite import SqliteStore
+from dlmon.validation import Validator
+
+_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Where the events went: each is `stored`, `rejected`, or `missing` from where it should be."""
+
+    produced: ProduceResult
+    consumed: ConsumeResult
+    stored: int
+    rejected: int
+    missing: Sequence[Planned]
+
+
+def demo(
+    open_broker: Callable[[Stop], Broker],
+    store: SqliteStore,
+    source: Source,
+    *,
+    pace: Pace,
+    validator: Validator,
+    stop: Stop,
+    observer: Observer,
+) -> DemoResult:
+    """Publish the events of a source at a pace, consume them, and reconcile by event id.
+
+    open_broker: connects to a broker, whose waits a stop ends. A stop ends the production: what was
+    produced is consumed and reconciled in any case.
+
+    Raises: BrokerError, StoreUnavailable.
+    """
+    noted = _Noted(source)
+    finished = Stop()
+    with open_broker(stop) as producing, open_broker(finished) as consuming:
+        producer = _Producer(producing, noted, pace, stop)
+        producer.start()
+        try:
+            until_done = _UntilDone(consuming, producer, finished, observer)
+            consumed = consume(
+                consuming, store, validator, finished, name="demo", observer=until_done
+            )
+        finally:
+            stop.request()
+            producer.join()
+        rejects = _rejected(consuming, validator)
+    known = store.known(event.message_id for event in noted.events if event.verdict == VALID)
+    return _reconciled(producer.result(), consumed, noted.events, known, rejects)
+
+
+class _Noted(Source):
+    """A source that remembers what it gave."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.events: list[Planned] = []
+
+    @property
+    def exhausted(self) -> bool:
+        return self._source.exhausted
+
+    def take(self, limit: int) -> list[Planned]:
+        events = self._source.take(limit)
+        self.events += events
+        return events
+
+
+class _Producer(threading.Thread):
+    """`produce` in a thread."""
+
+    def __init__(self, broker: Broker, source: Source, pace: Pace, stop: Stop) -> None:
+        super().__init__(name="producer", daemon=True)
+        self._produce: Callable[[], ProduceResult] = lambda: produce(broker, source, pace, stop)
+        self._result: ProduceResult | None = None
+
+    def run(self) -> None:
+        self._result = self._produce()
+
+    def result(self) -> ProduceResult:
+        if self._result is None:
+            raise RuntimeError("the producer's thread ended without a result")
+        return self._result
+
+
+class _UntilDone(Observer):
+    """Ends the consumer once nothing is left to consume, and passes everything on."""
+
+    def __init__(
+        self, broker: Broker, producer: threading.Thread, finished: Stop, observer: Observer
+    ) -> None:
+        self._broker = broker
+        self._producer = producer
+        self._finished = finished
+        self._observer = observer
+
+    def settled(
+        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+    ) -> None:
+        self._observer.settled(totals, stored, rejections)
+
+    def holding(self, error: DlmonError | None) -> None:
+        self._observer.holding(error)
+
+    def idle(self, totals: Totals) -> None:
+        self._observer.idle(totals)
+        if not self._producer.is_alive():
+            depth = self._broker.depth(Queue.ARRIVALS)
+            if depth.ready == 0 and not depth.held:
+                self._finished.request()
+
+
+def _rejected(broker: Broker, validator: Validator) -> Counter[tuple[str, str]]:
+    """How often rejects has which message id and code."""
+    found: Counter[tuple[str, str]] = Counter()
+    with broker.open_reader(Queue.REJECTS) as reader:
+        while deliveries := reader.read(_CHUNK):
+            for delivery in deliveries:
+                rejection = from_delivery(delivery, validator)
+                found[rejection.message_id, rejection.code] += 1
+    return found
+
+
+def _reconciled(
+    produced: ProduceResult,
+    consumed: ConsumeResult,
+    events: Sequence[Planned],
+    known: AbstractSet[str],
+    rejects: Counter[tuple[str, str]],
+) -> DemoResult:
+    """Look for each event in the one place where its verdict says it should be."""
+    stored = rejected = 0
+    missing = []
+    for event in events:
+        if event.verdict == VALID and event.message_id in known:
+            stored += 1
+        elif rejects[event.message_id, event.verdict or ""]:
+            rejects[event.message_id, event.verdict or ""] -= 1
+            rejected += 1
+        else:
+            missing.append(event)
+    return DemoResult(produced, consumed, stored, rejected, missing)

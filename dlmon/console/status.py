@@ -1,0 +1,68 @@
+"""The two queues in a few lines, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.text import Text
+
+from dlmon.brokers.base import Queue
+from dlmon.commands.status import Status
+from dlmon.console.lines import print_line, stdout
+from dlmon.console.text import safe
+from dlmon.times import to_rfc3339
+
+
+def show_status(status: Status, namespace: str, where: str) -> None:
+    """A line for each queue."""
+    for line in _lines(status, namespace, where):
+        print_line(stdout(), line)
+
+
+def show_json(status: Status, namespace: str) -> None:
+    """One line of JSON: for each queue `ready`, `held` (null where nobody can tell), `consumers`
+    (those and readers) and `rate` (messages a second by which it grows, null at the first look)."""
+    queues = {
+        str(queue): {
+            "queue": f"{namespace}.{queue}",
+            "ready": depth.ready,
+            "held": depth.held,
+            "consumers": depth.holders,
+            "rate": status.rates.get(queue),
+        }
+        for queue, depth in status.depths.items()
+    }
+    print_line(stdout(), Text(json.dumps({"at": to_rfc3339(int(status.at * 1000)), **queues})))
+
+
+@contextmanager
+def watch(namespace: str, where: str) -> Iterator[Callable[[Status], None]]:
+    """What shows each status: in place on a terminal, one below the other anywhere else."""
+    console = stdout()
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda status: show_status(status, namespace, where)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda status: live.update(
+            Text("\n").join(_lines(status, namespace, where)), refresh=True
+        )
+
+
+def _lines(status: Status, namespace: str, where: str) -> Iterator[Text]:
+    yield Text(safe(where), "dim")
+    names = {queue: f"{namespace}.{queue}" for queue in Queue}
+    width = max(map(len, names.values()))
+    for queue, depth in status.depths.items():
+        line = Text(f"{names[queue]:<{width}}")
+        waiting = "red" if queue is Queue.REJECTS and depth.ready else "bold"
+        line.append(f"{depth.ready:>12,} ready", waiting)
+        if depth.held is not None:
+            line.append(f"{depth.held:>10,} held")
+        else:
+            line.append(f"{depth.holders:>6,} consumers")
+        if queue in status.rates:
+            line.append(f"{status.rates[queue]:>+12,.1f}/s")
+        yield line

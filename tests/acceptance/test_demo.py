@@ -1,0 +1,109 @@
+"""The first thing that a newcomer types."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dlmon.brokers.local import LocalBroker
+from dlmon.commands.consume import Observer
+from dlmon.commands.demo import demo
+from dlmon.pacing import Pace
+from dlmon.settings import load_settings
+from dlmon.simulation import Simulation
+from dlmon.stop import Stop
+from dlmon.stores.base import Entry, Written
+from dlmon.stores.sqlite import SqliteStore
+from dlmon.validation import Validator, load_schema
+from tests.support.dlmon import Dlmon
+
+_COUNTS = re.compile(r"([\d,]+) produced = ([\d,]+) stored \+ ([\d,]+) rejected, each")
+
+
+@pytest.fixture
+def dlmon(tmp_path: Path) -> Dlmon:
+    return Dlmon(load_settings({"broker": "local"}, {}), tmp_path)
+
+
+def counts(text: str) -> list[int]:
+    match = _COUNTS.search(text)
+    assert match is not None, text
+    return [int(count.replace(",", "")) for count in match.groups()]
+
+
+def test_it_adds_up_and_says_what_to_type_next(dlmon: Dlmon, tmp_path: Path) -> None:
+    done = dlmon("demo", "--seconds", "1", "--rate", "300", "--invalid", "20")
+    assert done.returncode == 0, done.stderr
+    produced, stored, rejected = counts(done.stdout)
+    assert (produced, stored + rejected) == (300, 300)
+    assert rejected > 0
+    assert "\x1b" not in done.stdout + done.stderr
+    [database] = tmp_path.rglob("events.db")
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT count(*) FROM events").fetchone() == (stored,)
+    assert "dlmon inspect-rejects --broker local" in done.stdout
+    looked = dlmon("inspect-rejects", "--broker", "local")
+    assert f"{rejected} rejects in dlmon.rejects" in looked.stdout
+
+
+def test_a_second_time_it_adds_up_again(dlmon: Dlmon) -> None:
+    for _ in range(2):
+        done = dlmon("demo", "--seconds", "0.5", "--invalid", "50")
+        assert done.returncode == 0, done.stdout + done.stderr
+        produced, stored, rejected = counts(done.stdout)
+        assert produced == stored + rejected == 100
+
+
+def test_on_a_terminal_it_draws(dlmon: Dlmon) -> None:
+    with dlmon.on_terminal("demo", "--seconds", "2") as terminal:
+        terminal.expect_exact("dlmon demo")
+        terminal.expect_exact("published to stored: p50")
+        terminal.expect_exact("last events")
+        terminal.expect_exact("What to type next:")
+        terminal.expect_exact("dlmon produce --broker local")
+        terminal.wait()
+        assert terminal.exitstatus == 0
+
+
+def test_ctrl_c_ends_it_early_and_it_still_adds_up(dlmon: Dlmon) -> None:
+    with dlmon.start("demo", "--seconds", "600") as process:
+        assert process.stderr is not None
+        assert "Consuming" in process.stderr.readline()
+        assert "received" in process.stderr.readline() + process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
+    produced, stored, rejected = counts(stdout)
+    assert produced == stored + rejected > 0
+
+
+class Forgetful(SqliteStore):
+    """Says that it stored what it did not."""
+
+    def write(self, entries: Sequence[Entry]) -> Written:
+        return Written([*super().write(entries[1:]).stored, entries[0]])
+
+
+def test_it_finds_out_when_something_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "broker.db"
+    validator = Validator(load_schema())
+    with Forgetful(tmp_path / "events.db") as store:
+        result = demo(
+            lambda stop: LocalBroker(path, "demo", stop),
+            store,
+            Simulation(seed=1),
+            pace=Pace(100, 0.5),
+            validator=validator,
+            stop=Stop(),
+            observer=Observer(),
+        )
+    assert result.missing
+    assert result.stored + len(result.missing) == result.produced.totals.sent == 50
+    assert Counter(event.verdict for event in result.missing) == {"valid": len(result.missing)}
