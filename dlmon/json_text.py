@@ -134,6 +134,6 @@ def too_deep_at(text: bytes, depth: int) -> int | None:
 def count_strings(text: bytes) -> int:
     """How many strings a valid JSON text has, keys included."""
     if b"\\" in text:
-        # From the left, so that of `\\\\"` the first two go together and the quote is escaped no more.
+        # From the left, so that of `\\\\"` the first two go together: the quote ends the string.
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return text.count(b'"') // 2
