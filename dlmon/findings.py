@@ -36,7 +36,6 @@ MAX_REASON = 500
 """Characters of a reason. Those of jsonschema-rs quote the value, however long it is."""
 
 _SNIPPET = 160  # bytes kept on each side of a place
-_LONGEST_CHARACTER = 4  # bytes of UTF-8
 _ORJSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
 
 
@@ -121,7 +120,6 @@ class BlockJudge:
 
     def __init__(self, validator: Validator, wishes: Wishes | None = None) -> None:
         self._validator = validator
-        self._unlimited = Validator(validator.schema, sys.maxsize)
         self._wishes = wishes or Wishes()
 
     def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
@@ -138,7 +136,7 @@ class BlockJudge:
             if block.spans is None and not body.strip(WHITESPACE):
                 blank += 1
             elif block.oversized:
-                found.add(0, body, self._verdict_on_beginning(body, block.oversized))
+                found.add(0, body, self._validator.too_large(block.oversized))
             elif found.full and not (self._wishes.tally or body.startswith(BYTE_ORDER_MARK)):
                 violations = self._validator.count(body)
                 if self._wishes.first_only:
@@ -165,17 +163,6 @@ class BlockJudge:
         if self._wishes.first_only:
             return Verdict(verdict.value, verdict.violations[:1])
         return verdict
-
-    def _verdict_on_beginning(self, beginning: bytes, size: int) -> Verdict:
-        """The verdict on an event of `size` bytes, of which there is only the beginning."""
-        limit = self._validator.max_event_bytes
-        found = Violation(TOO_LARGE, "", f"{size} bytes are more than the limit of {limit}")
-        # That it is cut off must not count as what is wrong with it, be it within a character.
-        complete = len(beginning) - _LONGEST_CHARACTER
-        for one in self._unlimited.judge(beginning).violations[:1]:
-            if one.offset is not None and one.offset < complete:
-                found = one
-        return Verdict(None, (found,))
 
 
 class _Found:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
+from dlmon.empty_keys import WholePaths, may_have_empty_keys
 from dlmon.errors import SchemaError
 from dlmon.event import Event
 from dlmon.json_text import escape_pointer, places
@@ -167,8 +168,7 @@ class Validator:
     def judge(self, body: bytes) -> Verdict:
         """The verdict on one body: size, then JSON, then keys, then the schema."""
         if len(body) > self.max_event_bytes:
-            reason = f"{len(body)} bytes are more than the limit of {self.max_event_bytes}"
-            return Verdict(None, (Violation(TOO_LARGE, "", reason),))
+            return self.too_large(len(body))
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -192,8 +192,14 @@ class Validator:
                 return Verdict(value, duplicates)
         if self._is_valid(value):
             return Verdict(value)
-        errors = self.schema.compiled.iter_errors(value)
-        return Verdict(value, tuple(_violation(error) for error in islice(errors, MAX_VIOLATIONS)))
+        errors = islice(self.schema.compiled.iter_errors(value), MAX_VIOLATIONS)
+        whole = WholePaths(body, value) if may_have_empty_keys(body) else None
+        return Verdict(value, tuple(_violation(error, whole) for error in errors))
+
+    def too_large(self, size: int) -> Verdict:
+        """The verdict on a body of so many bytes, which are more than the limit."""
+        reason = f"{size} bytes are more than the limit of {self.max_event_bytes}"
+        return Verdict(None, (Violation(TOO_LARGE, "", reason),))
 
     def screen(self, bodies: Sequence[bytes]) -> list[int]:
         """Which of several bodies may be invalid, by their indexes, in a fraction of the time.
@@ -288,11 +294,15 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _violation(error: jsonschema_rs.ValidationError) -> Violation:
+def _violation(error: jsonschema_rs.ValidationError, whole: WholePaths | None) -> Violation:
+    """whole: for a body that may have empty keys."""
     path = "".join(f"/{escape_pointer(str(part))}" for part in error.instance_path)
     # A schema that is just `false` breaks no keyword.
     keywords = [part for part in error.schema_path if isinstance(part, str)]
-    return Violation(keywords[-1] if keywords else "false", path, error.message)
+    code = keywords[-1] if keywords else "false"
+    if whole is not None:
+        path = whole.of(path, code, error.instance)
+    return Violation(code, path, error.message)
 
 
 def _check(document: Any, source: str) -> None:

@@ -33,19 +33,21 @@ def detect(head: bytes, *, final: bool) -> Layout | None:
     first, ended, rest = text.partition(b"\n")
     if not ended and not final:
         return None
-    second = rest.lstrip(WHITESPACE).partition(b"\n")[0]
     stop = _stops_at(first)
+    if text.startswith(b"{") and stop is None:
+        return Layout.NDJSON
+    second, ended, _ = rest.lstrip(WHITESPACE).partition(b"\n")
+    if not ended and not final:
+        return None
     if text.startswith(b"["):
         # An array alone on its line is one of events, unless there are more such lines.
         return Layout.NDJSON if stop is None and second else Layout.ARRAY
-    if stop is None:
-        return Layout.NDJSON
     if second:
         # A text that goes on in the next line, rather than a line that is none.
         together = first + b"\n" + second + b"\n"
-        goes_on = _stops_at(together) in (None, len(together))
-        return Layout.JSON if goes_on else Layout.NDJSON
-    several = _stops_at(first[:stop]) is None and first[stop:].startswith(b"{")
+        several = _stops_at(together) in (None, len(together))
+    else:
+        several = _stops_at(first[:stop]) is None and first[slice(stop, None)].startswith(b"{")
     return Layout.JSON if several else Layout.NDJSON
 
 

@@ -1,0 +1,195 @@
+"""Where findings are, held against a method that is slow and shares no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlmon.event_files.block import Block, Piece
+from dlmon.event_files.layout import Layout
+from dlmon.event_files.reader import read_events
+from dlmon.findings import BlockJudge, Finding, Wishes
+from dlmon.validation import Schema, Validator
+from tests.support.slow_json import SlowReader
+
+# Every number and every boolean breaks a rule, wherever it is.
+NO_NUMBERS = {
+    "type": ["object", "array", "string", "null"],
+    "additionalProperties": {"$ref": "#"},
+    "items": {"$ref": "#"},
+}
+LIMIT = 64 * 1024
+
+
+@cache
+def validator(limit: int = LIMIT) -> Validator:
+    return Validator(Schema(NO_NUMBERS, "test"), limit)
+
+
+def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    at = 0
+    for size in sizes:
+        if data[at : at + size]:
+            yield data[at : at + size]
+        at += size
+    if data[at:]:
+        yield data[at:]
+
+
+def find(
+    data: bytes, sizes: list[int] | None = None, layout: Layout | None = None, limit: int = LIMIT
+) -> list[Finding]:
+    judge = BlockJudge(validator(limit))
+    return [
+        finding
+        for part in read_events(cut(data, sizes or []), limit, layout)
+        if isinstance(part, Block)
+        for finding in judge.judge("file", part).shown
+    ]
+
+
+KEYS = st.sampled_from(["a", "b", "", "é", "a/b", "~", "\\", '"', "\u0001", "☃", "😀", "{", "]"])
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | KEYS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(KEYS, VALUES, max_size=4)
+SIZES = st.lists(st.integers(1, 40), max_size=40)
+
+
+def write(value: Any, data: st.DataObject, space: str) -> str:
+    """JSON with any white space, and characters escaped or not."""
+
+    def gap() -> str:
+        return data.draw(st.text(space, max_size=2)) if space else ""
+
+    if isinstance(value, dict):
+        members = [
+            f"{gap()}{write(key, data, space)}{gap()}:{gap()}{write(one, data, space)}{gap()}"
+            for key, one in value.items()
+        ]
+        return f"{{{','.join(members) or gap()}}}"
+    if isinstance(value, list):
+        items = [f"{gap()}{write(one, data, space)}{gap()}" for one in value]
+        return f"[{','.join(items) or gap()}]"
+    return json.dumps(value, ensure_ascii=data.draw(st.booleans()))
+
+
+def expected(readings: Iterator[list[Any]]) -> list[tuple[str, int, int, str]]:
+    return sorted(
+        (one.pointer, one.line, one.column, one.text)
+        for values in readings
+        for one in values
+        if one.text[0] in "-0123456789tf"
+    )
+
+
+def found(text: str, findings: list[Finding]) -> list[tuple[str, int, int, str]]:
+    lines = text.split("\n")
+    return sorted(
+        (
+            one.path,
+            one.position.line,
+            one.position.column,
+            lines[one.position.line - 1][one.position.column - 1 : one.end.column - 1],
+        )
+        for one in findings
+    )
+
+
+@given(st.lists(OBJECTS, max_size=6), st.sampled_from(["\n", "\r\n", "\n\n", "\n \n"]), st.data())
+def test_places_in_lines(events: list[Any], end: str, data: st.DataObject) -> None:
+    text = end.join(write(event, data, " \t") for event in events)
+    text += data.draw(st.sampled_from(["", end]))
+    findings = find(text.encode(), data.draw(SIZES), Layout.NDJSON)
+    assert found(text, findings) == expected(SlowReader(text).texts())
+
+
+@given(st.lists(OBJECTS, max_size=6), st.data())
+def test_places_in_texts_one_after_the_other(events: list[Any], data: st.DataObject) -> None:
+    text = "\n".join(write(event, data, " \t\r\n") for event in events)
+    findings = find(text.encode(), data.draw(SIZES), Layout.JSON)
+    assert found(text, findings) == expected(SlowReader(text).texts())
+
+
+@given(st.lists(VALUES, max_size=8), st.data())
+def test_places_in_arrays(events: list[Any], data: st.DataObject) -> None:
+    text = write(events, data, " \t\r\n")
+    findings = find(text.encode(), data.draw(SIZES), Layout.ARRAY)
+    assert found(text, findings) == expected(SlowReader(text).elements())
+
+
+@given(st.lists(OBJECTS, min_size=1, max_size=5), st.data())
+def test_the_layout_of_valid_files_is_told_from_the_file(
+    events: list[Any], data: st.DataObject
+) -> None:
+    sizes = data.draw(SIZES)
+    lines = "\n".join(map(json.dumps, events))
+    assert found(lines, find(lines.encode(), sizes)) == expected(SlowReader(lines).texts())
+    for indent in (None, 2):
+        array = json.dumps(events, indent=indent)
+        assert found(array, find(array.encode(), sizes)) == expected(SlowReader(array).elements())
+    pretty = json.dumps(events[0], indent=2)
+    assert found(pretty, find(pretty.encode(), sizes)) == expected(SlowReader(pretty).texts())
+
+
+@given(st.binary(max_size=200), SIZES, st.sampled_from([None, *Layout]))
+def test_any_bytes_give_findings_however_they_arrive(
+    data: bytes, sizes: list[int], layout: Layout | None
+) -> None:
+    if layout is None:  # what is told from a file depends on how much of it has been seen
+        find(data, sizes)
+    else:
+        assert find(data, sizes, layout) == find(data, None, layout)
+
+
+@given(
+    st.lists(st.sampled_from(["{", "}", "[", "]", ",", '"', "1", "\\", "\n", " ", '{"a":1}', "é"])),
+    SIZES,
+    st.sampled_from(list(Layout)),
+    st.integers(1, 30),
+)
+def test_broken_texts_of_any_size_give_the_same_findings_however_they_arrive(
+    tokens: list[str], sizes: list[int], layout: Layout, limit: int
+) -> None:
+    data = "".join(tokens).encode()
+    together, apart = (
+        [(one.position, one.code) for one in find(data, cuts, layout, limit)]
+        for cuts in (None, sizes)
+    )
+    assert together == apart
+
+
+@given(st.lists(st.lists(VALUES, max_size=3), max_size=5), st.data())
+def test_every_byte_of_long_events_comes_in_pieces(events: list[Any], data: st.DataObject) -> None:
+    lines = [write(event, data, " ") for event in events]
+    text = "".join(f"{line}\n" for line in lines).encode()
+    parts = list(read_events(cut(text, data.draw(SIZES)), 10, Layout.NDJSON))
+    given_back = b"".join(
+        part.data for part in parts if isinstance(part, Piece) or not part.oversized
+    )
+    assert given_back == text
+
+
+def test_the_first_violation_alone_when_that_is_wanted() -> None:
+    (part,) = read_events(iter([b'{"a": 1, "b": 2}']), LIMIT)
+    assert isinstance(part, Block)
+    judged = BlockJudge(validator(), Wishes(first_only=True)).judge("file", part)
+    assert [one.path for one in judged.shown] == ["/a"]
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2, None])
+def test_no_more_findings_than_wanted_are_told_and_all_are_counted(wanted: int | None) -> None:
+    lines = b'{"a": 1}\n{"b": [1, true]}\n{\n{"c": 1, "c": 1}\n'
+    (part,) = read_events(iter([lines]), LIMIT)
+    assert isinstance(part, Block)
+    judged = BlockJudge(validator()).judge("file", part, wanted)
+    assert (judged.events, len(judged.invalid), judged.findings) == (4, 4, 5)
+    assert len(judged.shown) == (5 if wanted is None else wanted)
