@@ -1,0 +1,132 @@
+"""Verdicts by schemas of users, held against those of jsonschema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
+
+from dlmon.errors import SchemaError
+from dlmon.validation import Schema, Validator, load_schema
+
+NAMES = st.sampled_from(["a", "b", "c"])
+WORDS = st.sampled_from(["", "a", "ab", "é", "2026-03-01", "2026-03-01T12:00:00Z", "10.0.0.1"])
+SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0]) | WORDS
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"]
+COUNTS = st.integers(0, 3)
+
+
+def keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    several = st.lists(inner, min_size=1, max_size=3)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(TYPES)
+            | st.lists(st.sampled_from(TYPES), min_size=1, unique=True),
+            "enum": st.lists(SCALARS, min_size=1, max_size=3, unique_by=repr),
+            "const": SCALARS,
+            "minimum": COUNTS,
+            "exclusiveMaximum": COUNTS,
+            "multipleOf": st.integers(1, 3),
+            "minLength": COUNTS,
+            "maxLength": COUNTS,
+            "pattern": st.sampled_from(["^a", "b$", "^$"]),
+            "format": st.sampled_from(["date", "date-time", "ipv4", "uuid"]),
+            "items": inner,
+            "prefixItems": several,
+            "contains": inner,
+            "minItems": COUNTS,
+            "maxItems": COUNTS,
+            "uniqueItems": st.booleans(),
+            "properties": st.dictionaries(NAMES, inner, max_size=3),
+            "patternProperties": st.dictionaries(
+                st.sampled_from(["^a", "[bc]"]), inner, max_size=1
+            ),
+            "additionalProperties": inner,
+            "propertyNames": inner,
+            "required": st.lists(NAMES, max_size=2, unique=True),
+            "dependentRequired": st.dictionaries(NAMES, st.lists(NAMES, unique=True), max_size=1),
+            "maxProperties": COUNTS,
+            "allOf": several,
+            "anyOf": several,
+            "oneOf": several,
+            "not": inner,
+            "if": inner,
+            "then": inner,
+            "else": inner,
+            "$ref": st.sampled_from(["#/$defs/x", "#/$defs/y"]),
+        },
+    )
+
+
+SCHEMAS = st.recursive(st.booleans(), keywords, max_leaves=6)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Any:
+    """A schema with definitions to refer to, which refer to nothing themselves."""
+    root = draw(keywords(SCHEMAS))
+    simple = st.sampled_from([True, {"type": "string"}, {"type": ["integer", "null"]}])
+    root["$defs"] = {"x": draw(simple), "y": draw(simple)}
+    if draw(st.booleans()):
+        root["$id"] = "https://example.com/test"
+    return root
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(documents(), st.lists(VALUES, min_size=1, max_size=5))
+def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> None:
+    validator = Validator(Schema(document, "test"))
+    oracle = Draft202012Validator(document, format_checker=FormatChecker())
+    bodies = [json.dumps(value).encode() for value in values]
+    valid = [oracle.is_valid(orjson.loads(body)) for body in bodies]
+    assert [validator.judge(body).valid for body in bodies] == valid
+    suspects = validator.screen(bodies)
+    assert set(suspects) >= {index for index, ok in enumerate(valid) if not ok}
+    counts = [len(validator.judge(body).violations) for body in bodies]
+    assert [validator.count(body) for body in bodies] == counts
+
+
+@given(st.lists(st.binary(max_size=30) | VALUES.map(lambda one: json.dumps(one).encode())))
+def test_screening_misses_nothing_that_is_wrong(bodies: list[bytes]) -> None:
+    validator = Validator(Schema({"type": ["object", "array"]}, "test"), max_event_bytes=25)
+    invalid = {index for index, body in enumerate(bodies) if not validator.judge(body).valid}
+    assert set(validator.screen(bodies)) >= invalid
+    counts = [len(validator.judge(body).violations) for body in bodies]
+    assert [validator.count(body) for body in bodies] == counts
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a":1,"a":1}', b'{"a":{"b":1,"b":"\\u0022"}}', b'{"\\u0061":"\\"","a":"\\""}'],
+)
+def test_screening_sees_duplicate_keys_among_sound_bodies(body: bytes) -> None:
+    validator = Validator(Schema(True, "test"))
+    sound = [b'{"a": "\\u0022"}', b'{ "a" : 1 }'] * 50
+    assert 70 in validator.screen([*sound[:70], body, *sound[70:]])
+
+
+@pytest.mark.parametrize("uri", ["https://example.com/other", "file:///etc/passwd", "other.json"])
+def test_a_schema_never_makes_anybody_fetch_something(tmp_path: Path, uri: str) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps({"properties": {"a": {"$ref": uri}}}))
+    with pytest.raises(SchemaError, match=r"\$defs|not present in a registry"):
+        load_schema(file)
+
+
+def test_a_schema_that_is_none_is_told_its_own_place(tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text('{"properties": {"a": {"type": "text"}}}')
+    with pytest.raises(SchemaError, match="at /properties/a/type"):
+        load_schema(file)
