@@ -19,7 +19,7 @@ def demo(
         float, typer.Option(min=0, max=100, metavar="PERCENT", help="How many of them are broken.")
     ] = 4.0,
 ) -> None:
-    """See it work: a producer and a consumer for a few seconds, with nothing to install.
+    """See it work: a producer and a consumer for a few seconds, nothing to install.
 
     Both use the local broker, a file in your data folder.
     At the end each event is looked for: it is stored, or among the rejects with the reason why.

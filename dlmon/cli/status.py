@@ -40,7 +40,7 @@ def status(
     Examples:
       dlmon status
       dlmon status --watch
-      dlmon status --max-rejects 100 || echo "look at the rejects"
+      dlmon status --max-rejects 100 --json
     """
     from contextlib import ExitStack
 
