@@ -8,88 +8,29 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import platformdirs
 
+from dlmon.addresses import (
+    BrokerUrl,
+    LocalAddress,
+    RabbitMQAddress,
+    Secret,
+    Tls,
+    data_folder,
+    parse_broker,
+)
 from dlmon.errors import SettingsError
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
 DEFAULT_NAMESPACE = "dlmon"
-_PORTS = {"amqp": 5672, "amqps": 5671}
-_HOST = re.compile(r"(\[[\da-fA-F:.]+(?:%\w+)?\]|[^\[\]:\s]+)(?::(\d{1,5}))?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A text that must not be shown. `read` gives it; nothing else does."""
-
-    _value: str = ""
-    _file: Path | None = None
-
-    def read(self) -> str:
-        """The secret. One that is kept in a file is read again each time, so that it can rotate.
-
-        Raises: SettingsError when the file cannot be read.
-        """
-        if self._file is None:
-            return self._value
-        try:
-            return self._file.read_text("utf-8").rstrip("\r\n")
-        except OSError as error:
-            reason = error.strerror
-            raise SettingsError(f"Cannot read the password file {self._file}: {reason}.") from error
-        except UnicodeDecodeError as error:
-            raise SettingsError(f"The password file {self._file} is not UTF-8 text.") from error
-
-    def __repr__(self) -> str:
-        return "***"
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """How an `amqps://` broker is verified, and which certificate this side shows."""
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    server_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RabbitMQAddress:
-    """Where RabbitMQ is: `hosts` are alternatives, tried in random order."""
-
-    hosts: tuple[tuple[str, int], ...]
-    vhost: str
-    user: str
-    password: Secret
-    tls: Tls | None
-
-    def __str__(self) -> str:
-        scheme = "amqps" if self.tls else "amqp"
-        hosts = ",".join(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
-        )
-        vhost = "" if self.vhost == "/" else quote(self.vhost, safe="")
-        return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
-
-
-@dataclass(frozen=True, slots=True)
-class LocalAddress:
-    """The SQLite file of the local broker."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"sqlite:///{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +73,6 @@ class _Given:
 
     value: Any
     source: _Source
-
-
-@dataclass(frozen=True, slots=True)
-class _BrokerUrl:
-    """What an AMQP URL says. `user` and `password` are None where it says nothing of them."""
-
-    tls: bool
-    hosts: tuple[tuple[str, int], ...]
-    vhost: str
-    user: str | None
-    password: Secret | None
-
-
-def data_folder() -> Path:
-    """Where the local broker and the default store live, unless told otherwise."""
-    return Path(platformdirs.user_data_dir("dlmon", appauthor=False))
 
 
 def config_file() -> Path:
@@ -197,7 +122,7 @@ def _settings(given: dict[str, _Given]) -> Settings:
 
 def _address(given: dict[str, _Given]) -> RabbitMQAddress:
     """The address in the URL, with what is configured beside it."""
-    url: _BrokerUrl = given["broker"].value
+    url: BrokerUrl = given["broker"].value
     user = _stronger(given["broker_user"], _Given(url.user, given["broker"].source))
     password = _stronger(_password(given), _Given(url.password, given["broker"].source))
     tls = Tls(
@@ -212,18 +137,29 @@ def _address(given: dict[str, _Given]) -> RabbitMQAddress:
         user=user or "guest",
         password=password or Secret("" if user else "guest"),
         tls=tls if url.tls else None,
+        external=url.tls and tls.cert_file is not None and not user and not password,
     )
 
 
 def _password(given: dict[str, _Given]) -> _Given:
-    password, file = given["broker_password"], given["broker_password_file"]
-    if file.value is None:
-        return password
-    if password.value is not None and password.source == file.source:
-        raise SettingsError(
-            "broker_password and broker_password_file are both set: unset one of them."
-        )
-    return min(_Given(Secret(_file=file.value), file.source), password, key=lambda g: g.source)
+    """The strongest of the password itself, a file that has it, and a command that prints it."""
+    ways = {
+        "broker_password": given["broker_password"],
+        "broker_password_file": _wrapped(given["broker_password_file"], "_file"),
+        "broker_password_command": _wrapped(given["broker_password_command"], "_command"),
+    }
+    found = {name: way for name, way in ways.items() if way.value is not None}
+    if not found:
+        return given["broker_password"]
+    source = min(way.source for way in found.values())
+    first, *others = (name for name, way in found.items() if way.source == source)
+    if others:
+        raise SettingsError(f"{first} and {others[0]} are both set: unset one of them.")
+    return found[first]
+
+
+def _wrapped(given: _Given, way: str) -> _Given:
+    return given if given.value is None else _Given(Secret(**{way: given.value}), given.source)
 
 
 def _stronger(beside: _Given, in_url: _Given) -> Any:
@@ -231,58 +167,6 @@ def _stronger(beside: _Given, in_url: _Given) -> Any:
     if beside.value is None or (in_url.value is not None and in_url.source < beside.source):
         return in_url.value
     return beside.value
-
-
-def _broker(url: str) -> _BrokerUrl | LocalAddress:
-    """What a broker URL says: `amqp://USER:PASSWORD@HOST:PORT/VHOST` (hosts separated by commas are
-    alternatives), `amqps://`, `local`, or `sqlite:///PATH`."""
-    if url == "local":
-        return LocalAddress(data_folder() / "broker.db")
-    if url.startswith("sqlite:"):
-        return LocalAddress(sqlite_path(url))
-    # Whatever is wrong, no message quotes the URL: any part of it may turn out to be a password.
-    scheme, separator, rest = url.partition("://")
-    if scheme not in _PORTS or not separator:
-        raise ValueError("expected amqp://HOST/, amqps://HOST/, sqlite:///PATH or local")
-    authority, _, vhost = rest.partition("/")
-    login, _, hosts = authority.rpartition("@")
-    if re.search("[?#@]", hosts + vhost):
-        raise ValueError(
-            "expected amqp://USER:PASSWORD@HOST:PORT/VHOST and nothing behind it; "
-            "write @ as %40, / as %2F, ? as %3F and # as %23 in user, password and vhost"
-        )
-    user, _, password = login.partition(":")
-    return _BrokerUrl(
-        tls=scheme == "amqps",
-        hosts=tuple(_host(host.strip(), _PORTS[scheme]) for host in hosts.split(",")),
-        # As in RabbitMQ's URI specification: no path and an empty one both mean the default vhost.
-        vhost=unquote(vhost) or "/",
-        user=unquote(user) or None,
-        password=Secret(unquote(password)) if password else None,
-    )
-
-
-def _host(text: str, default_port: int) -> tuple[str, int]:
-    match = _HOST.fullmatch(text)
-    port = int(match[2]) if match and match[2] else default_port
-    if not match or not 0 < port < 2**16:
-        raise ValueError("expected HOST or HOST:PORT after the login, an IPv6 address in brackets")
-    return match[1].strip("[]"), port
-
-
-def sqlite_path(url: str) -> Path:
-    """The path in `sqlite:///PATH`: what follows the third slash, so that four make it absolute.
-
-    Raises: SettingsError.
-    """
-    path = url.removeprefix("sqlite:///")
-    # SQLite's name for a database that nobody else sees and that is gone with the process.
-    if path in (url, "", ":memory:"):
-        raise SettingsError(
-            "A SQLite URL names a file: write sqlite:///PATH, and sqlite:////PATH "
-            "where the path starts with a slash."
-        )
-    return Path(path).expanduser()
 
 
 def _named_by(environ: Mapping[str, str]) -> Path | None:
@@ -334,6 +218,16 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def _command(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:  # a quote without its pair
+        words = []
+    if not words:
+        raise ValueError("expected a command with its arguments")
+    return text
+
+
 def _flag(text: str) -> bool:
     lowered = text.lower()
     if lowered in ("true", "1", "yes", "on"):
@@ -381,10 +275,11 @@ def _level(text: str) -> str:
 
 
 _OPTIONS: dict[str, _Option] = {
-    "broker": _Option(_broker, _broker(DEFAULT_BROKER)),
+    "broker": _Option(parse_broker, parse_broker(DEFAULT_BROKER)),
     "broker_user": _Option(_text),
     "broker_password": _Option(_secret),
     "broker_password_file": _Option(_path),
+    "broker_password_command": _Option(_command),
     "broker_ca_file": _Option(_path),
     "broker_cert_file": _Option(_path),
     "broker_key_file": _Option(_path),

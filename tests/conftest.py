@@ -31,14 +31,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if "rabbitmq_url" in fixtures:
             item.add_marker(pytest.mark.rabbitmq)
-        if "private_node" in fixtures:
+        if "rabbitmq_server" in fixtures:
             item.add_marker(pytest.mark.private_node)
 
 
 @pytest.fixture(scope="session")
-def _session_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNode]:
+def rabbitmq_server() -> None:
+    """The server is installed: a test can have nodes of its own."""
     if installed() is None:
-        _unavailable("rabbitmq-server is not installed, and this test breaks a node of its own")
+        _unavailable("rabbitmq-server is not installed, and this test needs a node of its own")
+
+
+@pytest.fixture(scope="session")
+def _session_node(
+    rabbitmq_server: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrivateNode]:
     node = PrivateNode(tmp_path_factory.mktemp("rabbitmq"))
     node.start()
     yield node

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dlmon.addresses import LocalAddress
 from dlmon.brokers.base import Broker
-from dlmon.settings import LocalAddress, Settings
+from dlmon.settings import Settings
 from dlmon.stop import Stop
 
 

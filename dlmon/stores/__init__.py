@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dlmon.addresses import sqlite_path
 from dlmon.errors import SettingsError
-from dlmon.settings import sqlite_path
 from dlmon.stores.base import Store
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dlmon.addresses import LocalAddress
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Delivery, Queue
 from dlmon.commands.produce import Observer, ProduceResult, Totals, produce
@@ -21,7 +22,7 @@ from dlmon.ledger import Ledger
 from dlmon.pacing import Pace
 from dlmon.recorded import RecordedEvents
 from dlmon.rejection import PUBLISHED_AT
-from dlmon.settings import LocalAddress, Settings
+from dlmon.settings import Settings
 from dlmon.simulation import Simulation
 from dlmon.source import Source
 from dlmon.stop import Stop

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from dlmon.addresses import RabbitMQAddress
 from dlmon.errors import ExitCode, SettingsError
-from dlmon.settings import RabbitMQAddress, Settings, load_settings
+from dlmon.settings import Settings, load_settings
 
 
 def load(toml: str = "", environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:

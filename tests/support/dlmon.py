@@ -9,19 +9,22 @@ from pathlib import Path
 
 import pexpect
 
-from dlmon.settings import LocalAddress, Settings
+from dlmon.addresses import LocalAddress
+from dlmon.settings import Settings
 
 
 class Dlmon:
     """The command, as a process of its own."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, **variables: str) -> None:
+        """variables: of the environment, besides those that the settings make."""
         self._folder = folder
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "DLMON_BROKER": url_of(settings),
             "DLMON_NAMESPACE": settings.namespace,
+            **variables,
         }
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

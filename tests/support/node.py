@@ -40,14 +40,17 @@ def free_port() -> int:
 class PrivateNode:
     """One node. Its messages are on disk in `folder`, so that a start after a kill finds them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: str = "", plugins: str = "[].") -> None:
+        """configuration: further lines of rabbitmq.conf. plugins: an Erlang list of them."""
         self.port = free_port()
         self._folder = folder
         self._name = f"dlmon-test-{os.getpid()}-{self.port}@localhost"
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "env.conf").touch()
-        (folder / "plugins").write_text("[].")
-        (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
+        (folder / "plugins").write_text(plugins)
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n{configuration}"
+        )
         self._environment = os.environ | {
             "HOME": str(folder),
             "RABBITMQ_CONF_ENV_FILE": str(folder / "env.conf"),

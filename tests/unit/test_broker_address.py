@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlmon.addresses import RabbitMQAddress
 from dlmon.errors import SettingsError
-from dlmon.settings import RabbitMQAddress, load_settings
+from dlmon.settings import load_settings
 from tests.support.configuration import address, load, refusal
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -200,6 +201,44 @@ class TestLogin:
             f"Cannot read the password file {file}: No such file or directory."
         )
         assert str(binary.value) == f"The password file {file} is not UTF-8 text."
+
+    def test_a_password_command_is_run_again_each_time(self, tmp_path: Path) -> None:
+        file = tmp_path / "token"
+        broker = address("amqp://u@h/", {"DLMON_BROKER_PASSWORD_COMMAND": f"cat '{file}'"})
+
+        for token in ("first", "second"):
+            file.write_text(f"{token}\nnot this line\n")
+            assert broker.password.read() == token
+        assert token not in repr(broker)
+
+    @pytest.mark.parametrize(
+        ("command", "reason"),
+        [
+            (f"sh -c 'echo {HIDDEN}; exit 3'", "sh failed with exit code 3"),
+            (f"/nowhere/vault {HIDDEN}", "/nowhere/vault cannot be run: No such file or directory"),
+            (r"printf '\377'", "printf printed something that is not UTF-8 text"),
+        ],
+    )
+    def test_a_password_command_that_fails_is_named_and_no_more(
+        self, command: str, reason: str
+    ) -> None:
+        password = address("amqp://u@h/", {"DLMON_BROKER_PASSWORD_COMMAND": command}).password
+        with pytest.raises(SettingsError) as failed:
+            password.read()
+        assert str(failed.value) == f"The password command {reason}."
+
+    @pytest.mark.parametrize("command", ["'", " "])
+    def test_a_password_command_that_is_none_is_refused(self, command: str) -> None:
+        assert "DLMON_BROKER_PASSWORD_COMMAND: expected a command" in refusal(
+            environ={"DLMON_BROKER_PASSWORD_COMMAND": command}
+        )
+
+    def test_a_client_certificate_without_a_login_is_the_login(self) -> None:
+        certificate = {"DLMON_BROKER_CERT_FILE": "c.pem"}
+        assert address("amqps://h/", certificate).external
+        assert not address("amqps://u:p@h/", certificate).external
+        assert not address("amqp://h/", certificate).external
+        assert str(address("amqps://h/", certificate)) == "amqps://h:5671/"
 
     def test_a_password_and_a_password_file_from_one_source_are_too_many(self) -> None:
         environ = {"DLMON_BROKER_PASSWORD": HIDDEN, "DLMON_BROKER_PASSWORD_FILE": "f"}

@@ -5,17 +5,9 @@ from typing import Any
 
 import pytest
 
+from dlmon.addresses import LocalAddress, RabbitMQAddress, Secret, data_folder, sqlite_path
 from dlmon.errors import SettingsError
-from dlmon.settings import (
-    LocalAddress,
-    RabbitMQAddress,
-    Secret,
-    Settings,
-    config_file,
-    data_folder,
-    load_settings,
-    sqlite_path,
-)
+from dlmon.settings import Settings, config_file, load_settings
 from tests.support.configuration import load, refusal
 
 pytestmark = pytest.mark.usefixtures("own_folders")

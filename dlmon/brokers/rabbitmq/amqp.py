@@ -14,6 +14,7 @@ import pika.compat
 import pika.exceptions as _errors
 from pika.adapters.select_connection import IOLoop
 
+from dlmon.addresses import RabbitMQAddress, Tls
 from dlmon.brokers.base import Message
 from dlmon.errors import (
     BrokerRefused,
@@ -22,7 +23,7 @@ from dlmon.errors import (
     SettingsError,
     TopologyMismatch,
 )
-from dlmon.settings import RabbitMQAddress, Settings, Tls
+from dlmon.settings import Settings
 
 _ACCESS_REFUSED = 403
 _NOT_FOUND = 404
@@ -142,7 +143,7 @@ def _parameters(access: Access, host: str, port: int) -> pika.ConnectionParamete
         host=host,
         port=port,
         virtual_host=address.vhost,
-        credentials=pika.PlainCredentials(address.user, address.password.read()),
+        credentials=_credentials(address),
         heartbeat=settings.heartbeat,
         connection_attempts=1,
         socket_timeout=settings.connect_timeout,
@@ -150,6 +151,12 @@ def _parameters(access: Access, host: str, port: int) -> pika.ConnectionParamete
         ssl_options=None if address.tls is None else _ssl_options(address.tls, host),
         client_properties={"connection_name": access.name, "product": "dlmon"},
     )
+
+
+def _credentials(address: RabbitMQAddress) -> Any:
+    if address.external:
+        return pika.credentials.ExternalCredentials()
+    return pika.PlainCredentials(address.user, address.password.read())
 
 
 def _ssl_options(tls: Tls, host: str) -> pika.SSLOptions:
@@ -177,8 +184,13 @@ def explain(reason: object, access: Access) -> DlmonError:
     error: DlmonError
     if isinstance(reason, _errors.ProbableAuthenticationError):
         error = BrokerRefused(
-            f"{where} refused the login: check user and password, for example in "
-            "DLMON_BROKER_USER and DLMON_BROKER_PASSWORD."
+            f"{where} refused the login: check "
+            + (
+                "that it takes client certificates (rabbitmq_auth_mechanism_ssl)."
+                if access.address.external
+                else "user and password, for example in DLMON_BROKER_USER and "
+                "DLMON_BROKER_PASSWORD."
+            )
         )
     elif isinstance(reason, _errors.ProbableAccessDeniedError):
         error = BrokerRefused(
@@ -194,6 +206,16 @@ def explain(reason: object, access: Access) -> DlmonError:
         )
     elif code == _NOT_FOUND and not access.settings.declare:
         error = TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
+    elif isinstance(reason, ssl.SSLCertVerificationError):
+        error = BrokerRefused(
+            f"The certificate of {where} cannot be trusted: {reason.verify_message}. Check the "
+            "name of the host, and name the file with its CA in DLMON_BROKER_CA_FILE."
+        )
+    elif isinstance(reason, ssl.SSLError):
+        error = BrokerRefused(
+            f"No TLS connection comes about with {where} ({reason.reason}). Check its port, and "
+            "the client certificate in DLMON_BROKER_CERT_FILE if it asks for one."
+        )
     elif isinstance(reason, _errors.AMQPHeartbeatTimeout | _errors.StreamLostError):
         error = BrokerUnreachable(f"The connection to {where} was lost ({text}).")
     elif code is not None and not isinstance(reason, _errors.ConnectionOpenAborted):

@@ -18,6 +18,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
+from dlmon.addresses import RabbitMQAddress
 from dlmon.backoff import Backoff
 from dlmon.brokers.rabbitmq import amqp, topology
 from dlmon.errors import (
@@ -26,7 +27,7 @@ from dlmon.errors import (
     Interrupted,
     SettingsError,
 )
-from dlmon.settings import RabbitMQAddress, Settings
+from dlmon.settings import Settings
 from dlmon.stop import Stop
 
 T = TypeVar("T")

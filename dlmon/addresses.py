@@ -1,0 +1,187 @@
+"""Where a broker is, how to log in there, and what may be shown of it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import platformdirs
+
+from dlmon.errors import SettingsError
+
+_COMMAND_TIMEOUT = 30.0
+_PORTS = {"amqp": 5672, "amqps": 5671}
+_HOST = re.compile(r"(\[[\da-fA-F:.]+(?:%\w+)?\]|[^\[\]:\s]+)(?::(\d{1,5}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that must not be shown. `read` gives it; nothing else does."""
+
+    _value: str = ""
+    _file: Path | None = None
+    _command: str | None = None
+
+    def read(self) -> str:
+        """The secret. A file is read and a command is run each time, so that it can rotate.
+
+        Raises: SettingsError when the file cannot be read, or the command fails.
+        """
+        if self._file is not None:
+            return _read_file(self._file)
+        if self._command is not None:
+            return _run(self._command)
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        reason = error.strerror
+        raise SettingsError(f"Cannot read the password file {path}: {reason}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"The password file {path} is not UTF-8 text.") from error
+
+
+def _run(command: str) -> str:
+    """The first line that a command prints. No message quotes its arguments or its output: both
+    may have secrets in them."""
+    program, *arguments = shlex.split(command)
+    try:
+        done = subprocess.run(  # noqa: S603  (whoever configures dlmon chooses the command)
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=_COMMAND_TIMEOUT,
+            check=True,
+        )
+        return done.stdout.decode().partition("\n")[0].rstrip("\r")
+    except OSError as error:
+        reason = f"cannot be run: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        reason = f"did not end within {_COMMAND_TIMEOUT:g} s"
+    except subprocess.CalledProcessError as error:
+        reason = f"failed with exit code {error.returncode}"
+    except UnicodeDecodeError:
+        reason = "printed something that is not UTF-8 text"
+    raise SettingsError(f"The password command {program} {reason}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How an `amqps://` broker is verified, and which certificate this side shows."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RabbitMQAddress:
+    """Where RabbitMQ is: `hosts` are alternatives, tried in random order.
+
+    external: the client certificate is the login (SASL EXTERNAL), without user and password.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    vhost: str
+    user: str
+    password: Secret
+    tls: Tls | None
+    external: bool = False
+
+    def __str__(self) -> str:
+        scheme = "amqps" if self.tls else "amqp"
+        hosts = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
+        vhost = "" if self.vhost == "/" else quote(self.vhost, safe="")
+        login = "" if self.external else f"{quote(self.user, safe='')}:***@"
+        return f"{scheme}://{login}{hosts}/{vhost}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """The SQLite file of the local broker."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"sqlite:///{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUrl:
+    """What an AMQP URL says. `user` and `password` are None where it says nothing of them."""
+
+    tls: bool
+    hosts: tuple[tuple[str, int], ...]
+    vhost: str
+    user: str | None
+    password: Secret | None
+
+
+def data_folder() -> Path:
+    """Where the local broker and the default store live, unless told otherwise."""
+    return Path(platformdirs.user_data_dir("dlmon", appauthor=False))
+
+
+def parse_broker(url: str) -> BrokerUrl | LocalAddress:
+    """What a broker URL says: `amqp://USER:PASSWORD@HOST:PORT/VHOST` (hosts separated by commas are
+    alternatives), `amqps://`, `local`, or `sqlite:///PATH`."""
+    if url == "local":
+        return LocalAddress(data_folder() / "broker.db")
+    if url.startswith("sqlite:"):
+        return LocalAddress(sqlite_path(url))
+    # Whatever is wrong, no message quotes the URL: any part of it may turn out to be a password.
+    scheme, separator, rest = url.partition("://")
+    if scheme not in _PORTS or not separator:
+        raise ValueError("expected amqp://HOST/, amqps://HOST/, sqlite:///PATH or local")
+    authority, _, vhost = rest.partition("/")
+    login, _, hosts = authority.rpartition("@")
+    if re.search("[?#@]", hosts + vhost):
+        raise ValueError(
+            "expected amqp://USER:PASSWORD@HOST:PORT/VHOST and nothing behind it; "
+            "write @ as %40, / as %2F, ? as %3F and # as %23 in user, password and vhost"
+        )
+    user, _, password = login.partition(":")
+    return BrokerUrl(
+        tls=scheme == "amqps",
+        hosts=tuple(_host(host.strip(), _PORTS[scheme]) for host in hosts.split(",")),
+        # As in RabbitMQ's URI specification: no path and an empty one both mean the default vhost.
+        vhost=unquote(vhost) or "/",
+        user=unquote(user) or None,
+        password=Secret(unquote(password)) if password else None,
+    )
+
+
+def _host(text: str, default_port: int) -> tuple[str, int]:
+    match = _HOST.fullmatch(text)
+    port = int(match[2]) if match and match[2] else default_port
+    if not match or not 0 < port < 2**16:
+        raise ValueError("expected HOST or HOST:PORT after the login, an IPv6 address in brackets")
+    return match[1].strip("[]"), port
+
+
+def sqlite_path(url: str) -> Path:
+    """The path in `sqlite:///PATH`: what follows the third slash, so that four make it absolute.
+
+    Raises: SettingsError.
+    """
+    path = url.removeprefix("sqlite:///")
+    # SQLite's name for a database that nobody else sees and that is gone with the process.
+    if path in (url, "", ":memory:"):
+        raise SettingsError(
+            "A SQLite URL names a file: write sqlite:///PATH, and sqlite:////PATH "
+            "where the path starts with a slash."
+        )
+    return Path(path).expanduser()
