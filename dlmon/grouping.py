@@ -52,6 +52,20 @@ class Group:
             self.sample_id = rejection.message_id
             self.sample_reason = rejection.reason
 
+    def include(self, other: Group) -> None:
+        """Add what another group has seen."""
+        self.count += other.count
+        for names, others in ((self.schemas, other.schemas), (self.origins, other.origins)):
+            for name in others:
+                _remember(names, name)
+        if other.first_seen is not None:
+            self.first_seen = min(self.first_seen or other.first_seen, other.first_seen)
+        newest = (other.last_seen or -1) > (self.last_seen or -1)
+        if newest:
+            self.last_seen = other.last_seen
+        if newest or not self.sample_id:
+            self.sample_id, self.sample_reason = other.sample_id, other.sample_reason
+
 
 class Groups:
     """Collects rejections into groups."""
@@ -61,17 +75,26 @@ class Groups:
         self.count = 0
 
     def add(self, rejection: Rejection) -> None:
-        key = (rejection.code, rejection.path)
+        self._group(rejection.code, rejection.path).add(rejection)
+        self.count += 1
+
+    def include(self, other: Groups) -> None:
+        """Add what others have collected."""
+        for group in other.largest_first():
+            self._group(group.code, group.path).include(group)
+        self.count += other.count
+
+    def largest_first(self) -> list[Group]:
+        return sorted(self._groups.values(), key=lambda group: -group.count)
+
+    def _group(self, code: str, path: str) -> Group:
+        key = (code, path)
         if key not in self._groups and len(self._groups) >= MAX_GROUPS:
             key = (OTHER, "")
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(*key)
-        group.add(rejection)
-        self.count += 1
-
-    def largest_first(self) -> list[Group]:
-        return sorted(self._groups.values(), key=lambda group: -group.count)
+        return group
 
 
 class Latest:

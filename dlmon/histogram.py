@@ -26,6 +26,11 @@ class Histogram:
         self._buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self.count += 1
 
+    def include(self, other: Histogram) -> None:
+        """Count also what another one has counted."""
+        self._buckets = [sum(counts) for counts in zip(self._buckets, other._buckets, strict=True)]
+        self.count += other.count
+
     def quantile(self, share: float) -> float | None:
         """The value that `share` of all (0 to 1) do not exceed; None where there are no values."""
         left = share * self.count

@@ -20,6 +20,15 @@ def consume(
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="End after so many events.")
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Consume in so many processes. One that dies is replaced.",
+        ),
+    ] = 1,
     until_empty: Annotated[
         bool, typer.Option("--until-empty", help="End once there are no more events.")
     ] = False,
@@ -42,6 +51,7 @@ def consume(
       dlmon consume
       dlmon consume --broker local --store sqlite:///events.db --until-empty
       dlmon consume --store stdout --count 10 | jq .download_speed
+      dlmon consume --workers 4
     """
     import os
     import socket
@@ -70,31 +80,44 @@ def consume(
         config=config,
     )
     configure_logging(settings.log_level)
-    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+    where = f"{settings.namespace}.arrivals at {settings.broker}"
     to_terminal = settings.store == "stdout" and sys.stdout.isatty()
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
-        # The store first: nothing is taken from the broker that cannot be stored.
-        events = opened.enter_context(open_store(settings.store))
-        source = opened.enter_context(open_broker(settings, stop))
-        observer = opened.enter_context(
-            console.watch(
-                f"{settings.namespace}.arrivals at {settings.broker}",
-                settings.store,
-                to_stdout=to_terminal,
+        if workers > 1:
+            from dlmon.commands.workers import consume_with_workers
+
+            observer = opened.enter_context(
+                console.watch(f"{where}, {workers} workers", settings.store)
             )
-        )
-        result = command.consume(
-            source,
-            events,
-            validator,
-            stop,
-            batch=batch,
-            count=count,
-            until_empty=until_empty,
-            name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
-            observer=observer,
-        )
+            result = consume_with_workers(
+                settings,
+                stop,
+                workers=workers,
+                batch=batch,
+                count=count,
+                until_empty=until_empty,
+                observer=observer,
+            )
+        else:
+            validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+            # The store first: nothing is taken from the broker that cannot be stored.
+            events = opened.enter_context(open_store(settings.store))
+            source = opened.enter_context(open_broker(settings, stop))
+            observer = opened.enter_context(
+                console.watch(where, settings.store, to_stdout=to_terminal)
+            )
+            result = command.consume(
+                source,
+                events,
+                validator,
+                stop,
+                batch=batch,
+                count=count,
+                until_empty=until_empty,
+                name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
+                observer=observer,
+            )
     console.show_summary(result)
     if result.interrupted is not None:
         raise result.interrupted

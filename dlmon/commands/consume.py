@@ -63,6 +63,15 @@ class Totals:
     delay: Histogram = field(default_factory=Histogram)
     speed: Histogram = field(default_factory=Histogram)
 
+    def include(self, other: Totals) -> None:
+        """Add what another consumer has settled."""
+        self.received += other.received
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.rejected.include(other.rejected)
+        self.delay.include(other.delay)
+        self.speed.include(other.speed)
+
 
 @dataclass(frozen=True, slots=True)
 class ConsumeResult:

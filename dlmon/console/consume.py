@@ -70,7 +70,8 @@ class LogLines(Observer):
         self._told_at = time.monotonic() - _LOG_TOTALS_EVERY
         self._second = 0
         self._rejects_left = 0
-        self._untold = 0
+        self._told_rejects = 0
+        self._rejects = 0
 
     def settled(
         self,
@@ -80,17 +81,19 @@ class LogLines(Observer):
     ) -> None:
         for rejection in rejections:
             self._tell_of(rejection)
+        self._rejects = totals.rejected.count
         self._tell(totals)
 
     def idle(self, totals: Totals) -> None:
+        self._rejects = totals.rejected.count
         self.tell_rest()
         self._tell(totals)
 
     def tell_rest(self) -> None:
         """How many rejects had no line of their own."""
-        if self._untold:
-            _log.info("Rejected %d more; dlmon inspect-rejects shows them.", self._untold)
-            self._untold = 0
+        if (untold := self._rejects - self._told_rejects) > 0:
+            _log.info("Rejected %d more; dlmon inspect-rejects shows them.", untold)
+            self._told_rejects = self._rejects
 
     def _tell_of(self, rejection: Rejection) -> None:
         second = int(time.monotonic())
@@ -98,9 +101,9 @@ class LogLines(Observer):
             self.tell_rest()
             self._second, self._rejects_left = second, _LOGGED_REJECTS
         if self._rejects_left == 0:
-            self._untold += 1
             return
         self._rejects_left -= 1
+        self._told_rejects += 1
         _log.info(
             "Rejected %s: %s: %s",
             safe(rejection.message_id, _LOGGED_REASON),
