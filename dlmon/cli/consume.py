@@ -81,14 +81,14 @@ def consume(
     )
     configure_logging(settings.log_level)
     where = f"{settings.namespace}.arrivals at {settings.broker}"
-    to_terminal = settings.store == "stdout" and sys.stdout.isatty()
+    to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
         if workers > 1:
             from dlmon.commands.workers import consume_with_workers
 
             observer = opened.enter_context(
-                console.watch(f"{where}, {workers} workers", settings.store)
+                console.watch(f"{where}, {workers} workers", str(settings.store))
             )
             result = consume_with_workers(
                 settings,
@@ -105,7 +105,7 @@ def consume(
             events = opened.enter_context(open_store(settings.store))
             source = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(
-                console.watch(where, settings.store, to_stdout=to_terminal)
+                console.watch(where, str(settings.store), to_stdout=to_terminal)
             )
             result = command.consume(
                 source,

@@ -56,7 +56,7 @@ def consume_with_workers(
     Raises: UsageError where the store cannot be shared. What a worker raises when it cannot start,
     or when the broker is of no use to it any more: the others are stopped then.
     """
-    if settings.store == "stdout":
+    if str(settings.store) == "stdout":
         raise UsageError("Several workers cannot share stdout: choose another --store.")
     started = time.monotonic()
     crew = _Crew(observer or Observer())
