@@ -1,4 +1,4 @@
-"""Where a broker is, how to log in there, and what may be shown of it."""
+"""Where a broker or a store is, how to log in there, and what may be shown of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ import platformdirs
 from dlmon.errors import SettingsError
 
 _COMMAND_TIMEOUT = 30.0
+# Strict: in a URL that is taken apart in another way than it is meant, a password could be shown.
+_STORE_HOST = r"(\[[\da-fA-F:.]+\]|[^\[\]:/?#@,\s]*)(:\d*)?"
+_STORE = re.compile(
+    r"(?P<scheme>postgres|postgresql|https?)://"
+    r"((?P<user>[^:/?#@]*)(?P<password>:[^:/?#@]*)?@)?"
+    rf"(?P<hosts>{_STORE_HOST}(,{_STORE_HOST})*)"
+    r"(?P<path>/[^?#@]*)?(?P<rest>[?#][^@]*)?"
+)
 _PORTS = {"amqp": 5672, "amqps": 5671}
 _HOST = re.compile(r"(\[[\da-fA-F:.]+(?:%\w+)?\]|[^\[\]:\s]+)(?::(\d{1,5}))?", re.ASCII)
 
@@ -128,6 +136,39 @@ class BrokerUrl:
     vhost: str
     user: str | None
     password: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """Where valid events go. `url` gives all of it; nothing else does.
+
+    password: one that stands beside the URL, and not in it.
+    """
+
+    _url: str
+    password: Secret | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL as it was configured, with the secrets that it has."""
+        return self._url
+
+    def __str__(self) -> str:
+        scheme, separator, _ = self._url.partition("://")
+        if not separator or scheme == "sqlite":
+            return self._url
+        match = _STORE.fullmatch(self._url)
+        if not match:
+            return f"{scheme}://***"
+        password = ":***" if match["password"] else ""
+        login = "" if match["user"] is None else f"{match['user']}{password}@"
+        path = match["path"] or ""
+        if scheme.startswith("http") and (len(path) > 1 or match["rest"]):
+            path = "/***"  # whoever knows the path of a webhook may often send to it
+        return f"{scheme}://{login}{match['hosts']}{path}"
+
+    def __repr__(self) -> str:
+        return f"StoreAddress({str(self)!r})"
 
 
 def data_folder() -> Path:

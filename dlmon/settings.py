@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from dlmon.addresses import (
     LocalAddress,
     RabbitMQAddress,
     Secret,
+    StoreAddress,
     Tls,
     data_folder,
     parse_broker,
@@ -31,6 +34,8 @@ from dlmon.errors import SettingsError
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
 DEFAULT_NAMESPACE = "dlmon"
+_DURATION = re.compile(r"([1-9]\d{0,4})([smhdw])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ class Settings:
     heartbeat: int
     connect_timeout: float
     wait: float
-    store: str
+    store: StoreAddress
+    keep: timedelta | None
     schema: Path | None
     max_event_bytes: int
     log_level: str
@@ -112,19 +118,25 @@ def load_settings(
 
 
 def _settings(given: dict[str, _Given]) -> Settings:
-    values = {
-        name: setting.value for name, setting in given.items() if not name.startswith("broker")
-    }
-    values["store"] = values["store"] or f"sqlite:///{data_folder() / 'events.db'}"
     url = given["broker"].value
-    return Settings(broker=url if isinstance(url, LocalAddress) else _address(given), **values)
+    store = given["store"].value or f"sqlite:///{data_folder() / 'events.db'}"
+    values = {
+        name: setting.value
+        for name, setting in given.items()
+        if not name.startswith(("broker", "store"))
+    }
+    return Settings(
+        broker=url if isinstance(url, LocalAddress) else _address(given),
+        store=StoreAddress(store, _password(given, "store").value),
+        **values,
+    )
 
 
 def _address(given: dict[str, _Given]) -> RabbitMQAddress:
     """The address in the URL, with what is configured beside it."""
     url: BrokerUrl = given["broker"].value
     user = _stronger(given["broker_user"], _Given(url.user, given["broker"].source))
-    password = _stronger(_password(given), _Given(url.password, given["broker"].source))
+    password = _stronger(_password(given, "broker"), _Given(url.password, given["broker"].source))
     tls = Tls(
         ca_file=given["broker_ca_file"].value,
         cert_file=given["broker_cert_file"].value,
@@ -141,18 +153,22 @@ def _address(given: dict[str, _Given]) -> RabbitMQAddress:
     )
 
 
-def _password(given: dict[str, _Given]) -> _Given:
-    """The strongest of the password itself, a file that has it, and a command that prints it."""
+def _password(given: dict[str, _Given], what: str) -> _Given:
+    """The strongest of the password itself, a file that has it, and a command that prints it.
+
+    what: whose, `broker` or `store`.
+    """
+    name = f"{what}_password"
     ways = {
-        "broker_password": given["broker_password"],
-        "broker_password_file": _wrapped(given["broker_password_file"], "_file"),
-        "broker_password_command": _wrapped(given["broker_password_command"], "_command"),
+        name: given[name],
+        f"{name}_file": _wrapped(given[f"{name}_file"], "_file"),
+        f"{name}_command": _wrapped(given[f"{name}_command"], "_command"),
     }
     found = {name: way for name, way in ways.items() if way.value is not None}
     if not found:
-        return given["broker_password"]
+        return given[name]
     source = min(way.source for way in found.values())
-    first, *others = (name for name, way in found.items() if way.source == source)
+    first, *others = (key for key, way in found.items() if way.source == source)
     if others:
         raise SettingsError(f"{first} and {others[0]} are both set: unset one of them.")
     return found[first]
@@ -260,6 +276,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"expected such as 12h, 30d or 52w, got {text!r}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
 def _namespace(text: str) -> str:
     # Queue names are short strings, and `#` and `*` mean something in routing keys and permissions.
     if not text or len(text.encode()) > 200 or not all(c.isalnum() or c in "._-" for c in text):
@@ -291,6 +314,10 @@ _OPTIONS: dict[str, _Option] = {
     "connect_timeout": _Option(_seconds, 10.0),
     "wait": _Option(_seconds, 0.0),
     "store": _Option(_text),
+    "store_password": _Option(_secret),
+    "store_password_file": _Option(_path),
+    "store_password_command": _Option(_command),
+    "keep": _Option(_duration),
     "schema": _Option(_path),
     "max_event_bytes": _Option(_whole(1, 16 * 1024 * 1024), 64 * 1024),
     "log_level": _Option(_level, "info"),

@@ -11,6 +11,14 @@ from dlmon.cli.signals import stop_on_signals
 def consume(
     *,
     store: options.StoreUrl = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="Delete events from SQLite or PostgreSQL so long after they were stored, "
+            "such as 30d. [DLMON_KEEP; default: never]",
+        ),
+    ] = None,
     batch: Annotated[
         int,
         typer.Option(
@@ -69,6 +77,7 @@ def consume(
     settings = load_settings(
         {
             "store": store,
+            "keep": keep,
             "broker": broker,
             "namespace": namespace,
             "declare": declare,
@@ -102,7 +111,7 @@ def consume(
         else:
             validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
             # The store first: nothing is taken from the broker that cannot be stored.
-            events = opened.enter_context(open_store(settings.store))
+            events = opened.enter_context(open_store(settings.store, settings.keep))
             source = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(
                 console.watch(where, str(settings.store), to_stdout=to_terminal)

@@ -20,6 +20,7 @@ from dlmon.errors import (
     DlmonError,
     Interrupted,
     PublishRefused,
+    StoreError,
     StoreUnavailable,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
@@ -191,6 +192,7 @@ class _Flow:
             self.in_hand = len(deliveries)
             for portion in _portions(deliveries):
                 self._settle(consumer, portion)
+            self._trim()
             if deliveries:
                 was_empty = False
             elif was_empty:
@@ -199,6 +201,13 @@ class _Flow:
             else:
                 self.observer.idle(self.totals)
                 was_empty = self.until_empty and self._arrivals_is_empty()
+
+    def _trim(self) -> None:
+        """Between batches, and whatever goes wrong with it: no event is in hand that could wait."""
+        try:
+            self.store.trim()
+        except StoreError as error:
+            _log.warning("Old events are not deleted for now. %s", error)
 
     def _arrivals_is_empty(self) -> bool:
         try:

@@ -57,6 +57,16 @@ class Store(ABC):
         EventsRefused, and nothing of the batch is stored: an event of it can never be.
         """
 
+    def trim(self) -> int:
+        """Delete a few of the events that were kept for long enough, where that is asked for.
+
+        To be called between batches, often: it is quick, and mostly has nothing to do. Returns how
+        many were deleted.
+
+        Raises: StoreUnavailable.
+        """
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Release what the store holds."""

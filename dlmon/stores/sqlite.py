@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from dlmon.errors import EventsRefused, StoreUnavailable
-from dlmon.event import (
-    COORDINATES,
-    DOWNLOAD_SPEED,
-    EVENT_ID,
-    FILE_SIZE,
-    LATITUDE,
-    LONGITUDE,
-    TIMESTAMP,
-)
 from dlmon.stores.base import Entry, Store, Written
-from dlmon.validation import ID_CONFLICT, UNSTORABLE, Violation
+from dlmon.stores.columns import CONFLICT, Row, to_rows
+from dlmon.stores.retention import STEP, Retention
+from dlmon.validation import Violation
 
 APPLICATION_ID = 0x646C6D65
 """What `PRAGMA application_id` says in a store: "dlme"."""
@@ -56,6 +49,11 @@ _SCHEMA = (
 _INSERT = """
     INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"""
 
+_INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
+_DELETE = """
+    DELETE FROM events WHERE rowid IN (
+        SELECT rowid FROM events WHERE stored_at < ? ORDER BY stored_at LIMIT ?)"""
+
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another process keeps it locked",
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
@@ -64,7 +62,7 @@ _REASONS = {
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file; choose another path",
 }
 
-_Row: TypeAlias = tuple[str, str, float, float, int, float, str, str]
+_Values: TypeAlias = tuple[str, str, float, float, int, float, str, str]
 
 
 class SqliteStore(Store):
@@ -78,8 +76,10 @@ class SqliteStore(Store):
 
     once = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: timedelta | None = None) -> None:
         """Open the file, and create it with its folder where it is missing.
+
+        keep: how long each event is kept; None: for ever.
 
         Raises: StoreUnavailable.
         """
@@ -87,6 +87,8 @@ class SqliteStore(Store):
         self._path = path.absolute()
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
+        self._keep = keep
+        self._retention = Retention(keep)
         with self._closing_on_failure():
             self._open()
 
@@ -96,23 +98,22 @@ class SqliteStore(Store):
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def write(self, entries: Sequence[Entry]) -> Written:
+        fitting, rows, refused = to_rows(entries)
         stored_at = _utc_text(datetime.now(UTC))
-        rows: list[_Row] = []
-        fitting: list[Entry] = []
-        refused: list[tuple[Entry, Violation]] = []
-        for entry in entries:
-            try:
-                rows.append(_row(entry, stored_at))
-            except (KeyError, TypeError, ValueError):
-                refused.append((entry, next(_misfits(entry.event))))
-            else:
-                fitting.append(entry)
+        values = [_values(row, stored_at) for row in rows]
         with self._transaction() as connection:
             connection.execute("SAVEPOINT clean")
-            if connection.executemany(_INSERT, rows).rowcount == len(rows):
+            if connection.executemany(_INSERT, values).rowcount == len(rows):
                 return Written(stored=fitting, refused=refused)
             connection.execute("ROLLBACK TO clean")
-            return _write_singly(connection, fitting, rows, refused)
+            return _write_singly(connection, fitting, values, refused)
+
+    def trim(self) -> int:
+        if (before := self._retention.due()) is None:
+            return 0
+        with self._transaction() as connection:
+            deleted = connection.execute(_DELETE, (_utc_text(before), STEP)).rowcount
+        return self._retention.done(deleted)
 
     def known(self, event_ids: Iterable[str]) -> set[str]:
         """Those of these ids that the store has, as they were written by whoever asks.
@@ -165,6 +166,8 @@ class SqliteStore(Store):
         if self._check(connection) == 0:
             for statement in _SCHEMA:
                 connection.execute(statement)
+        if self._keep is not None:
+            connection.execute(_INDEX_BY_AGE)  # only those who delete by age pay for it
         connection.execute("COMMIT")
         self._identity = _identity(self._path)
         return connection
@@ -199,7 +202,7 @@ class SqliteStore(Store):
 def _write_singly(
     connection: sqlite3.Connection,
     entries: Sequence[Entry],
-    rows: Sequence[_Row],
+    rows: Sequence[_Values],
     refused: Sequence[tuple[Entry, Violation]],
 ) -> Written:
     """Write a batch in which some ids are taken, in the store or by each other."""
@@ -217,85 +220,14 @@ def _write_singly(
         if taken_by == body:
             duplicates.append(entry)
         else:
-            reason = "another event with this id is in the store"
-            conflicts.append((entry, Violation(ID_CONFLICT, f"/{EVENT_ID}", reason)))
+            conflicts.append((entry, CONFLICT))
     return Written(stored, duplicates, (*refused, *conflicts))
 
 
-def _row(entry: Entry, stored_at: str) -> _Row:
-    """Raises: KeyError, TypeError or ValueError for an event of which `_misfits` says more."""
-    event = entry.event
-    coordinates = event[COORDINATES]
-    return (
-        _text(event[EVENT_ID]).lower(),
-        _time(event[TIMESTAMP]),
-        _real(coordinates[LATITUDE]),
-        _real(coordinates[LONGITUDE]),
-        _integer(event[FILE_SIZE]),
-        _real(event[DOWNLOAD_SPEED]),
-        entry.body.decode(),
-        stored_at,
-    )
-
-
-def _misfits(event: object) -> Iterator[Violation]:
-    """What keeps an event out of the columns."""
-    members: tuple[tuple[tuple[str, ...], Callable[[Any], object]], ...] = (
-        ((EVENT_ID,), _text),
-        ((TIMESTAMP,), _time),
-        ((COORDINATES, LATITUDE), _real),
-        ((COORDINATES, LONGITUDE), _real),
-        ((FILE_SIZE,), _integer),
-        ((DOWNLOAD_SPEED,), _real),
-    )
-    for path, convert in members:
-        pointer = "/" + "/".join(path)
-        value: Any = event
-        try:
-            for name in path:
-                value = value[name]
-            convert(value)
-        except (KeyError, TypeError):
-            yield Violation(UNSTORABLE, pointer, f"the store needs {pointer}")
-        except ValueError as error:
-            yield Violation(UNSTORABLE, pointer, f"the store cannot hold it: {error}")
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise ValueError("it is not a string")
-    if "\0" in value:
-        raise ValueError("it contains a NUL character")
-    return value
-
-
-def _real(value: Any) -> float:
-    if type(value) is float:
-        return value
-    return _integer(value, "number")
-
-
-def _integer(value: Any, wanted: str = "integer") -> int:
-    # In JSON Schema, 1.0 is an integer; in Python, True is one.
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not int:
-        raise ValueError(f"it is not {'an' if wanted == 'integer' else 'a'} {wanted}")
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{value} is an integer of more than 64 bits")
-    return value
-
-
-def _time(value: Any) -> str:
-    moment = datetime.fromisoformat(_text(value).upper())
-    if moment.tzinfo is not UTC:
-        if moment.tzinfo is None:
-            raise ValueError("the time has no offset")
-        try:
-            moment = moment.astimezone(UTC)
-        except OverflowError as error:
-            raise ValueError("in UTC it is beyond the years 1 to 9999") from error
-    return _utc_text(moment)
+def _values(row: Row, stored_at: str) -> _Values:
+    event_id, timestamp, latitude, longitude, file_size, download_speed, body = row
+    time = _utc_text(timestamp)
+    return event_id, time, latitude, longitude, file_size, download_speed, body, stored_at
 
 
 def _utc_text(moment: datetime) -> str:

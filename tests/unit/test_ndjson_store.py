@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from dlmon.addresses import StoreAddress
 from dlmon.errors import SettingsError, StoreUnavailable
 from dlmon.stores import open_store
 from dlmon.stores.ndjson import NdjsonStore
@@ -78,15 +79,16 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_url_without_a_path_is_refused() -> None:
     with pytest.raises(SettingsError, match="ndjson:PATH"):
-        open_store("ndjson:")
+        open_store(StoreAddress("ndjson:"))
 
 
 WRITE_TO_STDOUT = """
 import sys
+from dlmon.addresses import StoreAddress
 from dlmon.stores import open_store
 from tests.support.events import make_entry
 entry = make_entry(sys.argv[1].encode())
-with open_store("stdout") as store:
+with open_store(StoreAddress("stdout")) as store:
     for _ in range(int(sys.argv[2])):
         store.write([entry])
 """

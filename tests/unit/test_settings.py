@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dlmon.addresses import LocalAddress, RabbitMQAddress, Secret, data_folder, sqlite_path
+from dlmon.addresses import (
+    LocalAddress,
+    RabbitMQAddress,
+    Secret,
+    StoreAddress,
+    data_folder,
+    sqlite_path,
+)
 from dlmon.errors import SettingsError
 from dlmon.settings import Settings, config_file, load_settings
 from tests.support.configuration import load, refusal
@@ -24,7 +32,8 @@ def test_defaults_are_rabbitmq_on_this_machine_and_a_store_in_the_data_folder() 
         heartbeat=30,
         connect_timeout=10.0,
         wait=0.0,
-        store=f"sqlite:///{data_folder()}/events.db",
+        store=StoreAddress(f"sqlite:///{data_folder()}/events.db"),
+        keep=None,
         schema=None,
         max_event_bytes=65536,
         log_level="info",
@@ -40,7 +49,16 @@ KINDS = [
     ("connect_timeout", ["0.1", "2", "3e1"], [0.1, 2.0, 30.0]),
     ("declare", ["false", "true", "false"], [False, True, False]),
     ("schema", ['"a.json"', '"b.json"', '"c.json"'], [Path(f"{c}.json") for c in "abc"]),
-    ("store", ['"stdout"', '"ndjson:b"', '"ndjson:c"'], ["stdout", "ndjson:b", "ndjson:c"]),
+    (
+        "store",
+        ['"stdout"', '"ndjson:b"', '"ndjson:c"'],
+        [StoreAddress("stdout"), StoreAddress("ndjson:b"), StoreAddress("ndjson:c")],
+    ),
+    (
+        "keep",
+        ['"90s"', '"12h"', '"30d"'],
+        [timedelta(seconds=90), timedelta(hours=12), timedelta(days=30)],
+    ),
     ("connection_name", ['"a"', '"b"', '"c"'], ["a", "b", "c"]),
     ("log_level", ['"debug"', '"ERROR"', '"warning"'], ["debug", "error", "warning"]),
     (
@@ -63,6 +81,48 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(
     assert getattr(load(toml, environ), name) == values[1]
     assert getattr(load(toml, environ, **flags), name) == values[2]
     assert getattr(load(toml, environ, **{name: None}), name) == values[1]
+
+
+@pytest.mark.parametrize("text", ["30", "0d", "-1d", "d", "1.5h", "1 d", "100000d", "ever"])
+def test_an_age_is_a_whole_number_and_a_unit(text: str) -> None:
+    assert "30d" in refusal(keep=text)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ada:s3cret@db:5432/events", "postgresql://ada:***@db:5432/events"),
+        ("postgresql://ada@[::1]/events?password=s3cret", "postgresql://ada@[::1]/events"),
+        ("postgresql://ada:s3cret@a:1,b:2/events", "postgresql://ada:***@a:1,b:2/events"),
+        ("postgresql:///events", "postgresql:///events"),
+        ("https://ada:s3cret@example.com", "https://ada:***@example.com"),
+        ("https://example.com/hooks/s3cret", "https://example.com/***"),
+        ("https://example.com?token=s3cret", "https://example.com/***"),
+        # Characters of a password that should have been percent-encoded.
+        ("postgresql://ada:5/s3cret@db/events", "postgresql://***"),
+        ("postgresql://ada:5?s3cret@db/events", "postgresql://***"),
+        ("postgresql://ada:5#s3cret@db/events", "postgresql://***"),
+        ("postgresql://ada:5@s3cret@db/events", "postgresql://***"),
+        ("mysql://ada:s3cret@db/events", "mysql://***"),
+        ("sqlite:////srv/events.db", "sqlite:////srv/events.db"),
+        ("ndjson:events.ndjson", "ndjson:events.ndjson"),
+    ],
+)
+def test_a_store_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    settings = load(environ={"DLMON_STORE": url, "DLMON_STORE_PASSWORD": "s3cret"})
+    assert str(settings.store) == shown
+    assert "s3cret" not in repr(settings)
+    assert settings.store.url == url
+    assert settings.store.password is not None
+    assert settings.store.password.read() == "s3cret"
+
+
+def test_the_password_of_the_store_can_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    password = load(environ={"DLMON_STORE_PASSWORD_FILE": str(file)}).store.password
+    assert password is not None
+    assert password.read() == "s3cret"
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from dlmon.addresses import StoreAddress
 from dlmon.errors import EventsRefused, StoreUnavailable
 from dlmon.stores import open_store
 from dlmon.stores.base import write_isolating
@@ -265,6 +266,6 @@ def test_the_time_index_is_used(store: SqliteStore, path: Path) -> None:
 
 
 def test_the_store_is_chosen_by_url(tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path}/events.db") as store:
+    with open_store(StoreAddress(f"sqlite:///{tmp_path}/events.db")) as store:
         assert store.once
     assert (tmp_path / "events.db").exists()

@@ -69,7 +69,7 @@ def _work(order: Order, stop: Stop, supervisor: _Supervisor) -> Ended:
     try:
         validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
         with ExitStack() as opened:
-            store = opened.enter_context(open_store(settings.store))
+            store = opened.enter_context(open_store(settings.store, settings.keep))
             broker = opened.enter_context(open_broker(settings, stop))
             supervisor.tell(Ready())
             result = consume(

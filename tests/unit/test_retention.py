@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dlmon.addresses import StoreAddress
+from dlmon.errors import SettingsError
+from dlmon.stores import open_store
+from dlmon.stores.retention import STEP, Retention
+from dlmon.stores.sqlite import SqliteStore
+from tests.support.events import make_body, make_entry
+
+KEEP = timedelta(days=30)
+
+
+def age(path: Path, days: int) -> None:
+    """Make all events that much older than they are."""
+    stored_at = (datetime.now(UTC) - timedelta(days=days)).isoformat()[:26] + "Z"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE events SET stored_at = ?", (stored_at,))
+
+
+def count(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (events,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        return int(events)
+
+
+def test_what_was_stored_long_ago_goes_in_steps_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with SqliteStore(path, KEEP) as store:
+        store.write([make_entry(make_body()) for _ in range(2 * STEP + 1)])
+        age(path, 31)
+        # An old download that was stored just now, such as one that was replayed.
+        young = make_entry(make_body(timestamp="2001-01-01T00:00:00Z"))
+        store.write([young])
+        assert [store.trim() for _ in range(4)] == [STEP, STEP, 1, 0]
+        assert count(path) == 1
+        assert store.write([young]).duplicates == [young]
+
+
+def test_without_keep_nothing_is_ever_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with SqliteStore(path) as store:
+        store.write([make_entry(make_body())])
+        age(path, 10_000)
+        assert store.trim() == 0
+    assert count(path) == 1
+
+
+def test_a_store_that_was_made_without_keep_is_trimmed_by_an_index(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    SqliteStore(path).close()
+    SqliteStore(path, KEEP).close()
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT 1 FROM events WHERE stored_at < '2026' ORDER BY stored_at"
+        ).fetchall()
+    assert "events_by_age" in plan[0][3]
+
+
+def test_once_nothing_is_left_to_delete_it_is_left_alone_for_a_while() -> None:
+    retention = Retention(KEEP)
+    assert retention.due() is not None
+    retention.done(STEP)
+    assert retention.due() is not None
+    retention.done(STEP - 1)
+    assert retention.due() is None
+
+
+@pytest.mark.parametrize("url", ["stdout", "ndjson:events.ndjson"])
+def test_keep_is_refused_where_nothing_can_be_deleted(url: str) -> None:
+    with pytest.raises(SettingsError, match="cannot delete"):
+        open_store(StoreAddress(url), KEEP)
