@@ -43,9 +43,9 @@ def in_queue(broker: Broker, queue: Queue) -> list[Delivery]:
         return deliveries
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Return as soon as something is so; fail where it does not become so."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "this did not happen in time"
         time.sleep(0.01)

@@ -44,7 +44,7 @@ class PrivateNode:
         """configuration: further lines of rabbitmq.conf. plugins: an Erlang list of them."""
         self.port = free_port()
         self._folder = folder
-        self._name = f"dlmon-test-{os.getpid()}-{self.port}@localhost"
+        self.name = f"dlmon-test-{os.getpid()}-{self.port}@localhost"
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "env.conf").touch()
         (folder / "plugins").write_text(plugins)
@@ -59,7 +59,7 @@ class PrivateNode:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_PORT": str(self.port),
         }
 
@@ -114,7 +114,7 @@ class PrivateNode:
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints."""
         done = subprocess.run(
-            [str(installed("rabbitmqctl")), "--node", self._name, "--quiet", *arguments],
+            [str(installed("rabbitmqctl")), "--node", self.name, "--quiet", *arguments],
             env=self._environment,
             cwd=self._folder,
             capture_output=True,

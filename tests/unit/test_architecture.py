@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dlmon.console",),
     ("dlmon.commands",),
     ("dlmon",),  # brokers, stores, simulation, validation, rejection and whatever is beside them
-    ("dlmon.event", "dlmon.settings"),
+    ("dlmon.event", "dlmon.settings", "dlmon.addresses"),
     ("dlmon.errors", "dlmon.stop"),
 )
 # PublishRefused carries messages: a type, which is not imported when dlmon runs.

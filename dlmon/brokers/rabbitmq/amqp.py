@@ -54,13 +54,13 @@ def connect(
     host: tuple[str, int],
     opened: Callable[[Any], None],
     ended: Callable[[Any, BaseException], None],
-) -> None:
+) -> Any:
     """Begin to connect in `loop`: `opened` is called once that succeeds, `ended` when it fails or
-    the connection is lost.
+    the connection is lost. Returns the connection, which can be closed before it is open.
 
     Raises: SettingsError where a file of the login cannot be used.
     """
-    pika.SelectConnection(_parameters(access, *host), opened, ended, ended, loop)
+    return pika.SelectConnection(_parameters(access, *host), opened, ended, ended, loop)
 
 
 def is_own_close(reason: BaseException) -> bool:
@@ -107,9 +107,14 @@ class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no 
             start, end = _headers_at(encoded, offset)
             self.undecodable = encoded[start:end]
             super().decode(encoded[:start] + bytes(4) + encoded[end:], offset)
-        for name, value in (self.headers or {}).items():
-            if type(value) is pika.compat.long:  # which is no more than an int
-                self.headers[name] = int(value)
+        if self.headers:
+            self.headers = {
+                # pika leaves a name that is not UTF-8 as it is, and calls some integers long.
+                name.decode(errors="backslashreplace") if type(name) is bytes else name: (
+                    int(value) if type(value) is pika.compat.long else value
+                )
+                for name, value in self.headers.items()
+            }
         return self
 
 
@@ -198,12 +203,16 @@ def explain(reason: object, access: Access) -> DlmonError:
             "and the permissions of the user."
         )
     elif code == _ACCESS_REFUSED:
-        error = BrokerRefused(f"{where} refused a permission ({text}): ask for it.")
+        error = BrokerRefused(
+            f"{where} refused a permission ({text}). Ask for it; --no-declare needs fewer."
+        )
     elif code == _RESOURCE_LOCKED or (code == _PRECONDITION_FAILED and "inequivalent" in text):
         error = TopologyMismatch(
             f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
             "it if nobody needs it, choose another --namespace, or use it with --no-declare."
         )
+    elif code == _PRECONDITION_FAILED and "larger than" in text:
+        error = BrokerRefused(f"{where} refused a message ({text}): raise its max_message_size.")
     elif code == _NOT_FOUND and not access.settings.declare:
         error = TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
     elif isinstance(reason, ssl.SSLCertVerificationError):
@@ -222,7 +231,7 @@ def explain(reason: object, access: Access) -> DlmonError:
         error = BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
     else:
         if isinstance(reason, _errors.ConnectionOpenAborted):
-            text = f"it said nothing for {access.settings.connect_timeout:g} s"
+            text = f"no AMQP handshake within {access.settings.connect_timeout:g} s"
         elif isinstance(reason, _errors.IncompatibleProtocolError):
             text = "what answers there does not speak AMQP 0-9-1"
         error = BrokerUnreachable(
