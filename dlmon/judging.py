@@ -27,6 +27,7 @@ _SLOTS = 4
 """Blocks that a worker has, so that it need not wait while this process is busy."""
 
 _DATA_BYTES = 256 * 1024
+_WORTH_GIVING = 32 * 1024
 _SLOT_BYTES = _DATA_BYTES + 8 * MAX_BLOCK_EVENTS  # the spans behind the data
 
 _GONE = "A worker process ended unexpectedly: try again with --jobs 1."
@@ -87,7 +88,9 @@ class Judges:
 
     def _give(self, block: Block, item: Item) -> _Worker | None:
         """The worker that took the block; None when none has room for it."""
-        if not self._workers or block.faults or block.oversized or len(block.data) > _DATA_BYTES:
+        # A small block may come from somebody who waits for its result before there is another.
+        fits = _WORTH_GIVING <= len(block.data) <= _DATA_BYTES
+        if not self._workers or block.faults or block.oversized or not fits:
             return None
         worker = max(self._workers, key=lambda one: one.room)
         if not worker.room:

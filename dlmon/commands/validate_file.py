@@ -239,7 +239,8 @@ class _Run:
             counts.repeated += 1
             counts.findings += 1
             finding = self._repetition(repeated)
-            self.groups.add({(finding.code, finding.path): (1, finding)})
+            if self._options.groups:
+                self.groups.add({(finding.code, finding.path): (1, finding)})
             if self._options.max_errors is None or told < self._options.max_errors:
                 told += 1
                 self._report.found([finding])

@@ -8,7 +8,7 @@ import orjson
 
 from dlmon.event_files.block import BYTE_ORDER_MARK, WHITESPACE
 
-_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[", b"\0\0\0")
+_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[")
 
 
 class Layout(StrEnum):

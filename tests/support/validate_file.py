@@ -20,7 +20,7 @@ class ValidateFile:
     def __call__(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run it to its end."""
         return subprocess.run(
-            command(*arguments),
+            self.command(*arguments),
             env=self._environment,
             cwd=self.folder,
             input=stdin,
@@ -32,7 +32,7 @@ class ValidateFile:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start it, with everything in pipes."""
         return subprocess.Popen(
-            command(*arguments),
+            self.command(*arguments),
             env=self._environment,
             cwd=self.folder,
             stdin=subprocess.PIPE,
@@ -42,7 +42,7 @@ class ValidateFile:
 
     def on_terminal(self, *arguments: str, columns: int = 100) -> pexpect.spawn:
         """Start it on a terminal."""
-        program, *rest = command(*arguments)
+        program, *rest = self.command(*arguments)
         return pexpect.spawn(
             program,
             rest,
@@ -53,6 +53,6 @@ class ValidateFile:
             timeout=30,
         )
 
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "dlmon", "validate-file", *arguments]
+    def command(self, *arguments: str) -> list[str]:
+        """Its arguments, the program among them."""
+        return [sys.executable, "-m", "dlmon", "validate-file", *arguments]

@@ -20,7 +20,7 @@ from dlmon.console.text import safe
 from dlmon.findings import Finding, Snippet
 from dlmon.grouping import place
 
-_REFRESH = 0.1  # seconds
+_REFRESH = 0.2  # seconds
 _MARGIN = 2
 _GROUPS_SHOWN = 50
 
@@ -38,6 +38,7 @@ class TextReport:
             return
         if not self.console.is_terminal:
             self.console.file.writelines(f"{_where(one)}: {_what(one)}\n" for one in findings)
+            self.console.file.flush()
             return
         for finding in findings:
             line = Text(f"{_where(finding)}: ", "bold")
@@ -111,28 +112,28 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
     )
     hidden = hidden or not console.is_terminal
     # Nothing is redirected: stdout may be a file all the same.
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=hidden,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as bar:
-        task = bar.add_task("", total=size)
-        started = drawn = time.monotonic()
+    bar = Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    )
+    task = bar.add_task("", total=size)
+    started = drawn = time.monotonic()
 
-        def tell(read: int, counts: Counts) -> None:
-            nonlocal drawn
-            now = time.monotonic()
-            if hidden or now - drawn < _REFRESH:
-                return
-            drawn = now
-            rate = counts.events / (now - started)
-            text = f"{rate:,.0f} events/s, {_number(counts.findings, 'finding')}"
-            bar.update(task, completed=read, description=text)
+    def tell(read: int, counts: Counts) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        if hidden or now - drawn < _REFRESH:
+            return
+        if not bar.live.is_started:
+            bar.start()  # what takes no longer than this needs no bar
+        drawn = now
+        rate = counts.events / (now - started)
+        text = f"{rate:,.0f} events/s, {_number(counts.findings, 'finding')}"
+        bar.update(task, completed=read, description=text)
 
+    try:
         yield tell
+    finally:
+        bar.stop()
 
 
 def _number(count: int, what: str) -> str:
