@@ -73,10 +73,11 @@ def test_on_a_terminal_it_draws(dlmon: Dlmon) -> None:
 
 
 def test_ctrl_c_ends_it_early_and_it_still_adds_up(dlmon: Dlmon) -> None:
-    with dlmon.start("demo", "--seconds", "600") as process:
+    with dlmon.start("demo", "--seconds", "50") as process:
         assert process.stderr is not None
         assert "Consuming" in process.stderr.readline()
-        assert "received" in process.stderr.readline() + process.stderr.readline()
+        # Before it come as many rejects as the first batch has.
+        assert any("received" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 0, stderr
