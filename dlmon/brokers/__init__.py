@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dlmon.addresses import LocalAddress
-from dlmon.brokers.base import Broker
+from dlmon.brokers.base import Broker, Check
 from dlmon.settings import Settings
 from dlmon.stop import Stop
 
@@ -22,3 +24,18 @@ def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
     from dlmon.brokers.rabbitmq import RabbitMQBroker
 
     return RabbitMQBroker(settings, stop)
+
+
+def examine_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
+    """Check the configured broker step by step, and change nothing.
+
+    What follows a step that failed and cannot work without it is left out.
+    """
+    if isinstance(settings.broker, LocalAddress):
+        from dlmon.brokers.local.examination import examine as examine_local
+
+        yield from examine_local(settings.broker.path, settings.namespace, stop)
+    else:
+        from dlmon.brokers.rabbitmq.examination import examine
+
+        yield from examine(settings, stop)

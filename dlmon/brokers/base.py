@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self, TypeAlias
 
+from dlmon.errors import DlmonError
 from dlmon.stop import Stop
 
 HeaderValue: TypeAlias = str | int | bool
@@ -93,6 +94,18 @@ class Depth:
     def shared(self) -> bool:
         """True when somebody holds messages, or may."""
         return bool(self.held or self.holders)
+
+
+class Check(NamedTuple):
+    """One step of an examination: what was checked, and an error if it is not as it should be.
+
+    `text` says what was found, or why it cannot be told (`known` is False then).
+    """
+
+    name: str
+    text: str
+    error: DlmonError | None = None
+    known: bool = True
 
 
 class Consumer(ABC):

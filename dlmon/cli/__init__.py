@@ -20,6 +20,7 @@ from dlmon.cli import (
     consume,
     demo,
     discard_rejects,
+    doctor,
     inspect_rejects,
     produce,
     replay_rejects,
@@ -79,6 +80,7 @@ for _name, _command in (
     ("discard-rejects", discard_rejects.discard_rejects),
     ("validate-file", validate_file.validate_file),
     ("status", status.status),
+    ("doctor", doctor.doctor),
 ):
     app.command(_name)(_command)
 

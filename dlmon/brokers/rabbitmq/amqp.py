@@ -98,6 +98,7 @@ class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no 
     that could not be decoded (https://github.com/pika/pika/issues/1698).
     """
 
+    headers: dict[str, Any] | None
     undecodable: bytes | None = None
 
     def decode(self, encoded: bytes, offset: int = 0) -> Any:
@@ -202,33 +203,12 @@ def explain(reason: object, access: Access) -> DlmonError:
             f"{where} does not let {user!r} into the virtual host {vhost!r}: check that it exists, "
             "and the permissions of the user."
         )
-    elif code == _ACCESS_REFUSED:
-        error = BrokerRefused(
-            f"{where} refused a permission ({text}). Ask for it; --no-declare needs fewer."
-        )
-    elif code == _RESOURCE_LOCKED or (code == _PRECONDITION_FAILED and "inequivalent" in text):
-        error = TopologyMismatch(
-            f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
-            "it if nobody needs it, choose another --namespace, or use it with --no-declare."
-        )
-    elif code == _PRECONDITION_FAILED and "larger than" in text:
-        error = BrokerRefused(f"{where} refused a message ({text}): raise its max_message_size.")
-    elif code == _NOT_FOUND and not access.settings.declare:
-        error = TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
-    elif isinstance(reason, ssl.SSLCertVerificationError):
-        error = BrokerRefused(
-            f"The certificate of {where} cannot be trusted: {reason.verify_message}. Check the "
-            "name of the host, and name the file with its CA in DLMON_BROKER_CA_FILE."
-        )
     elif isinstance(reason, ssl.SSLError):
-        error = BrokerRefused(
-            f"No TLS connection comes about with {where} ({reason.reason}). Check its port, and "
-            "the client certificate in DLMON_BROKER_CERT_FILE if it asks for one."
-        )
+        error = _explain_tls(reason, where)
     elif isinstance(reason, _errors.AMQPHeartbeatTimeout | _errors.StreamLostError):
         error = BrokerUnreachable(f"The connection to {where} was lost ({text}).")
     elif code is not None and not isinstance(reason, _errors.ConnectionOpenAborted):
-        error = BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
+        error = _explain_close(code, text, where, declared=access.settings.declare)
     else:
         if isinstance(reason, _errors.ConnectionOpenAborted):
             text = f"no AMQP handshake within {access.settings.connect_timeout:g} s"
@@ -239,6 +219,36 @@ def explain(reason: object, access: Access) -> DlmonError:
             "with --wait SECONDS, or work without one with --broker local."
         )
     return error
+
+
+def _explain_close(code: int, text: str, where: str, *, declared: bool) -> DlmonError:
+    """Why the broker closed a channel or a connection (AMQP 0-9-1 section 1.2: reply codes)."""
+    if code == _ACCESS_REFUSED:
+        return BrokerRefused(
+            f"{where} refused a permission ({text}). Ask for it; --no-declare needs fewer."
+        )
+    if code == _RESOURCE_LOCKED or (code == _PRECONDITION_FAILED and "inequivalent" in text):
+        return TopologyMismatch(
+            f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
+            "it if nobody needs it, choose another --namespace, or use it with --no-declare."
+        )
+    if code == _PRECONDITION_FAILED and "larger than" in text:
+        return BrokerRefused(f"{where} refused a message ({text}): raise its max_message_size.")
+    if code == _NOT_FOUND and not declared:
+        return TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
+    return BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
+
+
+def _explain_tls(reason: ssl.SSLError, where: str) -> BrokerRefused:
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return BrokerRefused(
+            f"The certificate of {where} cannot be trusted: {reason.verify_message}. Check the "
+            "name of the host, and name the file with its CA in DLMON_BROKER_CA_FILE."
+        )
+    return BrokerRefused(
+        f"No TLS connection comes about with {where} ({reason.reason}). Check its port, and the "
+        "client certificate in DLMON_BROKER_CERT_FILE if it asks for one."
+    )
 
 
 def _innermost(reason: object) -> object:

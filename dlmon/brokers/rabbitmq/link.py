@@ -54,18 +54,25 @@ class User(Protocol):
 class Link:
     """A connection, the next one when it is lost, and so on until `close`."""
 
-    def __init__(self, settings: Settings, purpose: str, stop: Stop) -> None:
-        """purpose: part of the name that RabbitMQ's management page shows. stop: ends waits."""
+    def __init__(
+        self, settings: Settings, purpose: str, stop: Stop, *, see_to_topology: bool = True
+    ) -> None:
+        """purpose: part of the name that RabbitMQ's management page shows. stop: ends waits.
+
+        see_to_topology: declare it, or check that it is there, before the connection is used."""
+        self._sees_to_topology = see_to_topology
         assert isinstance(settings.broker, RabbitMQAddress)  # noqa: S101  (for the type checker)
         name = f"{settings.connection_name or _process_name()} {purpose}"
         self._access = amqp.Access(settings.broker, settings, name)
         self._settings = settings
         self._stop = stop
         self._users: list[User] = []
+        self._told: set[User] = set()  # those that know of the connection
         # Guards the loop and the connection, which other threads look at.
         self._lock = threading.Lock()
         self._loop: Any = None
-        self._connection: Any = None
+        self._connection: Any = None  # once it can be used
+        self._latest: Any = None  # the same, or one that is being made
         self._cause: DlmonError | None = None
         self._bug: BaseException | None = None
         self._closing = threading.Event()
@@ -87,22 +94,16 @@ class Link:
 
     def attach(self, user: User) -> None:
         """Tell `user` of this connection and of all that follow."""
-
-        def attach() -> None:
-            self._users.append(user)
-            if self._connection is not None:
-                user.up(self._connection)
-
         with self._lock:
-            if self._loop is None:
-                self._users.append(user)
-            else:
-                self._loop.add_callback_threadsafe(attach)
+            self._users.append(user)
+            if self._loop is not None:
+                self._loop.add_callback_threadsafe(self._tell_of_connection)
 
     def detach(self, user: User) -> None:
         """Tell `user` no more."""
         with suppress(ValueError):
             self._users.remove(user)
+        self._told.discard(user)
 
     def submit(self, work: Callable[[], None]) -> bool:
         """Do `work` in the link's thread, after what was submitted before. False where there is no
@@ -187,7 +188,10 @@ class Link:
             if was_up or time.monotonic() >= tell_at:
                 _log.warning("%s Connecting again.", error)
                 tell_at = time.monotonic() + _TELL_EVERY
-            self._closing.wait(backoff.delay())
+            delay = backoff.delay()
+            if not self._first.done():
+                delay = min(delay, max(0.0, deadline - time.monotonic()))
+            self._closing.wait(delay)
 
     def _serve(self) -> tuple[bool, DlmonError]:
         """Serve one connection to its end; returns whether it was of use, and why it ended."""
@@ -195,11 +199,12 @@ class Link:
         for host in random.sample(hosts, len(hosts)):
             loop = amqp.new_loop()
             self._cause = None
+            self._told.clear()
             with self._lock:
                 self._loop = loop
             try:
                 if not self._closing.is_set():
-                    amqp.connect(loop, self._access, host, self._opened, self._ended)
+                    self._latest = amqp.connect(loop, self._access, host, self._opened, self._ended)
                     loop.start()
             except SettingsError as error:  # a file of the login, which may be there again later
                 self._cause = error
@@ -216,6 +221,9 @@ class Link:
 
     def _opened(self, connection: Any) -> None:
         def see_to_topology(channel: Any) -> None:
+            if not self._sees_to_topology:
+                ready(channel)
+                return
             channel.add_on_close_callback(refused)
             see_to = topology.declare if self._settings.declare else topology.check
             see_to(channel, self._settings.namespace, lambda _: ready(channel))
@@ -234,23 +242,27 @@ class Link:
                 _log.warning("Connected to RabbitMQ at %s again.", self._settings.broker)
             else:
                 self._first.set_result(None)
-            for user in tuple(self._users):
-                user.up(connection)
+            self._tell_of_connection()
 
         connection.add_on_connection_blocked_callback(self._blocked)
         connection.add_on_connection_unblocked_callback(self._unblocked)
         connection.channel(on_open_callback=see_to_topology)
+
+    def _tell_of_connection(self) -> None:
+        """Tell those users that do not know of it yet."""
+        for user in tuple(self._users):
+            if self._connection is not None and user not in self._told:
+                self._told.add(user)
+                user.up(self._connection)
 
     def _ended(self, _connection: Any, reason: BaseException) -> None:
         self._cause = self._cause or self.explain(reason)
         self._loop.stop()
 
     def _leave(self) -> None:
-        if self._connection is None or not self._connection.is_open:
-            self._loop.stop()
-        else:
-            self._connection.close()
-            self._loop.call_later(_CLOSE_TIMEOUT / 2, self._loop.stop)
+        if not self._latest.is_closed and not self._latest.is_closing:
+            self._latest.close()
+        self._loop.call_later(_CLOSE_TIMEOUT / 2, self._loop.stop)
 
     def _blocked(self, _connection: Any, frame: Any) -> None:
         _log.warning(

@@ -1,0 +1,30 @@
+"""Look at everything that dlmon needs, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlmon.brokers import examine_broker
+from dlmon.brokers.base import Check
+from dlmon.errors import DlmonError
+from dlmon.settings import Settings
+from dlmon.stop import Stop
+from dlmon.stores import open_store
+from dlmon.validation import load_schema
+
+
+def examine(settings: Settings, stop: Stop) -> Iterator[Check]:
+    """The steps, each as soon as it is done. Nothing is changed but for a store that is created."""
+    try:
+        yield Check("schema", load_schema(settings.schema).version)
+    except DlmonError as error:
+        yield Check("schema", str(error), error)
+    store = f"store {settings.store}"
+    try:
+        with open_store(settings.store, settings.keep) as opened:
+            opened.probe()
+            once = "each event once" if opened.once else "each event at least once"
+            yield Check(store, f"can be written to, {once}")
+    except DlmonError as error:
+        yield Check(store, str(error), error)
+    yield from examine_broker(settings, stop)
