@@ -14,7 +14,7 @@ from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
 from tests.support.node import free_port
 
-_SECRET = "not-this-one"
+_NOT_IT = "not-this-one"
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_the_step_that_fails_is_told_apart(tmp_path: Path, host: str, step: str)
 
 
 def test_a_wrong_password_is_told_apart(rabbitmq_url: str, tmp_path: Path) -> None:
-    settings = settings_for(rabbitmq_url, "doctor", tmp_path, broker_password=_SECRET)
+    settings = settings_for(rabbitmq_url, "doctor", tmp_path, broker_password=_NOT_IT)
     done = Dlmon(settings, tmp_path)("doctor", "--json")
     assert done.returncode == 3
     [failed] = [name for name, state in states(done.stdout).items() if state == "failed"]
     assert failed.startswith("login with user")
-    assert _SECRET not in done.stdout + done.stderr
+    assert _NOT_IT not in done.stdout + done.stderr
