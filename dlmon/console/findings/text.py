@@ -133,7 +133,8 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
     try:
         yield tell
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _number(count: int, what: str) -> str:
