@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def rabbitmq_server() -> None:
     """The server is installed: a test can have nodes of its own."""
     if installed() is None:
-        _unavailable("rabbitmq-server is not installed, and this test needs a node of its own")
+        unavailable("rabbitmq-server is not installed, and this test needs a node of its own")
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +63,7 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> str:
         node: PrivateNode = request.getfixturevalue("_session_node")
         return node.url
     if not reachable(DEFAULT_BROKER):
-        _unavailable(f"no RabbitMQ answers at localhost:5672; {HOW_TO_GET_ONE}")
+        unavailable(f"no RabbitMQ answers at localhost:5672; {HOW_TO_GET_ONE}")
     return DEFAULT_BROKER
 
 
@@ -100,7 +100,8 @@ def settings_for(url: str, namespace: str, tmp_path: Path, **flags: object) -> S
     return load_settings({"broker": url, "namespace": namespace, **flags}, {}, empty)
 
 
-def _unavailable(reason: str) -> NoReturn:
+def unavailable(reason: str) -> NoReturn:
+    """Skip a test for want of something; with CI=true, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
