@@ -18,7 +18,7 @@ class Dlmon:
 
     def __init__(self, settings: Settings, folder: Path, **variables: str) -> None:
         """variables: of the environment, besides those that the settings make."""
-        self._folder = folder
+        self.folder = folder
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -32,7 +32,7 @@ class Dlmon:
         return subprocess.run(
             self.command(*arguments),
             env=self._environment,
-            cwd=self._folder,
+            cwd=self.folder,
             input=stdin,
             capture_output=True,
             text=True,
@@ -45,7 +45,7 @@ class Dlmon:
         return subprocess.Popen(
             self.command(*arguments),
             env=self._environment,
-            cwd=self._folder,
+            cwd=self.folder,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,7 +59,7 @@ class Dlmon:
             program,
             rest,
             env={**self._environment, "TERM": "xterm", "NO_COLOR": "1"},
-            cwd=str(self._folder),
+            cwd=str(self.folder),
             dimensions=(40, columns),
             encoding="utf-8",
             timeout=30,

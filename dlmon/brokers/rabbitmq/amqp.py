@@ -98,7 +98,7 @@ class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no 
     that could not be decoded (https://github.com/pika/pika/issues/1698).
     """
 
-    headers: dict[str, Any] | None
+    headers: dict[str | bytes, Any] | None
     undecodable: bytes | None = None
 
     def decode(self, encoded: bytes, offset: int = 0) -> Any:
@@ -111,7 +111,7 @@ class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no 
         if self.headers:
             self.headers = {
                 # pika leaves a name that is not UTF-8 as it is, and calls some integers long.
-                name.decode(errors="backslashreplace") if type(name) is bytes else name: (
+                name.decode(errors="backslashreplace") if isinstance(name, bytes) else name: (
                     int(value) if type(value) is pika.compat.long else value
                 )
                 for name, value in self.headers.items()

@@ -114,6 +114,9 @@ class RabbitMQConsumer(Consumer):
             self._fail(error)
 
     def _opened(self, channel: Any) -> None:
+        if self._closed:  # in the meantime
+            channel.close()
+            return
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_cancel_callback(self._cancelled)
         self._forget()
