@@ -107,10 +107,10 @@ class RabbitMQReader(Reader):
 
     def _fill(self, count: int, timeout: float) -> None:
         """Wait until there are so many in the buffer, or no more to come."""
-        self._wanted = count
+        with self._changed:
+            self._wanted = count
         self._link.submit(self._consume)
         deadline = time.monotonic() + timeout
-        found_empty = 0
         while True:
             self._link.check()
             with self._changed:
@@ -122,14 +122,35 @@ class RabbitMQReader(Reader):
             now = time.monotonic()
             if not idle:
                 deadline = max(deadline, now + timeout) if self._taken != before else deadline
-                found_empty = 0
-            elif self._depth().ready == 0:
-                # Twice: what was handed out last may still be on its way.
-                found_empty += 1
-            else:
-                found_empty = 0
-            if found_empty == 2 or now >= deadline:
+            elif now >= deadline or self._all_came(before):
                 return
+
+    def _all_came(self, taken: int) -> bool:
+        """Whether the queue has no more for this reader, and nothing is on its way.
+
+        The broker's end of the channel answers a question after all that reached it before the
+        question did. What the queue handed out before it said that it is empty has thus come once
+        a second question is answered.
+        """
+        with suppress(BrokerUnreachable, Interrupted):
+            empty = self._ask_ready() == 0 and self._ask_ready() == 0
+            return empty and self._taken == taken
+        return False
+
+    def _ask_ready(self) -> int:
+        answer: Future[int] = Future()
+
+        def ask() -> None:
+            if self._channel is None or not self._channel.is_open:
+                return
+            self._channel.queue_declare(
+                self._queue,
+                passive=True,
+                callback=lambda frame: answer.set_result(frame.method.message_count),
+            )
+
+        self._link.submit(ask)
+        return self._link.result(answer, lambda: self._stop.requested or self._lost is not None)
 
     def _enough(self, count: int) -> bool:
         return len(self._buffer) >= count or self._exhausted or self._lost is not None
@@ -173,7 +194,8 @@ class RabbitMQReader(Reader):
             self._buffer.append(Received(method, properties, body))
             self._taken += 1
             self._exhausted = self._left == 0
-            self._changed.notify()
+            if self._enough(self._wanted):
+                self._changed.notify()
         if not self._coming:
             # It keeps what it has, and gets no more when some of that is acknowledged.
             self._channel.basic_cancel(self._consumer_tag, self._consume)
