@@ -22,7 +22,7 @@ would delete it, and a foreign `user_id` closes the channel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
@@ -111,25 +111,30 @@ def reject(
     schema: str,
     rejected_by: str,
     rejected_at: int | None,
+    origin: str = "",
+    raw_headers: str = "",
 ) -> Rejection:
     """The rejection of a delivery.
 
-    message_id: see `message_id_of`. rejected_at: milliseconds since the epoch.
+    message_id: see `message_id_of`. rejected_at: milliseconds since the epoch. origin, raw_headers:
+    where they are known from before; otherwise the delivery tells.
     """
+    headers = delivery.headers
     return Rejection(
         message_id=message_id,
         body=delivery.body,
         violations=tuple(violations),
         schema=schema,
-        origin=_clip(f"{delivery.exchange} {delivery.routing_key}", 2 * MAX_SHORT_TEXT),
+        origin=origin or _clip(f"{delivery.exchange} {delivery.routing_key}", 2 * MAX_SHORT_TEXT),
         rejected_at=rejected_at,
         rejected_by=rejected_by,
-        replays=_whole(delivery.headers.get(REPLAYS)) or 0,
-        published_at=_time(delivery.headers.get(PUBLISHED_AT)),
-        headers=kept_headers(delivery.headers),
+        replays=_whole(headers.get(REPLAYS)) or 0,
+        published_at=_time(headers.get(PUBLISHED_AT)),
+        headers=kept_headers(headers),
         content_type=_short(delivery.content_type),
         correlation_id=_short(delivery.correlation_id),
-        raw_headers=(delivery.undecodable_headers or b"")[: MAX_RAW_HEADERS // 2].hex(),
+        raw_headers=raw_headers
+        or (delivery.undecodable_headers or b"")[: MAX_RAW_HEADERS // 2].hex(),
     )
 
 
@@ -193,18 +198,15 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
         at = delivery.dead_letter.at if at is None and delivery.dead_letter else at
     # Looking reads a great many of them: only a body that must identify itself is parsed for that.
     value = None if delivery.message_id else validator.judge(delivery.body).value
-    seen = reject(
+    return reject(
         delivery,
         violations,
         message_id=message_id_of(delivery, value),
         schema=schema,
         rejected_by=_text(headers.get(REJECTED_BY)),
         rejected_at=at,
-    )
-    return replace(
-        seen,
-        origin=_text(headers.get(ORIGIN)) or seen.origin,
-        raw_headers=_text(headers.get(RAW_HEADERS)) or seen.raw_headers,
+        origin=_text(headers.get(ORIGIN)),
+        raw_headers=_text(headers.get(RAW_HEADERS)),
     )
 
 
@@ -226,6 +228,8 @@ def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
     """The headers of a message that go along with it: scalars up to a bound, and harmless names."""
     kept: dict[str, HeaderValue] = {}
     for name, given in headers.items():
+        if name.startswith(_NEVER_KEPT):  # nearly all of them, and nearly always spelled so
+            continue
         lowered = name.lower()
         if lowered in _NEVER_KEPT_NAMES or lowered.startswith(_NEVER_KEPT):
             continue
