@@ -171,6 +171,17 @@ class StoreAddress:
         return f"StoreAddress({str(self)!r})"
 
 
+def parse_store(url: str) -> str:
+    """The URL of a store, or ValueError for one of which a part could be taken for another."""
+    scheme = url.partition("://")[0]
+    if scheme in ("postgresql", "postgres", "http", "https") and not _STORE.fullmatch(url):
+        raise ValueError(
+            f"expected {scheme}://USER:PASSWORD@HOST:PORT/...; write @ as %40, : as %3A, / as %2F, "
+            "? as %3F and # as %23 in user and password"
+        )
+    return url
+
+
 def data_folder() -> Path:
     """Where the local broker and the default store live, unless told otherwise."""
     return Path(platformdirs.user_data_dir("dlmon", appauthor=False))

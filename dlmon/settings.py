@@ -29,6 +29,7 @@ from dlmon.addresses import (
     Tls,
     data_folder,
     parse_broker,
+    parse_store,
 )
 from dlmon.errors import SettingsError
 
@@ -54,6 +55,8 @@ class Settings:
     schema: Path | None
     max_event_bytes: int
     log_level: str
+    log_format: str
+    metrics: tuple[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,20 @@ def _level(text: str) -> str:
     return text.lower()
 
 
+def _log_format(text: str) -> str:
+    if text not in ("auto", "console", "json"):
+        raise ValueError(f"expected console or json, got {text!r}")
+    return text
+
+
+def _listen(text: str) -> tuple[str, int]:
+    """`PORT` on loopback, or `HOST:PORT`."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not int(port) < 2**16:
+        raise ValueError(f"expected PORT or HOST:PORT, got {text!r}")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 _OPTIONS: dict[str, _Option] = {
     "broker": _Option(parse_broker, parse_broker(DEFAULT_BROKER)),
     "broker_user": _Option(_text),
@@ -313,7 +330,7 @@ _OPTIONS: dict[str, _Option] = {
     "heartbeat": _Option(_whole(2, 3600), 30),
     "connect_timeout": _Option(_seconds, 10.0),
     "wait": _Option(_seconds, 0.0),
-    "store": _Option(_text),
+    "store": _Option(parse_store),
     "store_password": _Option(_secret),
     "store_password_file": _Option(_path),
     "store_password_command": _Option(_command),
@@ -321,4 +338,6 @@ _OPTIONS: dict[str, _Option] = {
     "schema": _Option(_path),
     "max_event_bytes": _Option(_whole(1, 16 * 1024 * 1024), 64 * 1024),
     "log_level": _Option(_level, "info"),
+    "log_format": _Option(_log_format, "auto"),
+    "metrics": _Option(_listen),
 }

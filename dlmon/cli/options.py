@@ -76,8 +76,25 @@ StoreUrl: TypeAlias = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="Where valid events go: sqlite:///PATH, ndjson:PATH or stdout. "
+        help="Where valid events go: sqlite:///PATH, postgresql://HOST/DATABASE, "
+        "https://HOST/PATH, ndjson:PATH or stdout. "
         "[DLMON_STORE; default: a SQLite file in the user's data folder]",
+    ),
+]
+Metrics: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        help="Answer /metrics (for Prometheus) and /healthz there. "
+        "[DLMON_METRICS; default: no; default HOST: 127.0.0.1]",
+    ),
+]
+LogFormat: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="console, or json: the Elastic Common Schema. "
+        "[DLMON_LOG_FORMAT; default: console on a terminal, else json]",
     ),
 ]
 LogLevel: TypeAlias = Annotated[

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from dlmon.addresses import StoreAddress, sqlite_path
-from dlmon.errors import SettingsError
+from dlmon.errors import SettingsError, UsageError
 from dlmon.stores.base import Store
 
 
 def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
-    """Open the store that a URL names: `sqlite:///PATH`, `ndjson:PATH` or `stdout`.
+    """Open the store that a URL names: `sqlite:///PATH`, `postgresql://HOST/DATABASE`,
+    `https://HOST/PATH`, `ndjson:PATH` or `stdout`.
 
     keep: how long a store that can delete events keeps each; None: for ever.
 
-    Raises: SettingsError for another URL, or for `keep` where nothing can be deleted;
-    StoreUnavailable when it cannot be opened.
+    Raises: SettingsError for another URL, or for `keep` where nothing can be deleted; UsageError
+    when a library is missing; StoreUnavailable when it cannot be opened.
     """
     scheme, _, rest = address.url.partition(":")
     if scheme == "sqlite":
         from dlmon.stores.sqlite import SqliteStore
 
         return SqliteStore(sqlite_path(address.url), keep)
+    if scheme in ("postgresql", "postgres"):
+        with _needing("postgres"):
+            from dlmon.stores.postgresql import PostgresqlStore
+
+        return PostgresqlStore(address, keep)
     if keep is not None:
-        raise SettingsError("keep is for SQLite: other stores cannot delete events.")
+        raise SettingsError("keep is for SQLite and PostgreSQL: other stores cannot delete events.")
+    if scheme in ("https", "http"):
+        with _needing("webhook"):
+            from dlmon.stores.webhook import WebhookStore
+
+        return WebhookStore(address)
     if scheme == "ndjson" and rest:
         from dlmon.stores.ndjson import NdjsonStore
 
@@ -34,5 +47,17 @@ def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
 
         return StdoutStore()
     raise SettingsError(
-        f"The store must be sqlite:///PATH, ndjson:PATH or stdout; {scheme!r} is none of them."
+        "The store must be sqlite:///PATH, postgresql://HOST/DATABASE, https://HOST/PATH, "
+        f"ndjson:PATH or stdout; {scheme!r} is none of them."
     )
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    """Raises: UsageError where the libraries of an extra are not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            f"This store needs a library that is not installed: pip install 'dlmon[{extra}]'"
+        ) from error

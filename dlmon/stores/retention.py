@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 STEP = 1000
 """Events deleted at once."""
@@ -24,13 +24,13 @@ class Retention:
         self._keep = keep
         self._due_at = time.monotonic()
 
-    def due(self) -> datetime | None:
-        """What was stored before this time is to be deleted now. None: nothing is."""
+    def due(self) -> timedelta | None:
+        """What was stored so long ago is to be deleted now. None: nothing is."""
         now = time.monotonic()
         if self._keep is None or now < self._due_at:
             return None
         self._due_at = now + _PAUSE
-        return datetime.now(UTC) - self._keep
+        return self._keep
 
     def done(self, deleted: int) -> int:
         """A step was made: returns how many events it deleted."""

@@ -109,10 +109,11 @@ class SqliteStore(Store):
             return _write_singly(connection, fitting, values, refused)
 
     def trim(self) -> int:
-        if (before := self._retention.due()) is None:
+        if (keep := self._retention.due()) is None:
             return 0
+        before = _utc_text(datetime.now(UTC) - keep)
         with self._transaction() as connection:
-            deleted = connection.execute(_DELETE, (_utc_text(before), STEP)).rowcount
+            deleted = connection.execute(_DELETE, (before, STEP)).rowcount
         return self._retention.done(deleted)
 
     def known(self, event_ids: Iterable[str]) -> set[str]:

@@ -119,6 +119,18 @@ def test_one_file_knows_pika() -> None:
 
 
 @pytest.mark.parametrize(
+    ("library", "module"),
+    [("psycopg", "dlmon.stores.postgresql"), ("httpx", "dlmon.stores.webhook")],
+)
+def test_a_library_of_an_extra_is_known_to_one_store_that_is_loaded_when_it_is_chosen(
+    library: str, module: str
+) -> None:
+    assert importers(library) == {module}
+    loading = [found for found in IMPORTS if found.imported == module]
+    assert [(found.importer, found.at_top) for found in loading] == [("dlmon.stores", False)]
+
+
+@pytest.mark.parametrize(
     ("library", "package"), [("rich", "dlmon.console"), ("typer", "dlmon.cli")]
 )
 def test_only_one_package_knows(library: str, package: str) -> None:

@@ -11,9 +11,8 @@ import orjson
 import pytest
 
 from dlmon.addresses import StoreAddress
-from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.errors import StoreUnavailable
 from dlmon.stores import open_store
-from dlmon.stores.base import write_isolating
 from dlmon.stores.sqlite import SqliteStore
 from tests.support.events import make_body, make_entry, make_event
 
@@ -60,84 +59,6 @@ def test_an_event_is_stored_in_typed_columns_and_byte_for_byte(
     ]
 
 
-def test_the_same_bytes_again_are_a_duplicate_and_other_bytes_a_conflict(
-    store: SqliteStore, path: Path
-) -> None:
-    first = make_body()
-    event_id = orjson.loads(first)["event_id"]
-    other = make_body(event_id=event_id, file_size=1)
-    store.write([make_entry(first)])
-    new = make_entry(make_body())
-    written = store.write([make_entry(first), new, make_entry(other)])
-    assert written.stored == [new]
-    assert [entry.body for entry in written.duplicates] == [first]
-    ((refused, violation),) = written.refused
-    assert (refused.body, violation.code, violation.path) == (other, "id-conflict", "/event_id")
-    assert rows(path, "body") == [(first.decode(),), (new.body.decode(),)]
-
-
-def test_duplicates_and_conflicts_are_told_apart_inside_one_batch(store: SqliteStore) -> None:
-    first = make_body()
-    other = make_body(event_id=orjson.loads(first)["event_id"], file_size=1)
-    written = store.write([make_entry(body) for body in (first, other, first)])
-    assert [entry.body for entry in written.stored] == [first]
-    assert [entry.body for entry in written.duplicates] == [first]
-    assert [(entry.body, violation.code) for entry, violation in written.refused] == [
-        (other, "id-conflict")
-    ]
-
-
-def test_ids_that_differ_in_case_only_are_the_same_id(store: SqliteStore) -> None:
-    body = make_body(event_id="ABCDEF00-0000-4000-8000-000000000000")
-    lowered = make_body(event_id="abcdef00-0000-4000-8000-000000000000")
-    store.write([make_entry(body)])
-    written = store.write([make_entry(lowered)])
-    assert [violation.code for _, violation in written.refused] == ["id-conflict"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "pointer", "reason"),
-    [
-        ({"timestamp": "2016-12-31T23:59:60Z"}, "/timestamp", "second"),
-        ({"timestamp": "0000-01-01T00:00:00Z"}, "/timestamp", "year"),
-        ({"timestamp": "9999-12-31T23:59:59-01:00"}, "/timestamp", "years 1 to 9999"),
-        ({"timestamp": "2026-03-01T12:00:00"}, "/timestamp", "no offset"),
-        ({"timestamp": "2026-03-01T12:00:00Z\0"}, "/timestamp", "NUL"),
-        ({"event_id": "a\0b"}, "/event_id", "NUL"),
-        ({"event_id": 7}, "/event_id", "not a string"),
-        ({"file_size": 2**63}, "/file_size", "64 bits"),
-        ({"file_size": 1e30}, "/file_size", "64 bits"),
-        ({"file_size": 1.5}, "/file_size", "not an integer"),
-        ({"file_size": True}, "/file_size", "not an integer"),
-        ({"download_speed": 2**63}, "/download_speed", "64 bits"),
-        ({"download_speed": "12"}, "/download_speed", "not a number"),
-        ({"coordinates": [1, 2]}, "/coordinates/latitude", "needs /coordinates/latitude"),
-        ({"coordinates": {"latitude": 1}}, "/coordinates/longitude", "needs"),
-        ({"coordinates": {"latitude": None, "longitude": 1}}, "/coordinates/latitude", "number"),
-    ],
-)
-def test_what_no_column_can_hold_is_refused_alone(
-    store: SqliteStore, path: Path, changes: dict[str, Any], pointer: str, reason: str
-) -> None:
-    neighbours = [make_entry(make_body()) for _ in range(2)]
-    bad = make_entry(make_body(**changes))
-    written = store.write([neighbours[0], bad, neighbours[1]])
-    assert written.stored == neighbours
-    ((refused, violation),) = written.refused
-    assert refused is bad
-    assert (violation.code, violation.path) == ("unstorable", pointer)
-    assert reason in violation.reason
-    assert len(rows(path, "1")) == 2
-
-
-@pytest.mark.parametrize("body", [b"[]", b"7", b'"text"', b"null", b"{}"])
-def test_what_is_no_event_at_all_is_refused(store: SqliteStore, body: bytes) -> None:
-    entry = make_entry(b"{}")._replace(body=body, event=orjson.loads(body))
-    ((_, violation),) = store.write([entry]).refused
-    assert (violation.code, violation.path) == ("unstorable", "/event_id")
-    assert violation.reason == "the store needs /event_id"
-
-
 def test_numbers_that_are_integers_to_json_schema_are_stored_as_such(
     store: SqliteStore, path: Path
 ) -> None:
@@ -154,26 +75,6 @@ def test_times_sort_as_text(store: SqliteStore, path: Path) -> None:
         ("2026-03-01T12:00:00.000000Z",),
         ("2026-03-01T12:00:00.500000Z",),
     ]
-
-
-def test_a_constraint_of_someone_else_refuses_its_events_alone(
-    store: SqliteStore, path: Path
-) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(
-            "CREATE TRIGGER picky BEFORE INSERT ON events WHEN new.file_size = 13 "
-            "BEGIN SELECT RAISE(ABORT, 'no thirteens'); END"
-        )
-    entries = [make_entry(make_body(file_size=size)) for size in range(20)]
-    with pytest.raises(EventsRefused, match="no thirteens"):
-        store.write(entries)
-    assert rows(path, "1") == []
-    parts = list(write_isolating(store, [entries]))
-    assert [entry for part in parts for entry in part.stored] == entries[:13] + entries[14:]
-    ((refused, violation),) = [pair for part in parts for pair in part.refused]
-    assert refused is entries[13]
-    assert violation.code == "unstorable"
-    assert "no thirteens" in violation.reason
 
 
 def test_a_locked_store_is_unavailable_and_works_again_afterwards(
