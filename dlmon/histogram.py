@@ -19,17 +19,24 @@ class Histogram:
 
     def __init__(self) -> None:
         self.count = 0
+        self.total = 0.0
         self._buckets = [0] * _BUCKETS
 
     def add(self, value: float) -> None:
         bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
         self._buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
         self.count += 1
+        self.total += value
 
     def include(self, other: Histogram) -> None:
         """Count also what another one has counted."""
         self._buckets = [sum(counts) for counts in zip(self._buckets, other._buckets, strict=True)]
         self.count += other.count
+        self.total += other.total
+
+    def up_to(self, value: float) -> int:
+        """How many values there are up to this one, with the error of a bucket."""
+        return sum(self._buckets[: int(log(value) * _BUCKETS_PER_E + _OFFSET) + 1])
 
     def quantile(self, share: float) -> float | None:
         """The value that `share` of all (0 to 1) do not exceed; None where there are no values."""

@@ -28,10 +28,19 @@ class _Handler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-def configure_logging(level: str) -> None:
-    """Send dlmon's log to stderr from `level` (debug, info, warning or error) on."""
+def configure_logging(level: str, form: str = "console") -> None:
+    """Send dlmon's log to stderr from `level` (debug, info, warning or error) on.
+
+    form: `console` for people, `json` for programs (one object a line, in the Elastic Common
+    Schema), `auto` for json where stderr is no terminal.
+    """
     handler = _Handler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if form == "json" or (form == "auto" and not sys.stderr.isatty()):
+        from ecs_logging import StdlibFormatter
+
+        handler.setFormatter(StdlibFormatter(exclude_fields=["log.original", "process"]))
+    else:
+        handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("dlmon")
     logger.handlers = [handler]
     logger.propagate = False

@@ -226,6 +226,16 @@ class Broker(ABC):
     def depth(self, queue: Queue) -> Depth:
         """How many messages a queue has."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be talked to now."""
+        return True
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection was lost and made again."""
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Close the connection. Consumers and readers are closed before."""

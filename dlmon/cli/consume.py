@@ -47,6 +47,8 @@ def consume(
     schema: options.SchemaFile = None,
     max_event_bytes: options.MaxEventBytes = None,
     config: options.Config = None,
+    metrics: options.Metrics = None,
+    log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,
 ) -> None:
     """Store valid events, and put the others aside with the reason why.
@@ -68,6 +70,7 @@ def consume(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
+    from dlmon.commands.metrics import watched_consumer
     from dlmon.console import consume as console
     from dlmon.logs import configure_logging
     from dlmon.settings import load_settings
@@ -84,11 +87,13 @@ def consume(
             "wait": wait,
             "schema": schema,
             "max_event_bytes": max_event_bytes,
+            "metrics": metrics,
+            "log_format": log_format,
             "log_level": log_level,
         },
         config=config,
     )
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     where = f"{settings.namespace}.arrivals at {settings.broker}"
     to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()
     with ExitStack() as opened:
@@ -99,6 +104,8 @@ def consume(
             observer = opened.enter_context(
                 console.watch(f"{where}, {workers} workers", str(settings.store))
             )
+            if settings.metrics is not None:
+                observer = opened.enter_context(watched_consumer(observer, settings.metrics))
             result = consume_with_workers(
                 settings,
                 stop,
@@ -116,6 +123,10 @@ def consume(
             observer = opened.enter_context(
                 console.watch(where, str(settings.store), to_stdout=to_terminal)
             )
+            if settings.metrics is not None:
+                observer = opened.enter_context(
+                    watched_consumer(observer, settings.metrics, source)
+                )
             result = command.consume(
                 source,
                 events,

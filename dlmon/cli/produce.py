@@ -111,6 +111,8 @@ def produce(
     schema: options.SchemaFile = None,
     max_event_bytes: options.MaxEventBytes = None,
     config: options.Config = None,
+    metrics: options.Metrics = None,
+    log_format: options.LogFormat = None,
     log_level: options.LogLevel = None,
 ) -> None:
     """Send simulated download events, or recorded ones.
@@ -129,6 +131,7 @@ def produce(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
+    from dlmon.commands.metrics import watched_producer
     from dlmon.console import produce as console
     from dlmon.ledger import Ledger
     from dlmon.logs import configure_logging
@@ -160,11 +163,13 @@ def produce(
             "wait": wait,
             "schema": schema,
             "max_event_bytes": max_event_bytes,
+            "metrics": metrics,
+            "log_format": log_format,
             "log_level": log_level,
         },
         config=config,
     )
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
@@ -193,6 +198,8 @@ def produce(
         else:
             sink = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(console.watch(where, to_terminal=False))
+            if settings.metrics is not None:
+                observer = opened.enter_context(watched_producer(observer, settings.metrics, sink))
             result = command.produce(
                 sink, source, pace, stop, count=count, ledger=noted, observer=observer
             )

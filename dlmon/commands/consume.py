@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import shuffle
 
 from dlmon.backoff import Backoff
 from dlmon.brokers.base import Broker, Consumer, Delivery, Queue
+from dlmon.commands.totals import Totals
 from dlmon.errors import (
     BrokerError,
     BrokerUnreachable,
@@ -24,8 +26,6 @@ from dlmon.errors import (
     StoreUnavailable,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
-from dlmon.grouping import Groups
-from dlmon.histogram import Histogram
 from dlmon.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
 from dlmon.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating
@@ -47,31 +47,6 @@ _RETRY_AT_STOP = 0.1
 _UNDECODABLE_HEADERS = Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Totals:
-    """What became of the events that were settled so far.
-
-    delay: milliseconds from published to committed, of what was stored and says when it was
-    published. speed: megabits per second, of what was stored.
-    """
-
-    received: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    rejected: Groups = field(default_factory=Groups)
-    delay: Histogram = field(default_factory=Histogram)
-    speed: Histogram = field(default_factory=Histogram)
-
-    def include(self, other: Totals) -> None:
-        """Add what another consumer has settled."""
-        self.received += other.received
-        self.stored += other.stored
-        self.duplicates += other.duplicates
-        self.rejected.include(other.rejected)
-        self.delay.include(other.delay)
-        self.speed.include(other.speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +142,7 @@ class _Flow:
     in_hand: int = 0
 
     def run(self) -> None:
+        self.observer.idle(self.totals)
         while not self.stop.requested:
             try:
                 with self.broker.open_consumer(
@@ -217,17 +193,22 @@ class _Flow:
         return depth.ready == 0 and not depth.held
 
     def _settle(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
-        entries, origins, rejections = self._judge(deliveries)
-        written = self._write(entries)
+        with self._timed("judge"):
+            entries, origins, rejections = self._judge(deliveries)
+        with self._timed("store"):
+            written = self._write(entries)
         committed_at = _now()
         for entry, violation in written.refused:
             rejections.append(self._reject(origins[id(entry)], (violation,), entry.event))
-        self._park(rejections)
+        with self._timed("park"):
+            self._park(rejections)
         consumer.acknowledge(deliveries)
         self.in_hand -= len(deliveries)
 
         totals = self.totals
+        totals.batches += 1
         totals.received += len(deliveries)
+        totals.redelivered += sum(delivery.delivery_count > 0 for delivery in deliveries)
         totals.stored += len(written.stored)
         totals.duplicates += len(written.duplicates)
         for rejection in rejections:
@@ -239,6 +220,12 @@ class _Flow:
             if (speed := _speed(entry)) is not None:
                 totals.speed.add(speed)
         self.observer.settled(totals, written.stored, rejections)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.totals.stages[stage].add(1000 * (time.perf_counter() - started))
 
     def _judge(
         self, deliveries: Sequence[Delivery]
@@ -324,6 +311,8 @@ class _Flow:
             except (StoreUnavailable, BrokerError) as error:
                 now = time.monotonic()
                 failed = True
+                stage = "store" if isinstance(error, StoreUnavailable) else "park"
+                self.totals.failures[stage] += 1
                 if now >= tell_at:
                     _log.warning("%s Trying again; %d events are held.", error, self.in_hand)
                     tell_at = now + _TELL_EVERY

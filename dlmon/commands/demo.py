@@ -9,8 +9,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from dlmon.brokers.base import Broker, Queue
-from dlmon.commands.consume import ConsumeResult, Observer, Totals, consume
+from dlmon.commands.consume import ConsumeResult, Observer, consume
 from dlmon.commands.produce import ProduceResult, produce
+from dlmon.commands.totals import Totals
 from dlmon.errors import DlmonError
 from dlmon.pacing import Pace
 from dlmon.rejection import Rejection, from_delivery

@@ -13,7 +13,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dlmon.commands.consume import ConsumeResult, Observer, Totals
+from dlmon.commands.consume import ConsumeResult, Observer
+from dlmon.commands.totals import Totals
 from dlmon.console.lines import print_line, stderr
 from dlmon.console.text import safe
 from dlmon.errors import DlmonError
@@ -109,6 +110,12 @@ class LogLines(Observer):
             safe(rejection.message_id, _LOGGED_REASON),
             safe(place(rejection.code, rejection.path), _LOGGED_REASON),
             safe(rejection.reason, _LOGGED_REASON),
+            extra={
+                "event.id": safe(rejection.message_id, _LOGGED_REASON),
+                "dlmon.code": safe(rejection.code),
+                "dlmon.path": safe(rejection.path, _LOGGED_REASON),
+                "dlmon.origin": safe(rejection.origin, _LOGGED_REASON),
+            },
         )
 
     def _tell(self, totals: Totals) -> None:

@@ -18,7 +18,6 @@ from tests.support.dlmon import Dlmon
 from tests.support.messages import wait_until
 from tests.support.node import PrivateNode
 
-
 _FAILOVER = 60.0
 
 

@@ -19,9 +19,10 @@ class Dlmon:
     def __init__(self, settings: Settings, folder: Path, **variables: str) -> None:
         """variables: of the environment, besides those that the settings make."""
         self.folder = folder
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
+            "DLMON_LOG_FORMAT": "console",
             "DLMON_BROKER": url_of(settings),
             "DLMON_NAMESPACE": settings.namespace,
             **variables,
@@ -31,7 +32,7 @@ class Dlmon:
         """Run it to its end."""
         return subprocess.run(
             self.command(*arguments),
-            env=self._environment,
+            env=self.environment,
             cwd=self.folder,
             input=stdin,
             capture_output=True,
@@ -44,7 +45,7 @@ class Dlmon:
         """Start it, with its output in pipes. stdin: as `subprocess.Popen` takes it."""
         return subprocess.Popen(
             self.command(*arguments),
-            env=self._environment,
+            env=self.environment,
             cwd=self.folder,
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -58,7 +59,7 @@ class Dlmon:
         return pexpect.spawn(
             program,
             rest,
-            env={**self._environment, "TERM": "xterm", "NO_COLOR": "1"},
+            env={**self.environment, "TERM": "xterm", "NO_COLOR": "1"},
             cwd=str(self.folder),
             dimensions=(40, columns),
             encoding="utf-8",

@@ -37,6 +37,8 @@ def test_defaults_are_rabbitmq_on_this_machine_and_a_store_in_the_data_folder() 
         schema=None,
         max_event_bytes=65536,
         log_level="info",
+        log_format="auto",
+        metrics=None,
     )
 
 
@@ -292,3 +294,24 @@ class TestSqlite:
     def test_a_login_beside_a_local_broker_is_for_another_one(self) -> None:
         environ = {"DLMON_BROKER_USER": "u", "DLMON_BROKER_PASSWORD": "p"}
         assert isinstance(load(environ=environ, broker="local").broker, LocalAddress)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9100", ("127.0.0.1", 9100)),
+        ("0.0.0.0:9100", ("0.0.0.0", 9100)),  # noqa: S104  (nobody listens)
+        ("[::1]:0", ("::1", 0)),
+    ],
+)
+def test_metrics_are_answered_on_loopback_unless_a_host_is_given(
+    text: str, address: tuple[str, int]
+) -> None:
+    assert load(environ={"DLMON_METRICS": text}).metrics == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("METRICS", "http"), ("METRICS", "h:70000"), ("LOG_FORMAT", "xml")]
+)
+def test_what_is_no_port_and_no_format_is_refused(name: str, value: str) -> None:
+    assert f"DLMON_{name}: expected" in refusal(environ={f"DLMON_{name}": value})

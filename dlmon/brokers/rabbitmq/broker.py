@@ -74,6 +74,17 @@ class RabbitMQBroker(Broker):
 
         return self._consuming.call(ask)
 
+    @property
+    def connected(self) -> bool:
+        return all(link.connected for link in self._links())
+
+    @property
+    def reconnects(self) -> int:
+        return sum(link.reconnects for link in self._links())
+
+    def _links(self) -> list[Link]:
+        return [link for link in (self._consuming, self._publishing) if link is not None]
+
     def close(self) -> None:
         if self._publishing is not None:
             self._publishing.close()

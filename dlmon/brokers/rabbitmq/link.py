@@ -75,6 +75,7 @@ class Link:
         self._latest: Any = None  # the same, or one that is being made
         self._cause: DlmonError | None = None
         self._bug: BaseException | None = None
+        self.reconnects = 0
         self._closing = threading.Event()
         self._first: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -91,6 +92,11 @@ class Link:
         except DlmonError:
             self.close()
             raise
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connection is not None
 
     def attach(self, user: User) -> None:
         """Tell `user` of this connection and of all that follow."""
@@ -239,6 +245,7 @@ class Link:
             with self._lock:
                 self._connection = connection
             if self._first.done():
+                self.reconnects += 1
                 _log.warning("Connected to RabbitMQ at %s again.", self._settings.broker)
             else:
                 self._first.set_result(None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from dlmon.commands.consume import Totals
+from dlmon.commands.totals import Totals
 from dlmon.errors import DlmonError, ExitCode, Interrupted
 from dlmon.rejection import Rejection
 from dlmon.settings import Settings

@@ -13,7 +13,8 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 
 from dlmon.backoff import Backoff
-from dlmon.commands.consume import ConsumeResult, Observer, Totals
+from dlmon.commands.consume import ConsumeResult, Observer
+from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
     Ended,
     Failure,

@@ -21,7 +21,8 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from dlmon.brokers import open_broker
-from dlmon.commands.consume import Observer, Totals, consume
+from dlmon.commands.consume import Observer, consume
+from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
     Ended,
     Failure,

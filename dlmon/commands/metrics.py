@@ -1,0 +1,253 @@
+"""What `produce` and `consume` tell Prometheus, and whether they are well.
+
+Nothing is counted for it: what the commands count anyway is told when somebody asks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from dlmon.brokers.base import Broker
+from dlmon.commands import consume, produce
+from dlmon.commands.totals import STAGES, Totals
+from dlmon.errors import DlmonError, PublishRefused, UsageError
+from dlmon.histogram import Histogram
+from dlmon.rejection import Rejection
+from dlmon.stores.base import Entry
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+Labels: TypeAlias = tuple[str, ...]
+
+_DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
+_DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SILENCE = 30.0
+"""Seconds without a sign of life after which a command is not well. An idle one gives one each
+second."""
+
+
+class Watched:
+    """A command that is watched. Its observer tells it; `broker` is None where others have one."""
+
+    def __init__(self, broker: Broker | None) -> None:
+        self._broker = broker
+        self._trouble: str | None = None
+        self._told_at = time.monotonic()
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics, as prometheus-client asks for them."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        if self._broker is not None:
+            yield CounterMetricFamily(
+                "dlmon_reconnects",
+                "Connections to the broker that were lost and made again.",
+                value=self._broker.reconnects,
+            )
+        yield GaugeMetricFamily(
+            "dlmon_healthy", "Whether /healthz says ok.", value=int(self.trouble() is None)
+        )
+
+    def trouble(self) -> str | None:
+        """Why it is not well, None while it is."""
+        if self._trouble is not None:
+            return self._trouble
+        if self._broker is not None and not self._broker.connected:
+            return "The broker does not answer."
+        if time.monotonic() - self._told_at > _SILENCE:
+            return f"Nothing has happened for more than {_SILENCE:g} s: something hangs."
+        return None
+
+    def alive(self, trouble: object = None) -> None:
+        """A sign of life, and what is wrong where something is."""
+        self._told_at = time.monotonic()
+        self._trouble = None if trouble is None else str(trouble)
+
+
+class WatchedConsumer(consume.Observer, Watched):
+    """Watches `consume`, and passes on what it is told."""
+
+    def __init__(self, observer: consume.Observer, broker: Broker | None) -> None:
+        Watched.__init__(self, broker)
+        self._observer = observer
+        self._totals = Totals()
+
+    def settled(
+        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+    ) -> None:
+        self._totals = totals
+        self.alive()
+        self._observer.settled(totals, stored, rejections)
+
+    def idle(self, totals: Totals) -> None:
+        self._totals = totals
+        self.alive()
+        self._observer.idle(totals)
+
+    def holding(self, error: DlmonError | None) -> None:
+        self.alive(error)
+        self._observer.holding(error)
+
+    def collect(self) -> Iterable[Metric]:
+        totals = self._totals
+        for name, what, count in (
+            ("received", "Events that were settled.", totals.received),
+            ("stored", "Events that were stored.", totals.stored),
+            ("duplicate", "Events that were in the store already.", totals.duplicates),
+            ("redelivered", "Events that were handed out again.", totals.redelivered),
+        ):
+            yield _counter(f"dlmon_events_{name}", what, {(): count})
+        codes: Counter[Labels] = Counter()
+        for group in totals.rejected.largest_first():
+            codes[(group.code,)] += group.count
+        yield _counter("dlmon_events_rejected", "Events that were rejected.", codes, "code")
+        yield _counter("dlmon_batches", "Batches that were acknowledged.", {(): totals.batches})
+        failures: dict[Labels, int] = {(s,): totals.failures[s] for s in STAGES if s != "judge"}
+        yield _counter("dlmon_failures", "Attempts that failed.", failures, "stage")
+        delay: dict[Labels, Histogram] = {(): totals.delay}
+        yield _histogram("dlmon_event_delay_seconds", "From published to stored.", delay, _DELAYS)
+        stages: dict[Labels, Histogram] = {(name,): stage for name, stage in totals.stages.items()}
+        what = "What a stage took for a batch."
+        yield _histogram("dlmon_stage_seconds", what, stages, _DURATIONS, "stage")
+        yield from super().collect()
+
+
+class WatchedProducer(produce.Observer, Watched):
+    """Watches `produce`, and passes on what it is told."""
+
+    def __init__(self, observer: produce.Observer, broker: Broker | None) -> None:
+        Watched.__init__(self, broker)
+        self._observer = observer
+        self._totals = produce.Totals()
+
+    def told(self, totals: produce.Totals) -> None:
+        self._totals = totals
+        if self._trouble is None:
+            self.alive()
+        self._observer.told(totals)
+
+    def refused(self, error: PublishRefused | None) -> None:
+        self.alive(error)
+        self._observer.refused(error)
+
+    def collect(self) -> Iterable[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        totals = self._totals
+        yield _counter("dlmon_events_sent", "Events that were sent.", {(): totals.sent})
+        what = "Events that the broker has for certain."
+        yield _counter("dlmon_events_confirmed", what, {(): totals.confirmed})
+        yield GaugeMetricFamily(
+            "dlmon_events_unconfirmed", "Events in flight.", value=totals.unconfirmed
+        )
+        yield from super().collect()
+
+
+@contextmanager
+def watched_consumer(
+    observer: consume.Observer, address: tuple[str, int], broker: Broker | None = None
+) -> Iterator[consume.Observer]:
+    """An observer to use instead of this one, while the address answers. Raises: UsageError."""
+    watched = WatchedConsumer(observer, broker)
+    with serve(*address, watched):
+        yield watched
+
+
+@contextmanager
+def watched_producer(
+    observer: produce.Observer, address: tuple[str, int], broker: Broker | None = None
+) -> Iterator[produce.Observer]:
+    """An observer to use instead of this one, while the address answers. Raises: UsageError."""
+    watched = WatchedProducer(observer, broker)
+    with serve(*address, watched):
+        yield watched
+
+
+@contextmanager
+def serve(host: str, port: int, watched: Watched) -> Iterator[None]:
+    """Answer /metrics and /healthz in a thread.
+
+    Raises: UsageError when that is not possible at this address.
+    """
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    registry = CollectorRegistry()
+    registry.register(watched)
+
+    def metrics() -> tuple[int, str, bytes]:
+        return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+
+    def health() -> tuple[int, str, bytes]:
+        trouble = watched.trouble()
+        return (503 if trouble else 200), "text/plain; charset=utf-8", (trouble or "ok").encode()
+
+    class Handler(_Handler):
+        answers: ClassVar = {"/metrics": metrics, "/healthz": health}
+
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise UsageError(
+            f"--metrics: cannot listen at {host}:{port} ({error.strerror}): choose another port."
+        ) from error
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    answers: ClassVar[dict[str, Callable[[], tuple[int, str, bytes]]]]
+
+    def do_GET(self) -> None:
+        answer = self.answers.get(self.path.partition("?")[0])
+        code, kind, body = answer() if answer else (404, "text/plain", b"/metrics or /healthz")
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the log is about events."""
+
+
+def _counter(name: str, what: str, values: Mapping[Labels, int], *labels: str) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(name, what, labels=labels)
+    for of, value in values.items():
+        family.add_metric(of, value)
+    return family
+
+
+def _histogram(
+    name: str,
+    what: str,
+    values: Mapping[Labels, Histogram],
+    bounds: Sequence[float],
+    *labels: str,
+) -> Metric:
+    """values: in milliseconds. bounds: in seconds."""
+    from prometheus_client.core import HistogramMetricFamily
+
+    family = HistogramMetricFamily(name, what, labels=labels)
+    for of, histogram in values.items():
+        count = histogram.count
+        buckets = [
+            (str(float(bound)), min(count, histogram.up_to(1000 * bound))) for bound in bounds
+        ]
+        family.add_metric(of, [*buckets, ("+Inf", count)], histogram.total / 1000)
+    return family

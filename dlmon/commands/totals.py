@@ -1,0 +1,47 @@
+"""What became of events, as `consume` counts it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from dlmon.grouping import Groups
+from dlmon.histogram import Histogram
+
+STAGES = ("judge", "store", "park")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of the events that were settled so far.
+
+    delay: milliseconds from published to committed, of what was stored and says when it was
+    published. speed: megabits per second, of what was stored. stages: milliseconds that each stage
+    took for a batch. failures: how often an attempt of a stage failed. redelivered: how many were
+    not handed out for the first time.
+    """
+
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: Groups = field(default_factory=Groups)
+    delay: Histogram = field(default_factory=Histogram)
+    speed: Histogram = field(default_factory=Histogram)
+    batches: int = 0
+    redelivered: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    stages: dict[str, Histogram] = field(default_factory=lambda: {s: Histogram() for s in STAGES})
+
+    def include(self, other: Totals) -> None:
+        """Add what another consumer has settled."""
+        self.received += other.received
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.rejected.include(other.rejected)
+        self.delay.include(other.delay)
+        self.speed.include(other.speed)
+        self.batches += other.batches
+        self.redelivered += other.redelivered
+        self.failures += other.failures
+        for name, stage in self.stages.items():
+            stage.include(other.stages[name])

@@ -1,0 +1,149 @@
+"""What a central stack reads of commands that run for years: metrics, health and logs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dlmon.settings import Settings, load_settings
+from tests.support.dlmon import Dlmon
+from tests.support.messages import wait_until
+from tests.support.node import PrivateNode, free_port
+
+_PATIENCE = 40.0
+
+
+@pytest.fixture
+def dlmon(tmp_path: Path) -> Dlmon:
+    return Dlmon(load_settings({"broker": f"sqlite:///{tmp_path}/broker.db"}, {}), tmp_path)
+
+
+@contextmanager
+def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Status and body; status 0 where nothing answers yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def samples(port: int) -> dict[str, float]:
+    """Values by name and labels."""
+    return {
+        sample.name
+        + "".join(f" {name}={value}" for name, value in sample.labels.items()): sample.value
+        for family in text_string_to_metric_families(get(port, "/metrics")[1])
+        for sample in family.samples
+    }
+
+
+def test_consume_tells_what_became_of_events_and_how_long_it_took(dlmon: Dlmon) -> None:
+    port = free_port()
+    dlmon("produce", "--rate", "0", "--count", "90")
+    dlmon("produce", "--rate", "0", "--count", "10", "--fault", "file-size-type")
+    with running(dlmon.start("consume", "--metrics", str(port))):
+        wait_until(lambda: samples(port).get("dlmon_events_received_total") == 100)
+        found = samples(port)
+    assert found["dlmon_events_stored_total"] == 90
+    assert found["dlmon_events_rejected_total code=type"] == 10
+    assert found["dlmon_events_duplicate_total"] == found["dlmon_failures_total stage=store"] == 0
+    assert found["dlmon_batches_total"] >= 1
+    assert found["dlmon_event_delay_seconds_count"] == 90
+    assert found["dlmon_event_delay_seconds_bucket le=3600.0"] == 90
+    assert found["dlmon_event_delay_seconds_sum"] > 0
+    assert found["dlmon_stage_seconds_count stage=park"] == found["dlmon_batches_total"]
+    assert found["dlmon_healthy"] == 1
+
+
+def test_produce_tells_what_is_in_flight(dlmon: Dlmon) -> None:
+    port = free_port()
+    with running(dlmon.start("produce", "--rate", "100", "--metrics", str(port))):
+        wait_until(lambda: samples(port).get("dlmon_events_confirmed_total", 0) > 20)
+        found = samples(port)
+        assert get(port, "/healthz") == (200, "ok")
+    sent, confirmed = found["dlmon_events_sent_total"], found["dlmon_events_confirmed_total"]
+    assert found["dlmon_events_unconfirmed"] == sent - confirmed
+
+
+def test_a_store_that_is_locked_is_not_healthy(dlmon: Dlmon, tmp_path: Path) -> None:
+    port = free_port()
+    with running(dlmon.start("consume", "--metrics", str(port), "--store", "sqlite:///events.db")):
+        wait_until(lambda: get(port, "/healthz") == (200, "ok"))
+        with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            dlmon("produce", "--rate", "0", "--count", "1")
+            wait_until(lambda: get(port, "/healthz")[0] == 503, _PATIENCE)
+            assert "locked" in get(port, "/healthz")[1]
+            assert samples(port)["dlmon_failures_total stage=store"] > 0
+        wait_until(lambda: get(port, "/healthz") == (200, "ok"), _PATIENCE)
+        assert samples(port)["dlmon_events_stored_total"] == 1
+
+
+def test_a_broker_that_is_away_is_not_healthy(
+    private_node: PrivateNode, private_settings: Settings, tmp_path: Path
+) -> None:
+    port = free_port()
+    dlmon = Dlmon(private_settings, tmp_path)
+    with running(dlmon.start("consume", "--metrics", str(port))):
+        wait_until(lambda: get(port, "/healthz") == (200, "ok"))
+        private_node.kill()
+        wait_until(lambda: get(port, "/healthz") == (503, "The broker does not answer."))
+        private_node.start()
+        wait_until(lambda: get(port, "/healthz") == (200, "ok"), _PATIENCE)
+        assert samples(port)["dlmon_reconnects_total"] == 1
+
+
+def test_workers_are_told_together(dlmon: Dlmon) -> None:
+    port = free_port()
+    dlmon("produce", "--rate", "0", "--count", "100")
+    with running(dlmon.start("consume", "--workers", "2", "--metrics", str(port))):
+        wait_until(lambda: samples(port).get("dlmon_events_stored_total") == 100, _PATIENCE)
+        assert samples(port)["dlmon_event_delay_seconds_count"] == 100
+
+
+def test_other_paths_are_not_found_and_a_taken_port_is_told(dlmon: Dlmon) -> None:
+    port = free_port()
+    with running(dlmon.start("consume", "--metrics", str(port))):
+        wait_until(lambda: get(port, "/other")[0] == 404)
+        again = dlmon("consume", "--metrics", str(port))
+    assert again.returncode == 2
+    assert f"--metrics: cannot listen at 127.0.0.1:{port}" in again.stderr
+
+
+def test_logs_are_json_where_no_terminal_is(tmp_path: Path) -> None:
+    settings = load_settings({"broker": f"sqlite:///{tmp_path}/broker.db"}, {})
+    dlmon = Dlmon(settings, tmp_path, DLMON_LOG_FORMAT="auto")
+    dlmon("produce", "--rate", "0", "--count", "2", "--fault", "file-size-type")
+    done = dlmon("consume", "--until-empty")
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    rejected = [line for line in lines if "dlmon" in line]
+    assert len(rejected) == 2
+    for line in rejected:
+        assert line["log.level"] == "info"
+        assert line["@timestamp"].endswith("Z")
+        assert line["dlmon"]["code"] == "type"
+        assert line["dlmon"]["path"] == "/file_size"
+        assert line["event"]["id"] in line["message"]
+    console = Dlmon(settings, tmp_path)("consume", "--until-empty")
+    assert not console.stderr.startswith("{")
