@@ -124,6 +124,7 @@ class PostgresqlStore(Store):
         Raises: SettingsError when the URL is none, StoreUnavailable.
         """
         self._address = address
+        self._keep = keep
         self._retention = Retention(keep)
         self._connection: _Connection | None = None
         try:
@@ -142,6 +143,8 @@ class PostgresqlStore(Store):
     def probe(self) -> None:
         with self._transaction() as connection:
             connection.execute(_INSERT_NOTHING)
+            if self._keep is not None:
+                connection.execute(_DELETE, (self._keep, 0))
 
     def write(self, entries: Sequence[Entry]) -> Written:
         fitting, rows, refused = to_rows(entries)
@@ -212,14 +215,23 @@ class PostgresqlStore(Store):
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATING,))
                 found = _columns(connection)
             if not found:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
+                self._create(connection)
                 found = _COLUMNS
         missing = [f"{name} {kind}" for name, kind in _COLUMNS.items() if found.get(name) != kind]
         if missing:
             raise self._unavailable(
                 f"its table {TABLE} is not the one of dlmon: it lacks {', '.join(missing)}"
             )
+
+    def _create(self, connection: _Connection) -> None:
+        try:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise self._unavailable(
+                f"{_reason(error)}, where the table {TABLE} is to be created; have it created once "
+                "by a role that may, and grant INSERT and SELECT on it"
+            ) from error
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
         return StoreUnavailable(f"The store {self._address} cannot be used: {reason}.")

@@ -85,6 +85,11 @@ class PostgresPlace(Place):
         rows = self.execute("SELECT body::text FROM dlmon_events ORDER BY ctid")
         return [body.encode() for (body,) in rows]
 
+    def has(self, events: int) -> bool:
+        """At least so many events."""
+        ((count,),) = self.execute("SELECT count(*) FROM dlmon_events")
+        return int(count) >= events
+
     @contextmanager
     def broken(self) -> Iterator[None]:
         with psycopg.connect(self.address.url) as other:
@@ -180,6 +185,14 @@ def own_schema(url: str) -> Iterator[PostgresPlace]:
 def postgres(postgres_url: str) -> Iterator[PostgresPlace]:
     with own_schema(postgres_url) as place:
         yield place
+
+
+@pytest.fixture
+def breakable(postgres_server: PostgresServer) -> Iterator[PostgresPlace]:
+    """On a server that the test may stop; it is started again afterwards."""
+    with own_schema(postgres_server.url) as place:
+        yield place
+        postgres_server.start()
 
 
 @pytest.fixture

@@ -1,0 +1,136 @@
+"""`consume` with stores that are somewhere else, as a process of its own, over the local broker."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from dlmon.addresses import StoreAddress
+from dlmon.brokers import open_broker
+from dlmon.brokers.base import Message, Queue
+from dlmon.errors import ExitCode, UsageError
+from dlmon.event import id_from_body
+from dlmon.rejection import from_delivery
+from dlmon.settings import Settings
+from dlmon.stores import open_store
+from dlmon.validation import Validator, load_schema
+from tests.conftest import settings_for
+from tests.stores.conftest import PostgresPlace, WebhookPlace
+from tests.support.dlmon import Dlmon
+from tests.support.events import make_body
+from tests.support.postgres import PostgresServer
+from tests.support.webhook import Answer, Webhook
+
+
+@pytest.fixture
+def settings(tmp_path: Path, namespace: str) -> Settings:
+    return settings_for(f"sqlite:///{tmp_path}/broker.db", namespace, tmp_path)
+
+
+@pytest.fixture
+def dlmon(settings: Settings, tmp_path: Path) -> Dlmon:
+    return Dlmon(settings, tmp_path)
+
+
+def publish(settings: Settings, bodies: Sequence[bytes]) -> None:
+    with open_broker(settings) as broker:
+        broker.publish(Queue.ARRIVALS, [[Message(body, id_from_body(body)) for body in bodies]])
+
+
+def parked(settings: Settings) -> list[tuple[bytes, str, str]]:
+    validator = Validator(load_schema())
+    with open_broker(settings) as broker, broker.open_reader(Queue.REJECTS) as reader:
+        rejections = [from_delivery(delivery, validator) for delivery in reader.read(10_000)]
+        return [(each.body, each.code, each.reason) for each in rejections]
+
+
+@contextmanager
+def running(dlmon: Dlmon, *arguments: str) -> Iterator[Popen[str]]:
+    with dlmon.start(*arguments) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], bool], process: Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_events_survive_a_postgresql_that_restarts_again_and_again(
+    dlmon: Dlmon, settings: Settings, breakable: PostgresPlace, postgres_server: PostgresServer
+) -> None:
+    bodies = [make_body() for _ in range(4000)]
+    publish(settings, bodies)
+    open_store(breakable.address).close()  # so that there is a table to look at
+    url = breakable.address.url
+    with running(dlmon, "consume", "--store", url, "--until-empty", "--batch", "20") as process:
+        for seen in (20, 1000, 2000):
+            wait_until(partial(breakable.has, seen), process)
+            postgres_server.kill()
+            postgres_server.start()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.DONE
+    assert sorted(breakable.bodies()) == sorted(bodies)
+    assert "Trying again; 20 events are held." in errors
+    assert parked(settings) == []
+
+
+def test_a_consumer_says_where_it_stores_and_no_password(
+    dlmon: Dlmon, postgres: PostgresPlace
+) -> None:
+    url = postgres.address.url.replace("postgres@", "postgres:s3cret@")
+    done = dlmon("consume", "--store", url, "--until-empty")
+    assert done.returncode == ExitCode.DONE
+    assert "into postgresql://postgres:***@" in done.stderr
+    assert "s3cret" not in done.stderr
+    refused = dlmon("consume", "--store", "postgresql://ada:s3cret@127.0.0.1:1/events")
+    assert refused.returncode == ExitCode.STORE
+    assert refused.stderr.startswith("dlmon: The store postgresql://ada:***@127.0.0.1:1/events ")
+    assert "s3cret" not in refused.stderr
+
+
+def test_events_wait_for_a_webhook_that_fails_and_only_those_it_refuses_are_parked(
+    dlmon: Dlmon, settings: Settings, webhook: Webhook
+) -> None:
+    bodies = [make_body(file_size=size) for size in range(100)]
+    publish(settings, bodies)
+    place = WebhookPlace(webhook)
+    webhook.reply(Answer(503, headers={"Retry-After": "1"}), Answer(500), Answer(0))
+    with running(dlmon, "consume", "--store", webhook.url, "--until-empty") as process:
+        wait_until(lambda: len(webhook.posts) >= 3, process)
+        place.be_picky()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.DONE
+    assert place.bodies() == bodies[:13] + bodies[14:]
+    assert parked(settings) == [(bodies[13], "unstorable", "the webhook answers 422: no thirteens")]
+    assert "it answers 503. Trying again; 100 events are held." in errors
+    assert f"into http://{webhook.authority}/***." in errors
+
+
+@pytest.mark.parametrize(
+    ("url", "library", "extra"),
+    [
+        ("postgresql://db/events", "psycopg", "postgres"),
+        ("https://example.com/events", "httpx", "webhook"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
+) -> None:
+    for module in ("dlmon.stores.postgresql", "dlmon.stores.webhook"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=rf"pip install 'dlmon\[{extra}\]'"):
+        open_store(StoreAddress(url))
