@@ -29,6 +29,7 @@ import orjson
 from dlmon.brokers.base import Delivery, HeaderValue, Message
 from dlmon.event import MAX_MESSAGE_ID, event_id_of, id_from_body
 from dlmon.validation import (
+    FOREIGN,
     ID_CONFLICT,
     UNDECODABLE_HEADERS,
     UNDELIVERABLE,
@@ -62,6 +63,11 @@ _END_OF_TIME = 253_402_300_800_000  # the year 10000, in milliseconds since the 
 
 # Only a store can tell whether these are still so.
 _JUDGED_BY_THE_STORE = frozenset({UNSTORABLE, ID_CONFLICT})
+
+# What RabbitMQ calls it, and what happened: its word tells only half of it.
+_DEATHS = {
+    "delivery_limit": "delivery_limit, whoever received it crashed or gave it back each time",
+}
 
 # Names that change what a broker does with a message, or that speak for dlmon.
 _NEVER_KEPT = ("x-", "dlmon-")
@@ -125,7 +131,7 @@ def reject(
         body=delivery.body,
         violations=tuple(violations),
         schema=schema,
-        origin=origin or _clip(f"{delivery.exchange} {delivery.routing_key}", 2 * MAX_SHORT_TEXT),
+        origin=origin or _clip(_address(delivery), 2 * MAX_SHORT_TEXT),
         rejected_at=rejected_at,
         rejected_by=rejected_by,
         replays=_whole(headers.get(REPLAYS)) or 0,
@@ -186,16 +192,20 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
     """What a message of the rejects queue says, however it got there.
 
     One without dlmon's headers is told from what can be seen: dead-lettered by the broker
-    (`undeliverable`), or put there by someone else and judged on the spot by `validator`.
+    (`undeliverable`), or put there by someone else and judged on the spot by `validator`
+    (`foreign` where nothing is wrong with it).
     """
     headers = delivery.headers
     violations = _violations_from(headers)
     schema = _text(headers.get(SCHEMA))
     at = _time(headers.get(REJECTED_AT))
+    origin = _text(headers.get(ORIGIN))
     if not violations:
         violations = _violations_seen(delivery, validator)
         schema = validator.schema.version
-        at = delivery.dead_letter.at if at is None and delivery.dead_letter else at
+        if delivery.dead_letter is not None:
+            at = delivery.dead_letter.at if at is None else at
+            origin = origin or _clip(delivery.dead_letter.queue, MAX_SHORT_TEXT)
     # Looking reads a great many of them: only a body that must identify itself is parsed for that.
     value = None if delivery.message_id else validator.judge(delivery.body).value
     return reject(
@@ -205,7 +215,7 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
         schema=schema,
         rejected_by=_text(headers.get(REJECTED_BY)),
         rejected_at=at,
-        origin=_text(headers.get(ORIGIN)),
+        origin=origin,
         raw_headers=_text(headers.get(RAW_HEADERS)),
     )
 
@@ -247,6 +257,11 @@ def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
     return kept
 
 
+def _address(delivery: Delivery) -> str:
+    """Exchange and routing key; the default exchange has no name."""
+    return f"{delivery.exchange} {delivery.routing_key}".lstrip()
+
+
 def _message(rejection: Rejection, headers: Mapping[str, HeaderValue]) -> Message:
     return Message(
         body=rejection.body,
@@ -262,12 +277,10 @@ def _violations_seen(delivery: Delivery, validator: Validator) -> tuple[Violatio
         return (Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded"),)
     if delivery.dead_letter is not None:
         letter = delivery.dead_letter
-        reason = f"dead-lettered from {letter.queue} after {letter.count} times: {letter.reason}"
-        return (Violation(UNDELIVERABLE, "", reason),)
+        why = _DEATHS.get(letter.reason, letter.reason)
+        return (Violation(UNDELIVERABLE, "", f"dead-lettered from {letter.queue}: {why}"),)
     found = validator.judge(delivery.body).violations
-    return found or (
-        Violation(UNDELIVERABLE, "", "put here by someone else; the event itself is valid"),
-    )
+    return found or (Violation(FOREIGN, "", "put here by someone else; the event itself is valid"),)
 
 
 def _violations_as_json(violations: Sequence[Violation]) -> str:

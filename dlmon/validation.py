@@ -49,6 +49,7 @@ UNSTORABLE = "unstorable"
 ID_CONFLICT = "id-conflict"
 UNDECODABLE_HEADERS = "undecodable-headers"
 UNDELIVERABLE = "undeliverable"
+FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def inspect_rejects(
             min=1,
             metavar="N",
             help="At most so many groups, lines of --list, or rejects for --json and --export. "
-            "[default: the groups that fit, 50 lines, all rejects]",
+            "Otherwise the groups that fit, 50 lines, all rejects.",
         ),
     ] = None,
     export: Annotated[

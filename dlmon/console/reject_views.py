@@ -9,7 +9,6 @@ from typing import Protocol
 from dlmon.commands.inspect_rejects import Look
 from dlmon.console.rejection import show_rejection
 from dlmon.console.rejects import (
-    groups_that_fit,
     show_groups,
     show_list,
     show_look,
@@ -49,7 +48,7 @@ class GroupView:
 
     def finish(self, look: Look) -> None:
         show_look(look, self._queue)
-        show_groups(self._groups, self._limit or groups_that_fit())
+        show_groups(self._groups, self._limit)
         show_notes(look)
 
 
@@ -70,7 +69,7 @@ class RevalidationView:
     def finish(self, look: Look) -> None:
         show_look(look, self._queue)
         show_revalidation(self._result.passing, look.selected)
-        show_groups(self._result.failing, self._limit or groups_that_fit())
+        show_groups(self._result.failing, self._limit)
         show_notes(look)
 
 

@@ -27,18 +27,9 @@ have put on the queue, is 20."""
 
 _COLUMN = 16  # where the code begins
 _TIME = 14
-_LINES_A_GROUP = 3
-_LINES_AROUND = 7
+_LINES_AROUND = 8
 _MIN_GROUPS = 4
 _REASONS_SHOWN = 10
-
-
-def groups_that_fit() -> int | None:
-    """How many groups one screen has room for; None where stdout is no terminal."""
-    console = stdout()
-    if not console.is_terminal:
-        return None
-    return max(_MIN_GROUPS, (console.height - _LINES_AROUND) // _LINES_A_GROUP)
 
 
 def show_look(look: Look, where: str) -> None:
@@ -62,16 +53,19 @@ def show_notes(look: Look, shown: int | None = None) -> None:
 
 
 def show_groups(groups: Groups, limit: int | None) -> None:
-    """The largest groups, each with its count, share, times, a sample and where it is from."""
+    """The largest groups, each with its count, share, times, a sample and where it is from.
+
+    limit: of groups; None for as many as fit a screen, and for all where stdout is no terminal.
+    """
     console = stdout()
     ordered = groups.largest_first()
-    shown = ordered[:limit]
+    shown = ordered[: limit or _fitting(console, ordered)]
     if not shown:
         return
     width = _what_width(console, shown)
     head = f"{'count':>7}  {'share':>5}  {'code and path':<{width}}"
     print_line(console, Text(f"{head}  {'first seen':<{_TIME}}  last seen UTC", "dim"))
-    common = set.intersection(*(set(_background(group)) for group in shown))
+    common = _common(shown)
     for group in shown:
         print_line(console, _row(group, groups.count, width))
         print_line(console, Text(f"{'':{_COLUMN}}{safe(group.sample_reason)}"))
@@ -199,6 +193,27 @@ def _what_width(console: Console, groups: Sequence[Group]) -> int:
 
 def _what(group: Group, width: int | None = None) -> str:
     return safe(place(group.code, group.path), width)
+
+
+def _fitting(console: Console, groups: Sequence[Group]) -> int:
+    """How many groups one screen has room for, but a few in any case."""
+    if not console.is_terminal:
+        return len(groups)
+    count = min(_MIN_GROUPS, len(groups))
+    while count < len(groups) and _lines(groups[: count + 1]) + _LINES_AROUND <= console.height:
+        count += 1
+    return count
+
+
+def _lines(groups: Sequence[Group]) -> int:
+    """How many lines it takes to show groups, without what stands around them."""
+    common = _common(groups)
+    return len(common) + sum(3 + (not common.issuperset(_background(one))) for one in groups)
+
+
+def _common(groups: Sequence[Group]) -> set[str]:
+    """What is the same for all groups, and told once."""
+    return set.intersection(*(set(_background(group)) for group in groups))
 
 
 def _background(group: Group) -> list[str]:

@@ -1,8 +1,8 @@
 """How events go wrong: named kinds of fault, each with the verdict it should get.
 
 There is one kind at least for every code that a producer can cause. It cannot cause
-`undecodable-headers` (dlmon's publisher builds sound header tables) nor `undeliverable` (only the
-broker moves a message to rejects by itself).
+`undecodable-headers` (dlmon's publisher builds sound header tables), nor `undeliverable` (only the
+broker moves a message to rejects by itself), nor `foreign` (producers publish to arrivals).
 """
 
 from __future__ import annotations

@@ -149,4 +149,4 @@ def test_a_rejects_message_of_someone_else_is_judged_on_the_spot() -> None:
     foreign = delivered(Message(make_body(file_size=-1), "id", {"dlmon-violations": '[{"a":1}]'}))
     assert from_delivery(foreign, validator()).code == "minimum"
     sound = delivered(Message(make_body(), "id", {"dlmon-violations": "not json"}))
-    assert from_delivery(sound, validator()).code == "undeliverable"
+    assert from_delivery(sound, validator()).code == "foreign"

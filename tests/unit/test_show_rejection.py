@@ -122,4 +122,5 @@ def test_what_the_broker_dead_lettered_is_a_group_of_its_own_with_its_time() -> 
     groups.add(poison)
     (group,) = groups.largest_first()
     assert (group.code, group.last_seen) == ("undeliverable", AT)
-    assert "dlmon.arrivals after 21 times" in group.sample_reason
+    assert group.sample_reason.startswith("dead-lettered from dlmon.arrivals: delivery_limit")
+    assert group.origins == ["dlmon.arrivals"]

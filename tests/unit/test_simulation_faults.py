@@ -19,7 +19,11 @@ from dlmon.validation import Validator, Violation, load_schema
 SCHEMA = load_schema()
 VALIDATOR = Validator(SCHEMA)
 NO_CODES = {"DEFAULT_SCHEMA", "_DIALECT"}
-NOT_FOR_PRODUCERS = {validation.UNDECODABLE_HEADERS, validation.UNDELIVERABLE}
+NOT_FOR_PRODUCERS = {
+    validation.UNDECODABLE_HEADERS,
+    validation.UNDELIVERABLE,
+    validation.FOREIGN,
+}
 OF_THE_STORE = {validation.UNSTORABLE, validation.ID_CONFLICT}
 RANGE = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 

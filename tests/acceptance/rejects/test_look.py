@@ -86,7 +86,7 @@ def test_messages_of_someone_else_are_judged_on_the_spot(broker: Broker, stop: S
     assert sorted((one.message_id, one.code, one.path) for one in seen) == [
         ("id 0", "not-json", ""),
         ("id 1", "type", "/file_size"),
-        ("id 2", "undeliverable", ""),
+        ("id 2", "foreign", ""),
     ]
     assert {one.rejected_at for one in seen} == {None}
 
