@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from dlmon.closing import Closing
 from dlmon.errors import EventsRefused
 from dlmon.event import Event
 from dlmon.validation import UNSTORABLE, Violation
@@ -34,7 +34,7 @@ class Written:
     refused: Sequence[tuple[Entry, Violation]] = ()
 
 
-class Store(ABC):
+class Store(Closing):
     """Where valid events end up. Use as a context manager.
 
     A store that keeps identity stores an event once however often it is written; `once` says so.
@@ -70,17 +70,6 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what the store holds."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[Written]:

@@ -72,7 +72,11 @@ class WebhookStore(Store):
         )
         self._not_before = 0.0
         self._failed: bytes | None = None
-        self.probe()
+        try:
+            self.probe()
+        except BaseException:
+            self.close()
+            raise
 
     def probe(self) -> None:
         if self._failed is not None:
@@ -161,7 +165,9 @@ def _text(response: httpx.Response) -> str:
             start += chunk
         if read > _READ or time.monotonic() > deadline:
             break
-    return " ".join(start[:_SHOWN].decode(errors="replace").split())
+    text = " ".join(start[:_SHOWN].decode(errors="replace").split())
+    # It can end up on a terminal.
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _seconds(retry_after: str) -> float:
