@@ -199,7 +199,7 @@ class _Crew:
             logger = logging.getLogger(message.logger)
             logger.log(message.level, "%s: %s", worker.name, message.text)
         elif isinstance(message, Ready):
-            worker.is_ready = worker.was_ready = True
+            self._ready(worker)
         elif isinstance(message, Ended):
             del self._at_work[worker.pipe]
             worker.totals = message.totals
@@ -209,6 +209,12 @@ class _Crew:
         else:
             del self._at_work[worker.pipe]
             self._died(worker, worker.end())
+
+    def _ready(self, worker: _Worker) -> None:
+        all_before = all(one.was_ready for one in self._workers)
+        worker.is_ready = worker.was_ready = True
+        if not all_before and all(one.was_ready for one in self._workers):
+            _log.info("All %d workers are ready.", len(self._workers))
 
     def _died(self, worker: _Worker, how: str) -> None:
         if self._told_to_stop_at is not None:
