@@ -14,6 +14,7 @@ import orjson
 import pika
 import pytest
 
+from dlmon.addresses import RabbitMQAddress
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Queue
 from dlmon.settings import Settings
@@ -119,62 +120,81 @@ def test_headers_that_cannot_be_decoded_do_not_blind_a_look_at_rejects(
     assert [reject["code"] for reject in seen] == ["undecodable-headers"] * len(UNDECODABLE)
 
 
-FOREIGN: dict[str, dict[str, Any]] = {
-    "CC": {"headers": {"CC": ["download.completed", "download.rejected"]}},
-    "BCC": {"headers": {"BCC": ["nowhere"]}},
-    "expiration": {"expiration": "60000"},
-    "user id": {"user_id": "guest"},
-    "priority, type and the like": {
-        "priority": 9,
-        "type": "t",
-        "app_id": "a",
-        "reply_to": "r",
-        "cluster_id": "c",
-        "timestamp": 2**63,
-        "content_encoding": "gzip",
-        "delivery_mode": 1,
-    },
-    "headers of brokers": {
-        "headers": {
-            "x-delivery-count": 19,
-            "x-death": [{"queue": "q", "reason": "expired", "count": 7}],
-            "x-first-death-queue": "q",
-            "x-match": "all",
-            "x-retry": 1,
-        }
-    },
-    "forged headers of dlmon": {
-        "headers": {
-            "dlmon-code": "forged",
-            "dlmon-violations": '[{"code":"forged","path":"","reason":"forged"}]',
-            "dlmon-reason": ["forged"],
-            "dlmon-replays": -1,
-            "dlmon-published-at": 2**63 - 1,
-            "dlmon-rejected-at": "soon",
-            "dlmon-schema": None,
-            "dlmon-raw-headers": "zz",
-        }
-    },
-    "130 KB of headers": {"headers": {f"h{number}": "x" * 1000 for number in range(120)}},
-    "a thousand headers": {"headers": {f"h{number}": number for number in range(1_000)}},
-    "headers of all types": {
-        "headers": {"table": {"a": [1, {"b": None}]}, "none": None, "bytes": b"\xff", "big": 2**62}
-    },
-}
+@pytest.fixture
+def user(rabbitmq_settings: Settings) -> str:
+    """The only user id that RabbitMQ lets this connection publish."""
+    assert isinstance(rabbitmq_settings.broker, RabbitMQAddress)
+    return rabbitmq_settings.broker.user
+
+
+@pytest.fixture
+def foreign(user: str) -> dict[str, dict[str, Any]]:
+    """Properties that dlmon does not set, by a name for them."""
+    return {
+        "CC": {"headers": {"CC": ["download.completed", "download.rejected"]}},
+        "BCC": {"headers": {"BCC": ["nowhere"]}},
+        "expiration": {"expiration": "60000"},
+        "user id": {"user_id": user},
+        "priority, type and the like": {
+            "priority": 9,
+            "type": "t",
+            "app_id": "a",
+            "reply_to": "r",
+            "cluster_id": "c",
+            "timestamp": 2**63,
+            "content_encoding": "gzip",
+            "delivery_mode": 1,
+        },
+        "headers of brokers": {
+            "headers": {
+                "x-delivery-count": 19,
+                "x-death": [{"queue": "q", "reason": "expired", "count": 7}],
+                "x-first-death-queue": "q",
+                "x-match": "all",
+                "x-retry": 1,
+            }
+        },
+        "forged headers of dlmon": {
+            "headers": {
+                "dlmon-code": "forged",
+                "dlmon-violations": '[{"code":"forged","path":"","reason":"forged"}]',
+                "dlmon-reason": ["forged"],
+                "dlmon-replays": -1,
+                "dlmon-published-at": 2**63 - 1,
+                "dlmon-rejected-at": "soon",
+                "dlmon-schema": None,
+                "dlmon-raw-headers": "zz",
+            }
+        },
+        "130 KB of headers": {"headers": {f"h{number}": "x" * 1000 for number in range(120)}},
+        "a thousand headers": {"headers": {f"h{number}": number for number in range(1_000)}},
+        "headers of all types": {
+            "headers": {
+                "table": {"a": [1, {"b": None}]},
+                "none": None,
+                "bytes": b"\xff",
+                "big": 2**62,
+            }
+        },
+    }
 
 
 def test_foreign_properties_neither_loop_nor_vanish_nor_close_the_channel(
-    dlmon: Dlmon, arrivals: Arrivals, channel: Any, namespace: str
+    dlmon: Dlmon,
+    arrivals: Arrivals,
+    channel: Any,
+    namespace: str,
+    foreign: dict[str, dict[str, Any]],
 ) -> None:
-    bodies = {name: make_body(file_size=-1, name=name) for name in FOREIGN}
-    for name, foreign in FOREIGN.items():
-        arrivals.publish(bodies[name], pika.BasicProperties(message_id=name, **foreign))
+    bodies = {name: make_body(file_size=-1, name=name) for name in foreign}
+    for name, properties in foreign.items():
+        arrivals.publish(bodies[name], pika.BasicProperties(message_id=name, **properties))
     # What a foreign CC routes to rejects is the publisher's own doing, and not looked at here.
     channel.queue_purge(f"{namespace}.rejects")
     for replays in range(2):
         assert consume(dlmon) == sorted(arrivals.sound)
         seen = rejects(dlmon)
-        assert sorted(reject["message_id"] for reject in seen) == sorted(FOREIGN)
+        assert sorted(reject["message_id"] for reject in seen) == sorted(foreign)
         for reject in seen:
             assert reject["body"].encode() == bodies[reject["message_id"]]
             assert (reject["code"], reject["path"]) == ("minimum", "/file_size")
@@ -184,22 +204,24 @@ def test_foreign_properties_neither_loop_nor_vanish_nor_close_the_channel(
         assert rejects(dlmon) == []
 
 
-def test_sound_events_with_foreign_properties_are_stored(dlmon: Dlmon, arrivals: Arrivals) -> None:
-    bodies = [make_body() for _ in FOREIGN]
-    for body, foreign in zip(bodies, FOREIGN.values(), strict=True):
-        arrivals.publish(body, pika.BasicProperties(**foreign))
+def test_sound_events_with_foreign_properties_are_stored(
+    dlmon: Dlmon, arrivals: Arrivals, foreign: dict[str, dict[str, Any]]
+) -> None:
+    bodies = [make_body() for _ in foreign]
+    for body, properties in zip(bodies, foreign.values(), strict=True):
+        arrivals.publish(body, pika.BasicProperties(**properties))
     expected = [*arrivals.sound, *(orjson.loads(body)["event_id"] for body in bodies)]
     assert consume(dlmon) == sorted(expected)
 
 
 def test_nothing_that_was_parked_expires_or_is_routed_elsewhere(
-    dlmon: Dlmon, arrivals: Arrivals, broker: Broker
+    dlmon: Dlmon, arrivals: Arrivals, broker: Broker, user: str
 ) -> None:
     arrivals.publish(
         b"not JSON",
         pika.BasicProperties(
             expiration="3600000",
-            user_id="guest",
+            user_id=user,
             headers={"BCC": ["download.rejected"], "cc": "x", "X-Y": 1, "kept": "yes"},
         ),
     )

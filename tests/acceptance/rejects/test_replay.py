@@ -256,13 +256,12 @@ def test_a_stop_ends_it_between_two_messages_and_none_is_lost(
 
 
 def test_what_arrivals_refuses_stays_in_rejects_and_is_told(
-    rabbitmq_settings: Settings, stop: Stop
+    rabbitmq_settings: Settings, rabbitmq_url: str, stop: Stop
 ) -> None:
-    url = str(rabbitmq_settings.broker).replace("***", "guest")
     with open_broker(rabbitmq_settings, stop) as broker:
         parked = [mended(), mended()]
         park(broker, parked)
-        with raw_channel(url) as channel:
+        with raw_channel(rabbitmq_url) as channel:
             channel.queue_delete(f"{rabbitmq_settings.namespace}.arrivals")
         receipt = go(broker, stop)
         assert receipt.error is not None
