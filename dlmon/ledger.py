@@ -20,17 +20,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import orjson
 
 from dlmon.brokers.base import Message
+from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.source import Planned
 
 
-class Ledger:
+class Ledger(Closing):
     """Appends to a ledger. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -61,17 +60,6 @@ class Ledger:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _write(self, records: Iterable[dict[str, str | bool | None]]) -> None:
         lines = b"".join(

@@ -15,11 +15,10 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import orjson
 
+from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event import event_id_of, id_from_body
 from dlmon.source import Planned
@@ -34,7 +33,7 @@ _GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
 
-class RecordedEvents:
+class RecordedEvents(Closing):
     """The events in a file, or those that come through stdin. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -66,17 +65,6 @@ class RecordedEvents:
         if self._close:
             os.close(self._descriptor)
             self._close = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self, path: Path) -> int:
         if path == STDIN:

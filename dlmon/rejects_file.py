@@ -27,11 +27,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import orjson
 
+from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
 from dlmon.rejection import Rejection, kept_headers
@@ -106,7 +106,7 @@ def from_record(record: object) -> Rejection:
     )
 
 
-class RejectsFile:
+class RejectsFile(Closing):
     """A new file that rejections are written to. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -149,17 +149,6 @@ class RejectsFile:
             self._file.close()
         except OSError as error:
             raise self._failed(error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _sync_folder(self) -> None:
         folder = os.open(self.path.absolute().parent, os.O_RDONLY)

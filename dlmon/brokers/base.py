@@ -6,13 +6,14 @@ broker has taken responsibility for what it was given, and none acknowledges by 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType, TracebackType
-from typing import NamedTuple, Self, TypeAlias
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
+from dlmon.closing import Closing
 from dlmon.errors import DlmonError
 from dlmon.stop import Stop
 
@@ -108,7 +109,7 @@ class Check(NamedTuple):
     known: bool = True
 
 
-class Consumer(ABC):
+class Consumer(Closing):
     """Receives from arrivals, reconnecting by itself. Use as a context manager."""
 
     @abstractmethod
@@ -131,19 +132,8 @@ class Consumer(ABC):
     def close(self) -> None:
         """Give back what was not acknowledged, once, and stop receiving."""
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Reader(ABC):
+class Reader(Closing):
     """Looks at a queue: holds deliveries while open, gives back the unacknowledged at close.
 
     Looking never costs a message and brings none closer to a delivery limit of dlmon's own.
@@ -167,23 +157,12 @@ class Reader(ABC):
     def close(self) -> None:
         """Give back all that was not acknowledged."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 Confirmed: TypeAlias = Callable[[Sequence[Message]], None]
 """Told of messages the broker has taken, in the thread that publishes, in no promised order."""
 
 
-class Broker(ABC):
+class Broker(Closing):
     """One connection to a broker and its two queues. Use as a context manager.
 
     Made by `dlmon.brokers.open_broker`, which has connected and declared the topology.
@@ -239,14 +218,3 @@ class Broker(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connection. Consumers and readers are closed before."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

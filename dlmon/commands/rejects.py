@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from dlmon.brokers.base import Broker, Delivery, Queue, Reader
+from dlmon.closing import Closing
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.rejection import Rejection, from_delivery
 from dlmon.stop import Stop
@@ -71,7 +72,7 @@ class Rejects(ABC):
         """Do not hand out this one: it will get there only now, by what is about to be done."""
 
 
-class QueuedRejects(Rejects):
+class QueuedRejects(Closing, Rejects):
     """The rejects queue. Use as a context manager: what was not removed is given back at its end.
 
     A reader stays open for `hold` seconds. Then, and when its connection is lost, all that it holds
@@ -144,12 +145,6 @@ class QueuedRejects(Rejects):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-
-    def __enter__(self) -> QueuedRejects:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _open_reader(self) -> Reader:
         if self._reader is not None and time.monotonic() >= self._reopen_at:

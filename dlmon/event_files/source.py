@@ -9,9 +9,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
+from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.stop import Stop
 
@@ -28,7 +28,7 @@ _MAGIC_BYTES = 4
 _POLL_MS = 100
 
 
-class Source:
+class Source(Closing):
     """An open file, or stdin. Use as a context manager.
 
     `read` is how many of the `size` bytes of the file (None where nobody knows) were read so far,
@@ -80,17 +80,6 @@ class Source:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _raw(self) -> Iterator[bytes]:
         while True:
