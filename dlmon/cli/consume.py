@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dlmon.cli import options
-from dlmon.cli.signals import stop_on_signals
+from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
 
 
 def consume(
@@ -98,6 +98,7 @@ def consume(
     to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
+        opened.enter_context(outliving_log_rotation())
         if workers > 1:
             from dlmon.commands.workers import consume_with_workers
 

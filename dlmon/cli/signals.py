@@ -48,6 +48,23 @@ def stop_on_signals() -> Iterator[Stop]:
         stop.request()
 
 
+@contextmanager
+def outliving_log_rotation() -> Iterator[None]:
+    """SIGHUP, by which log rotation asks for files to be opened again, ends nothing.
+
+    Nobody else needs to hear of it: the store opens its file for each batch. On a terminal the
+    signal means that the terminal has gone, and ends the process as ever.
+    """
+    if sys.stderr.isatty():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def _heard(_number: int, _frame: FrameType | None) -> None:
     """Nothing: a signal without a Python handler is not written to the pipe."""
 

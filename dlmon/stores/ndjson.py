@@ -21,8 +21,9 @@ from dlmon.stores.base import Entry, Store, Written
 class NdjsonStore(Store):
     """Appends to a file, at least once: an event that is delivered twice is written twice.
 
-    Several processes can append to one file. It is opened for each batch, so that one that was
-    moved away, as log rotation does, is made again.
+    What was written is on the disk (fsync), and so is the name of a new file. Several processes can
+    append to one file. It is opened for each batch, so that one that was moved away, as log
+    rotation does, is made again, with a signal or without.
     """
 
     once = False
@@ -37,19 +38,16 @@ class NdjsonStore(Store):
             pass
 
     def write(self, entries: Sequence[Entry]) -> Written:
-        with self._locked() as file:
-            end = os.fstat(file).st_size
-            try:
-                # A crash can leave half a line; what is appended must not become part of it.
-                torn = end > 0 and os.pread(file, 1, end - 1) != b"\n"
-                left = memoryview(b"\n" * torn + _lines(entries))
-                while left:
-                    left = left[os.write(file, left) :]
-                os.fsync(file)
-            except OSError:
-                os.ftruncate(file, end)
-                raise
-        return Written(stored=entries)
+        lines = _lines(entries)
+        while True:
+            with self._locked() as file:
+                if not self._is_current(file):  # moved away while another process had the lock
+                    continue
+                _append(file, lines)
+                # One that was moved away meanwhile may have been packed before it was complete, so
+                # that the new one gets the events too: twice is safer than never.
+                if self._is_current(file):
+                    return Written(stored=entries)
 
     def close(self) -> None:
         """Nothing is held between batches."""
@@ -76,6 +74,13 @@ class NdjsonStore(Store):
             raise StoreUnavailable(
                 f"The store {self._path} cannot be used: {error.strerror}."
             ) from error
+
+    def _is_current(self, file: int) -> bool:
+        """Whether the path still leads to this file."""
+        try:
+            return os.path.samestat(os.fstat(file), self._path.stat())
+        except FileNotFoundError:
+            return False
 
 
 class StdoutStore(Store):
@@ -110,6 +115,21 @@ class StdoutStore(Store):
 
     def close(self) -> None:
         """stdout is not ours to close."""
+
+
+def _append(file: int, lines: bytes) -> None:
+    """Raises: OSError, and nothing was appended."""
+    end = os.fstat(file).st_size
+    try:
+        # A crash can leave half a line; what is appended must not become part of it.
+        torn = end > 0 and os.pread(file, 1, end - 1) != b"\n"
+        left = memoryview(b"\n" * torn + lines)
+        while left:
+            left = left[os.write(file, left) :]
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, end)
+        raise
 
 
 def _lines(entries: Sequence[Entry]) -> bytes:

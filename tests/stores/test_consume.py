@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -117,6 +118,23 @@ def test_events_wait_for_a_webhook_that_fails_and_only_those_it_refuses_are_park
     assert parked(settings) == [(bodies[13], "unstorable", "the webhook answers 422: no thirteens")]
     assert "it answers 503. Trying again; 100 events are held." in errors
     assert f"into http://{webhook.authority}/***." in errors
+
+
+def test_log_rotation_makes_a_new_file_and_ends_no_consumer(
+    dlmon: Dlmon, settings: Settings, tmp_path: Path
+) -> None:
+    path, rotated = tmp_path / "events.ndjson", tmp_path / "events.ndjson.1"
+    first, second = make_body(), make_body()
+    with running(dlmon, "consume", "--store", f"ndjson:{path}") as process:
+        publish(settings, [first])
+        wait_until(lambda: path.exists() and path.read_bytes() == first + b"\n", process)
+        path.rename(rotated)
+        process.send_signal(signal.SIGHUP)
+        publish(settings, [second])
+        wait_until(lambda: path.exists() and path.read_bytes() == second + b"\n", process)
+        process.terminate()
+        assert process.wait(timeout=20) == ExitCode.DONE
+    assert rotated.read_bytes() == first + b"\n"
 
 
 @pytest.mark.parametrize(

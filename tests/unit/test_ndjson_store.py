@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import re
 import resource
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -68,6 +73,56 @@ def test_a_file_that_was_rotated_away_is_made_again(tmp_path: Path) -> None:
     path.rename(tmp_path / "events.ndjson.1")
     store.write([make_entry(second)])
     assert path.read_bytes() == second + b"\n"
+
+
+def test_a_file_that_is_rotated_away_while_its_lock_is_waited_for_gets_nothing(
+    tmp_path: Path,
+) -> None:
+    path, rotated = tmp_path / "events.ndjson", tmp_path / "events.ndjson.1"
+    store = NdjsonStore(path)
+    entry = make_entry(make_body())
+    with path.open("rb") as other, ThreadPoolExecutor(1) as threads:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writing = threads.submit(store.write, [entry])
+        wait_until_it_waits(other.fileno())
+        path.rename(rotated)
+        fcntl.flock(other, fcntl.LOCK_UN)
+        writing.result()
+    assert rotated.read_bytes() == b""
+    assert path.read_bytes() == entry.body + b"\n"
+
+
+def wait_until_it_waits(file: int) -> None:
+    inode = os.fstat(file).st_ino
+    deadline = time.monotonic() + 10
+    while not re.search(rf"-> FLOCK .*:{inode} ", Path("/proc/locks").read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_what_is_packed_right_after_a_rotation_has_every_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    store = NdjsonStore(path)
+    entries = [make_entry(make_body()) for _ in range(300)]
+    packed: list[bytes] = []
+
+    def write_all() -> None:
+        for start in range(0, len(entries), 5):
+            store.write(entries[start : start + 5])
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write_all)
+        while not writing.done():
+            rotated = tmp_path / f"events.ndjson.{len(packed)}"
+            path.rename(rotated)
+            packed.append(rotated.read_bytes())
+            while not (path.exists() or writing.done()):
+                time.sleep(0.0001)
+        writing.result()
+    if path.exists():
+        packed.append(path.read_bytes())
+    assert len(packed) > 10
+    assert {entry.body for entry in entries} <= set(b"".join(packed).splitlines())
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
