@@ -1,8 +1,8 @@
 """Events in a table of PostgreSQL: typed columns for queries, and the exact body beside them.
 
-A batch is one INSERT of arrays, which takes as long as COPY into a temporary table and a second
-statement (measured: some 60,000 events a second in batches of 500), and needs neither the right to
-make temporary tables nor a session of its own, so that connection poolers do no harm.
+A batch is one INSERT of arrays. In batches of 500 that is as fast as COPY into a temporary table
+and a second statement, and three times as fast as an INSERT for each row (measured). It needs
+neither the right to make temporary tables nor a session of its own: poolers do no harm.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stores to test, each with a way to look into it, to break it and to make it picky.
 
-PostgreSQL is the one that DLMON_TEST_POSTGRES names, else a server of the tests' own where it is
+PostgreSQL is the one that DLMON_TEST_POSTGRES names, with a superuser's login, else a server of the tests' own where it is
 installed, else the one at localhost:5432.
 """
 
