@@ -1,7 +1,7 @@
 """Stores to test, each with a way to look into it, to break it and to make it picky.
 
-PostgreSQL is the one that DLMON_TEST_POSTGRES names, with a superuser's login, else a server of the tests' own where it is
-installed, else the one at localhost:5432.
+PostgreSQL is the one that DLMON_TEST_POSTGRES names, with a superuser's login, else a server of the
+tests' own where it is installed, else the one at localhost:5432.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from dlmon.validation import Validator, load_schema
 from tests.conftest import settings_for
 from tests.stores.conftest import PostgresPlace, WebhookPlace
 from tests.support.dlmon import Dlmon
-from tests.support.events import make_body
+from tests.support.events import make_body, make_entry
 from tests.support.postgres import PostgresServer
 from tests.support.webhook import Answer, Webhook
 
@@ -86,6 +86,21 @@ def test_events_survive_a_postgresql_that_restarts_again_and_again(
     assert sorted(breakable.bodies()) == sorted(bodies)
     assert "Trying again; 20 events are held." in errors
     assert parked(settings) == []
+
+
+def test_a_consumer_deletes_what_is_older_than_it_is_to_keep(
+    dlmon: Dlmon, settings: Settings, postgres: PostgresPlace
+) -> None:
+    old, new = make_body(), make_body()
+    with open_store(postgres.address) as store:
+        store.write([make_entry(old)])
+    postgres.execute("UPDATE dlmon_events SET stored_at = now() - interval '31 days'")
+    publish(settings, [new])
+    arguments = ("consume", "--store", postgres.address.url, "--until-empty")
+    assert dlmon(*arguments).returncode == ExitCode.DONE
+    assert postgres.bodies() == [old, new]
+    assert dlmon(*arguments, "--keep", "30d").returncode == ExitCode.DONE
+    assert postgres.bodies() == [new]
 
 
 def test_a_consumer_says_where_it_stores_and_no_password(
