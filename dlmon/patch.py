@@ -28,7 +28,7 @@ class Patch:
         try:
             self._program = jq.compile(expression)
         except ValueError as error:
-            reason = str(error).partition("\n")[0].removeprefix("jq: error: ")
+            reason = str(error).partition("\n")[0].removeprefix("jq: error: ").rstrip(":")
             raise UsageError(f"The patch {expression!r} is no jq expression: {reason}.") from error
         self._identity = jq.compile(".")
 

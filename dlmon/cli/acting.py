@@ -57,18 +57,18 @@ class Action:
                 raise UsageError(
                     f"Nobody can be asked here: add --yes to {self.verb}, or --dry-run to look."
                 )
-            would_be, seen = self._run(None, dry_run=True)
+            would_be, seen = self._run(None, self.receipt if dry_run else None, dry_run=True)
             self.preview()
             self._end(would_be, dry_run=True)
             if dry_run or not would_be.done:
                 return
             if not typer.confirm(f"{self.verb.capitalize()} {would_be.done:,}?", err=True):
                 return
-        receipt, _ = self._run(seen, dry_run=False)
+        receipt, _ = self._run(seen, self.receipt, dry_run=False)
         self._end(receipt, dry_run=False)
 
     def _run(
-        self, among: AbstractSet[bytes] | None, *, dry_run: bool
+        self, among: AbstractSet[bytes] | None, receipt: Path | None, *, dry_run: bool
     ) -> tuple[Receipt, AbstractSet[bytes] | None]:
         """The receipt, and which rejects of the queue were looked at."""
         from dlmon.brokers import open_broker
@@ -79,7 +79,7 @@ class Action:
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals())
             broker = stack.enter_context(open_broker(self.settings, stop))
-            tell = stack.enter_context(_receipt_file(self.receipt))
+            tell = stack.enter_context(_receipt_file(receipt, dry_run=dry_run))
             progress = stack.enter_context(progress_bar(f"{self.verb} rejects"))
             run = Run(stop, self.limit, dry_run, progress, tell)
             if self.source is not None:
@@ -104,13 +104,13 @@ def _can_ask() -> bool:
 
 
 @contextmanager
-def _receipt_file(path: Path | None) -> Iterator[Callable[[Fate], None]]:
-    """Writes what it is told of to a file, one JSON object a line."""
+def _receipt_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[Fate], None]]:
+    """Writes what it is told of to a file at once, one JSON object a line."""
     if path is None:
         yield lambda _fate: None
         return
     try:
-        with path.open("w", encoding="utf-8") as file:
-            yield lambda fate: print(json.dumps(fate._asdict()), file=file)
+        with path.open("w", encoding="utf-8", buffering=1) as file:
+            yield lambda fate: print(json.dumps({**fate._asdict(), "dry_run": dry_run}), file=file)
     except OSError as error:
         raise FileError(f"Cannot write {path}: {error.strerror}.") from error

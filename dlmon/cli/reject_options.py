@@ -102,6 +102,9 @@ def selection(
     """
     from dlmon.selection import Selection
 
+    for pointer in path or ():
+        if pointer and not pointer.startswith("/"):
+            raise UsageError(f"--path: a JSON Pointer begins with a slash: /{pointer}")
     now = time.time_ns() // 1_000_000
     return Selection(
         codes=frozenset(code or ()),

@@ -42,7 +42,8 @@ class Rules:
     def judge(self, rejection: Rejection) -> tuple[Rejection, str]:
         """The rejection as it would be replayed, and why it is not (empty where it is)."""
         if rejection.replays >= self.max_replays:
-            return rejection, f"replayed {rejection.replays} times, and rejected each time"
+            times = f"replayed {rejection.replays} times, and rejected each time"
+            return rejection, f"{times} (--max-replays)"
         try:
             patched = self._patched(rejection)
         except PatchFailed as error:

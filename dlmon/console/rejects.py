@@ -36,7 +36,7 @@ def show_look(look: Look, where: str) -> None:
     """How many rejects there are, and how many of them were looked at."""
     there = look.depth.ready
     if not there:
-        text = f"No rejects in {where}"
+        text = f"No rejects to see in {where}" if look.partial else f"No rejects in {where}"
     elif look.looked >= there:
         text = f"{there:,} rejects in {where}, all looked at"
     else:

@@ -45,6 +45,30 @@ def test_the_default_view_is_groups_with_their_share_times_and_a_sample(
     assert len(ids(broker, Queue.REJECTS)) == 4
 
 
+def test_a_terminal_shows_no_more_groups_than_fit_and_names_the_rest(
+    broker: Broker, dlmon: Dlmon
+) -> None:
+    odd = [Violation("type", f"/{number}", "x") for number in range(30)]
+    parked = [rejection(make_body(), one) for one in odd]
+    elsewhere = [replace(one, origin=f"agents {number}") for number, one in enumerate(parked)]
+    park(broker, elsewhere)
+    terminal = dlmon.on_terminal("inspect-rejects")
+    terminal.expect_exact("30 rejects")
+    terminal.expect(pexpect.EOF)
+    lines = str(terminal.before).splitlines()
+    assert 30 < len(lines) < 40
+    assert "smaller groups" in lines[-1]
+
+
+def test_what_another_reader_holds_is_no_empty_queue(broker: Broker, dlmon: Dlmon) -> None:
+    park(broker, [slow()])
+    with broker.open_reader(Queue.REJECTS) as other:
+        assert len(other.read(1)) == 1
+        result = dlmon("inspect-rejects")
+    assert result.stdout.startswith("No rejects to see in ")
+    assert "another reader holds" in result.stderr or "somebody else reads" in result.stderr
+
+
 def test_the_list_has_tabs_in_a_pipe_and_the_newest_first(broker: Broker, dlmon: Dlmon) -> None:
     older, newer = slow(), replace(slow(), rejected_at=AT + 1)
     park(broker, [older, newer])
@@ -165,6 +189,7 @@ def test_more_than_max_count_exits_with_1_for_a_monitor(broker: Broker, dlmon: D
     ("arguments", "complaint"),
     [
         (["inspect-rejects", "--since", "yesterday"], "--since"),
+        (["inspect-rejects", "--path", "file_size"], "begins with a slash: /file_size"),
         (["inspect-rejects", "--list", "--json"], "Choose one of"),
         (["inspect-rejects", "--show", "nobody"], "No reject has the message id 'nobody'"),
         (["replay-rejects"], "add --yes"),
@@ -202,6 +227,17 @@ def test_replay_hands_over_a_receipt_by_id(broker: Broker, dlmon: Dlmon, tmp_pat
     assert sorted((one["message_id"], one["outcome"]) for one in fates) == sorted(
         [(passing.message_id, "replayed"), (failing.message_id, "left")]
     )
+    assert {one["dry_run"] for one in fates} == {False}
+
+
+def test_the_receipt_of_a_dry_run_says_that_it_is_one(
+    broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    park(broker, [mended()])
+    assert dlmon("replay-rejects", "--dry-run", "--receipt", "receipt.ndjson").returncode == 0
+    [fate] = map(json.loads, (tmp_path / "receipt.ndjson").read_text().splitlines())
+    assert (fate["outcome"], fate["dry_run"]) == ("replayed", True)
+    assert len(ids(broker, Queue.REJECTS)) == 1
 
 
 def test_replay_shows_what_a_patch_does_before_it_asks(broker: Broker, dlmon: Dlmon) -> None:

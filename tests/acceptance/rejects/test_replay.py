@@ -100,7 +100,7 @@ def test_what_was_replayed_often_enough_is_left_alone(broker: Broker, stop: Stop
     park(broker, [replace(mended(), replays=3), replace(mended(), replays=2)])
     receipt = go(broker, stop)
     assert receipt.done == 1
-    assert receipt.left == {"replayed 3 times, and rejected each time": 1}
+    assert receipt.left == {"replayed 3 times, and rejected each time (--max-replays)": 1}
     assert go(broker, stop, max_replays=4).done == 1
 
 
