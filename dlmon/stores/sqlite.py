@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -45,9 +47,12 @@ _SCHEMA = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
 # Not INSERT OR IGNORE, which also swallows what breaks a constraint.
-_INSERT = """
-    INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"""
+_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+
+# Each statement that runs gives other threads a turn, and has to wait for its own afterwards.
+_ROWS_AT_ONCE = 50
 
 _INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
 _DELETE = """
@@ -101,12 +106,22 @@ class SqliteStore(Store):
         fitting, rows, refused = to_rows(entries)
         stored_at = _utc_text(datetime.now(UTC))
         values = [_values(row, stored_at) for row in rows]
+        stored: list[Entry] = []
+        duplicates: list[Entry] = []
         with self._transaction() as connection:
-            connection.execute("SAVEPOINT clean")
-            if connection.executemany(_INSERT, values).rowcount == len(rows):
-                return Written(stored=fitting, refused=refused)
-            connection.execute("ROLLBACK TO clean")
-            return _write_singly(connection, fitting, values, refused)
+            for start in range(0, len(values), _ROWS_AT_ONCE):
+                some = slice(start, start + _ROWS_AT_ONCE)
+                connection.execute("SAVEPOINT clean")
+                if _insert(connection, values[some]) == len(values[some]):
+                    stored += fitting[some]
+                else:
+                    connection.execute("ROLLBACK TO clean")
+                    singly = _write_singly(connection, fitting[some], values[some])
+                    stored += singly.stored
+                    duplicates += singly.duplicates
+                    refused += singly.refused
+                connection.execute("RELEASE clean")
+        return Written(stored, duplicates, refused)
 
     def trim(self) -> int:
         if (keep := self._retention.due()) is None:
@@ -200,18 +215,25 @@ class SqliteStore(Store):
                 raise
 
 
+def _insert(connection: sqlite3.Connection, rows: Sequence[_Values]) -> int:
+    """Insert rows whose ids are not taken; returns how many those were."""
+    return connection.execute(_insertion(len(rows)), list(chain.from_iterable(rows))).rowcount
+
+
+@cache
+def _insertion(rows: int) -> str:
+    return _INSERT.replace(_ROW, ", ".join([_ROW] * rows))
+
+
 def _write_singly(
-    connection: sqlite3.Connection,
-    entries: Sequence[Entry],
-    rows: Sequence[_Values],
-    refused: Sequence[tuple[Entry, Violation]],
+    connection: sqlite3.Connection, entries: Sequence[Entry], rows: Sequence[_Values]
 ) -> Written:
-    """Write a batch in which some ids are taken, in the store or by each other."""
+    """Write entries of which some have ids that are taken, in the store or by each other."""
     stored: list[Entry] = []
     duplicates: list[Entry] = []
     conflicts: list[tuple[Entry, Violation]] = []
     for entry, row in zip(entries, rows, strict=True):
-        if connection.execute(_INSERT, row).rowcount:
+        if _insert(connection, [row]):
             stored.append(entry)
             continue
         key, body = row[0], row[6]
@@ -222,7 +244,7 @@ def _write_singly(
             duplicates.append(entry)
         else:
             conflicts.append((entry, CONFLICT))
-    return Written(stored, duplicates, (*refused, *conflicts))
+    return Written(stored, duplicates, conflicts)
 
 
 def _values(row: Row, stored_at: str) -> _Values:
