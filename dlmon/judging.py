@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from dlmon.closing import Closing
 from dlmon.errors import DlmonError, FileError
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
 from dlmon.findings import BlockJudge, Judged
@@ -60,7 +60,7 @@ class _Job(NamedTuple):
     wanted: int | None
 
 
-class Judges:
+class Judges(Closing):
     """Judges blocks in several processes, this one among them. Use as a context manager."""
 
     def __init__(self, judge: BlockJudge, jobs: int) -> None:
@@ -98,15 +98,7 @@ class Judges:
         worker.give(block, item)
         return worker
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         for worker in self._workers:
             worker.close()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.findings import IdSeen
 
@@ -31,7 +31,7 @@ class Repeated(NamedTuple):
     first_column: int
 
 
-class UniqueIds:
+class UniqueIds(Closing):
     """Remembers where ids stand. Use as a context manager.
 
     On disk, it needs some 80 bytes for each id, and twice that while it looks for repetitions.
@@ -69,15 +69,7 @@ class UniqueIds:
             for row in rows:
                 yield Repeated._make((*row[:5], bool(row[5]), *row[6:]))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._database.close()
 
 

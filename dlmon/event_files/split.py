@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
+from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event_files.block import Block, Part, Piece
 from dlmon.event_files.source import STDIN as STDOUT
@@ -16,7 +16,7 @@ from dlmon.event_files.source import STDIN as STDOUT
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
-class Split:
+class Split(Closing):
     """Writes events as they stand in their files, each ended by LF. Use as a context manager.
 
     A valid event that goes over several lines gets spaces for its line ends, which then mean
@@ -60,15 +60,7 @@ class Split:
         except OSError as error:
             raise FileError(f"Cannot write events: {error.strerror}.") from error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._stack.close()
 
     def _write_lines(self, data: bytes, invalid: Sequence[tuple[int, int]]) -> None:

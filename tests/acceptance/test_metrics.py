@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dlmon.settings import Settings, load_settings
-from tests.support.dlmon import Dlmon
+from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until
 from tests.support.node import PrivateNode, free_port
 
@@ -25,15 +23,6 @@ _PATIENCE = 40.0
 @pytest.fixture
 def dlmon(tmp_path: Path) -> Dlmon:
     return Dlmon(load_settings({"broker": f"sqlite:///{tmp_path}/broker.db"}, {}), tmp_path)
-
-
-@contextmanager
-def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def get(port: int, path: str) -> tuple[int, str]:

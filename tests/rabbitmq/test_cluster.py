@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from dlmon.brokers import open_broker
 from dlmon.brokers.base import Queue
 from dlmon.settings import Settings
 from tests.conftest import settings_for
-from tests.support.dlmon import Dlmon
+from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until
 from tests.support.node import PrivateNode
 
@@ -77,15 +76,6 @@ def test_a_node_dies_and_events_go_on(
     assert "6,000 confirmed" in told
     with open_broker(settings) as broker:
         assert broker.depth(Queue.ARRIVALS).ready == 0
-
-
-@contextmanager
-def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def stored(folder: Path) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
@@ -75,3 +77,13 @@ def url_of(settings: Settings) -> str:
     if isinstance(settings.broker, LocalAddress):
         return str(settings.broker)
     return str(settings.broker).replace("***", settings.broker.password.read())
+
+
+@contextmanager
+def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that is killed at the end, whatever happens before."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
