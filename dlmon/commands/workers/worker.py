@@ -84,6 +84,7 @@ def _work(order: Order, stop: Stop, supervisor: _Supervisor) -> Ended:
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
                 observer=relay,
             )
+        relay.tell()
         if result.interrupted is not None:
             raise result.interrupted
     except DlmonError as error:
@@ -151,12 +152,15 @@ class _Relay(Observer):
 
     def idle(self, totals: Totals) -> None:
         self.totals = totals
-        now = time.monotonic()
-        if now - self._told_at >= _TELL_EVERY:
-            self._told_at = now
-            self._supervisor.tell(Progress(totals, tuple(self._stored), tuple(self._rejections)))
-            self._stored.clear()
-            self._rejections.clear()
+        if time.monotonic() - self._told_at >= _TELL_EVERY:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell what was not told yet: now, and once more at the end."""
+        self._told_at = time.monotonic()
+        self._supervisor.tell(Progress(self.totals, tuple(self._stored), tuple(self._rejections)))
+        self._stored.clear()
+        self._rejections.clear()
 
     def holding(self, error: DlmonError | None) -> None:
         self._supervisor.tell(Holding(None if error is None else str(error)))
