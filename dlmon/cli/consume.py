@@ -6,6 +6,7 @@ import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
+from dlmon.collector import collect_rarely
 
 
 def consume(
@@ -128,6 +129,7 @@ def consume(
                 observer = opened.enter_context(
                     watched_consumer(observer, settings.metrics, source)
                 )
+            collect_rarely()
             result = command.consume(
                 source,
                 events,

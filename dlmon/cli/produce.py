@@ -11,6 +11,7 @@ import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import stop_on_signals
+from dlmon.collector import collect_rarely
 from dlmon.errors import UsageError
 from dlmon.times import parse_moment
 
@@ -170,6 +171,7 @@ def produce(
         config=config,
     )
     configure_logging(settings.log_level, settings.log_format)
+    collect_rarely()
     where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())

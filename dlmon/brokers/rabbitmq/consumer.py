@@ -40,7 +40,7 @@ class RabbitMQConsumer(Consumer):
         self._changed = threading.Condition()
         self._channel_number = next_channel()
         self._buffer: deque[Received] = deque()
-        self._wanted = 0
+        self._wanted: int | None = None  # how many are waited for
         self._unsettled = Unsettled()
         self._handed_out = 0
         self._failure: DlmonError | None = None
@@ -102,6 +102,7 @@ class RabbitMQConsumer(Consumer):
             if left <= 0:
                 break
             self._changed.wait(min(left, TICK))
+        self._wanted = None
 
     # In the link's thread.
 
@@ -154,9 +155,10 @@ class RabbitMQConsumer(Consumer):
 
     def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._delivered += 1
-        with self._changed:
-            self._buffer.append(Received(method, properties, body))
-            if len(self._buffer) >= self._wanted:
+        # Without the lock, since a deque needs none, and it would be taken for each message.
+        self._buffer.append(Received(method, properties, body))
+        if self._wanted is not None and len(self._buffer) >= self._wanted:
+            with self._changed:
                 self._changed.notify()
 
     def _cancelled(self, _frame: object) -> None:

@@ -37,18 +37,19 @@ def to_delivery(received: Received, channel: int) -> Delivery:
     method, properties, body = received
     headers: Mapping[str, object] = properties.headers or {}
     count = headers.get(DELIVERY_COUNT)
+    # By position, which takes half the time: one is made for every message.
     return Delivery(
-        body=body,
-        message_id=_text(properties.message_id),
-        headers=headers,
-        content_type=_text(properties.content_type),
-        correlation_id=_text(properties.correlation_id),
-        exchange=_text(method.exchange) or "",
-        routing_key=_text(method.routing_key) or "",
-        delivery_count=count if type(count) is int and count > 0 else 0,
-        token=Token(channel, method.delivery_tag),
-        dead_letter=_dead_letter(headers[_DEATHS]) if _DEATHS in headers else None,
-        undecodable_headers=properties.undecodable,
+        body,
+        _text(properties.message_id),
+        headers,
+        _text(properties.content_type),
+        _text(properties.correlation_id),
+        _text(method.exchange) or "",
+        _text(method.routing_key) or "",
+        count if type(count) is int and count > 0 else 0,
+        Token(channel, method.delivery_tag),
+        _dead_letter(headers[_DEATHS]) if _DEATHS in headers else None,
+        properties.undecodable,
     )
 
 

@@ -47,6 +47,7 @@ class Publisher:
         self._link = link
         self._exchange = exchange
         self._routing_key = ""
+        self._encoder = amqp.PropertiesEncoder()
         # Only in the link's thread.
         self._channel: Any = None
         self._next_tag = 1
@@ -98,7 +99,8 @@ class Publisher:
 
     def hand_over(self, messages: Sequence[Message]) -> None:
         """Have messages published."""
-        outgoing = [_Outgoing(message, amqp.to_properties(message)) for message in messages]
+        encode = self._encoder.encode
+        outgoing = [_Outgoing(message, encode(message)) for message in messages]
         with self._changed:
             self._waiting.extend(outgoing)
             self._open += len(messages)
