@@ -1,0 +1,79 @@
+"""A RabbitMQ of the benchmarks' own, and what is in its queue before a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dlmon.brokers import open_broker
+from dlmon.brokers.base import Message, Queue
+from dlmon.rejection import PUBLISHED_AT
+from dlmon.settings import Settings, load_settings
+from dlmon.simulation import Simulation
+from tests.support.amqp import raw_channel
+from tests.support.node import PrivateNode
+
+_NAMESPACE = "benchmark"
+_AT_ONCE = 1_000
+
+
+class Bench:
+    """A node with dlmon's own topology, and a folder for files."""
+
+    def __init__(self, node: PrivateNode, folder: Path) -> None:
+        self.url = node.url
+        self.folder = folder
+        self.queue = f"{_NAMESPACE}.arrivals"
+        self.environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "DLMON_BROKER": node.url,
+            "DLMON_NAMESPACE": _NAMESPACE,
+        }
+
+    def settings(self) -> Settings:
+        """How dlmon gets there."""
+        nothing = Path(os.devnull)
+        return load_settings({"broker": self.url, "namespace": _NAMESPACE}, {}, nothing)
+
+    def empty(self) -> None:
+        """Remove what earlier runs have left in the queues."""
+        with open_broker(self.settings()), raw_channel(self.url) as channel:
+            for queue in Queue:
+                channel.queue_purge(f"{_NAMESPACE}.{queue}")
+
+    def fill(self, count: int, invalid: float) -> None:
+        """Publish events to arrivals. invalid: share of them, from 0 to 1."""
+        events = Simulation(invalid=invalid)
+
+        def batches() -> Iterator[list[Message]]:
+            for left in range(count, 0, -_AT_ONCE):
+                yield [
+                    Message(event.body, event.message_id, {PUBLISHED_AT: 0})
+                    for event in events.take(min(left, _AT_ONCE))
+                ]
+
+        with open_broker(self.settings()) as broker:
+            broker.publish(Queue.ARRIVALS, batches())
+
+    def write_events(self, count: int) -> Path:
+        """A file of valid events, NDJSON."""
+        path = self.folder / "events.ndjson"
+        bodies = (event.body + b"\n" for event in Simulation(seed=1).take(count))
+        path.write_bytes(b"".join(bodies))
+        return path
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """A node that is gone afterwards."""
+    with TemporaryDirectory(prefix="dlmon-benchmarks-") as folder:
+        node = PrivateNode(Path(folder))
+        node.start()
+        try:
+            yield Bench(node, Path(folder))
+        finally:
+            node.kill()

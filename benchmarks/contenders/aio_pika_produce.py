@@ -1,0 +1,41 @@
+"""aio-pika with confirms, as many at a time as fit into the window."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import aio_pika
+
+from benchmarks.contenders.clock import WINDOW, Clock, task
+
+TASK = task()
+
+
+async def main() -> None:
+    bodies = TASK.bodies()
+    room = asyncio.Semaphore(WINDOW)
+
+    async def publish(exchange: aio_pika.abc.AbstractExchange, body: bytes) -> None:
+        message = aio_pika.Message(
+            body,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=str(uuid.uuid4()),
+        )
+        try:
+            await exchange.publish(message, TASK.queue)
+        finally:
+            room.release()
+
+    async with await aio_pika.connect(TASK.url) as connection:
+        channel = await connection.channel(publisher_confirms=True)
+        clock = Clock()
+        async with asyncio.TaskGroup() as group:
+            for body in bodies:
+                await room.acquire()
+                group.create_task(publish(channel.default_exchange, body))
+        clock.tell(len(bodies))
+
+
+asyncio.run(main())

@@ -1,0 +1,53 @@
+"""What every contender written in Python is told, and what it tells."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+PREFETCH = 1_000
+ACKNOWLEDGED_AT_ONCE = 500
+WINDOW = 4_000
+"""The same for all who can choose, and what dlmon has."""
+
+
+class Task(NamedTuple):
+    """url, queue: where. count: how many events. events: a file of them, NDJSON."""
+
+    url: str
+    queue: str
+    count: int
+    events: Path
+
+    def bodies(self) -> list[bytes]:
+        """What to publish."""
+        return self.events.read_bytes().splitlines()[: self.count]
+
+
+def task() -> Task:
+    """What is to be done, from the command line."""
+    url, queue, count, events = sys.argv[1:]
+    return Task(url, queue, int(count), Path(events))
+
+
+def schema() -> dict[str, object]:
+    """The schema that all of them judge by."""
+    from dlmon.validation import load_schema
+
+    document: dict[str, object] = load_schema().document
+    return document
+
+
+class Clock:
+    """Runs from when it is made, which is once the connection is open."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def tell(self, count: int) -> None:
+        """The last event was acknowledged or confirmed."""
+        seconds = time.perf_counter() - self._started
+        print(json.dumps({"rate": count / seconds}))

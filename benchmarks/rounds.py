@@ -1,0 +1,110 @@
+"""Who is compared, and how each is run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.broker import Bench
+from benchmarks.contenders.clock import PREFETCH
+from dlmon.validation import DEFAULT_SCHEMA, shipped_schemas
+
+ROOT = Path(__file__).parents[1]
+_NODE = Path(__file__).parent / "node"
+_DLMON_RATE = re.compile(r"\(([\d,]+)/s\)")
+_LONGEST = 600.0  # seconds
+
+
+class CannotRun(Exception):
+    """What is needed for it is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A program that is timed. slowness: it gets so many times fewer events than the others.
+
+    command: `{...}` in it is filled in. invalid: share of the events it finds in the queue.
+    """
+
+    name: str
+    command: Sequence[str]
+    consumes: bool
+    slowness: int = 1
+    invalid: float = 0.0
+
+    def rate(self, bench: Bench, count: int, events: Path) -> float:
+        """Events a second, in one run. Raises: CannotRun."""
+        count //= self.slowness
+        bench.empty()
+        if self.consumes:
+            bench.fill(count, self.invalid)
+        with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+            values = {
+                "url": bench.url,
+                "queue": bench.queue,
+                "count": count,
+                "events": events,
+                "store": f"sqlite:///{folder}/events.db",
+                "schema": shipped_schemas() / DEFAULT_SCHEMA,
+            }
+            command = [part.format(**values) for part in self.command]
+            done = subprocess.run(
+                command,
+                env=bench.environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=_LONGEST,
+                check=False,
+            )
+        if done.returncode:
+            raise CannotRun(done.stderr.strip().splitlines()[-1])
+        if done.stdout:
+            rate: float = json.loads(done.stdout)["rate"]
+            return rate
+        return float(_DLMON_RATE.findall(done.stderr)[-1].replace(",", ""))
+
+
+def _dlmon(*arguments: str) -> Sequence[str]:
+    return (sys.executable, "-m", "dlmon", *arguments)
+
+
+def _python(name: str) -> Sequence[str]:
+    program = f"benchmarks.contenders.{name}"
+    return (sys.executable, "-m", program, "{url}", "{queue}", "{count}", "{events}")
+
+
+_CONSUME = ("consume", "--count", "{count}", "--store", "{store}")
+_PRODUCE = ("produce", "--rate", "0", "--count", "{count}")
+_AMQPLIB = (
+    *(shutil.which("node") or "node", str(_NODE / "consume.js")),
+    *("{url}", "{queue}", "{count}", "{events}", "{schema}", str(PREFETCH)),
+)
+
+CONSUMERS = (
+    Contender("bare pika, no-op callback", _python("bare_pika_consume"), consumes=True),
+    Contender("dlmon consume", _dlmon(*_CONSUME), consumes=True),
+    Contender("dlmon consume, 10% invalid", _dlmon(*_CONSUME), consumes=True, invalid=0.1),
+    Contender("dlmon consume --workers 2", _dlmon(*_CONSUME, "--workers", "2"), consumes=True),
+    Contender("aio-pika, jsonschema-rs", _python("aio_pika_consume"), consumes=True, slowness=4),
+    Contender("FastStream, pydantic", _python("faststream_consume"), consumes=True, slowness=10),
+    Contender("the usual way", _python("usual_way_consume"), consumes=True, slowness=50),
+    Contender("Node amqplib, ajv", _AMQPLIB, consumes=True),
+)
+PRODUCERS = (
+    Contender("bare pika, window of confirms", _python("bare_pika_produce"), consumes=False),
+    Contender("dlmon produce --rate 0", _dlmon(*_PRODUCE), consumes=False),
+    Contender(
+        "dlmon produce --rate 0 --from FILE",
+        _dlmon(*_PRODUCE, "--from", "{events}"),
+        consumes=False,
+    ),
+    Contender("aio-pika, confirms", _python("aio_pika_produce"), consumes=False, slowness=4),
+)
