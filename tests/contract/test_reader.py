@@ -38,9 +38,10 @@ def test_what_one_reader_holds_another_does_not_see(settings: Settings, broker: 
 
 def test_what_a_reader_of_arrivals_holds_no_consumer_gets(broker: Broker) -> None:
     broker.publish(Queue.ARRIVALS, [make_messages(10)])
-    with broker.open_reader(Queue.ARRIVALS) as reader, broker.open_consumer(10) as consumer:
+    with broker.open_reader(Queue.ARRIVALS) as reader:
         assert len(reader.read(10)) == 10
-        assert consumer.receive(10, 0.3) == []
+        with broker.open_consumer(10) as consumer:
+            assert consumer.receive(10, 0.3) == []
 
 
 def test_reading_goes_on_where_it_was_and_ends(broker: Broker) -> None:
