@@ -13,7 +13,6 @@ from dlmon.brokers.rabbitmq.link import Link
 from dlmon.brokers.rabbitmq.publication import Publisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.topology import ROUTING_KEYS, queue_name
-from dlmon.errors import PublishRefused
 from dlmon.settings import Settings
 from dlmon.stop import Stop
 
@@ -46,10 +45,9 @@ class RabbitMQBroker(Broker):
         publisher = self._take_publisher()
         try:
             count = publisher.publish(ROUTING_KEYS[queue], batches, confirmed, stop or self._stop)
-        except PublishRefused:
-            self._publishers.append(publisher)
-            raise
         except BaseException:
+            # Also after a refusal: on a channel that RabbitMQ refused messages on while a queue had
+            # no leader, it may never answer again (3.10, seen when a node of a cluster died).
             publisher.close()
             raise
         self._publishers.append(publisher)

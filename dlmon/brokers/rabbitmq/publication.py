@@ -71,8 +71,7 @@ class Publisher:
         confirmed: Confirmed | None,
         stop: Stop,
     ) -> int:
-        """As `Broker.publish`. After any other error than PublishRefused the publisher has to be
-        closed: it does not know what became of its messages."""
+        """As `Broker.publish`. After an error the publisher has to be closed."""
         self._routing_key = routing_key
         run = _Run(self, confirmed, stop)
         left: list[Message] = []
