@@ -257,8 +257,10 @@ class Link:
 
     def _tell_of_connection(self) -> None:
         """Tell those users that do not know of it yet."""
+        if self._connection is None or not self._connection.is_open:
+            return  # or it is being closed: the next one will do
         for user in tuple(self._users):
-            if self._connection is not None and user not in self._told:
+            if user not in self._told:
                 self._told.add(user)
                 user.up(self._connection)
 

@@ -108,7 +108,8 @@ class Publisher:
 
     def wait(self, stop: Stop, room_for: Sequence[Message] | None) -> list[Message]:
         """Messages that were confirmed since the last call. Waits for some, unless there is room
-        in the window for these, or with None, unless every message was answered for.
+        in the window for these, or with None, unless every message was answered for: then, and
+        only then, it can be that there are none.
 
         Raises: Interrupted, BrokerError.
         """
@@ -122,11 +123,6 @@ class Publisher:
                 self._changed.wait(TICK)
             confirmed, self._confirmed = self._confirmed, []
         return confirmed
-
-    def has_room(self, room_for: Sequence[Message] | None) -> bool:
-        """What `wait` waits for."""
-        with self._changed:
-            return self._has_room(room_for)
 
     @property
     def refusing(self) -> bool:
@@ -260,10 +256,7 @@ class _Run:
         self._wait(None)
 
     def _wait(self, room_for: Sequence[Message] | None) -> None:
-        while True:
-            confirmed = self._publisher.wait(self._stop, room_for)
+        while confirmed := self._publisher.wait(self._stop, room_for):
             self.count += len(confirmed)
-            if confirmed and self._told is not None:
+            if self._told is not None:
                 self._told(confirmed)
-            if not confirmed or self._publisher.has_room(room_for):
-                return
