@@ -15,7 +15,7 @@ from dlmon.brokers.rabbitmq.link import TICK, Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.stop import Stop
 
-_LINGER = 0.05
+_LINGER = 0.02  # of what a single event takes to be stored, this is the larger part
 _CLOSE_TIMEOUT = 2.0
 
 
