@@ -123,7 +123,9 @@ def test_ctrl_c_tells_what_was_found_so_far(validate: ValidateFile) -> None:
         process.stdin.flush()
         assert process.stdout.read(1) == b"<", "findings are told while there is more to come"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        # Its stdin stays open until it has ended: at an end of file there is nothing to interrupt.
+        process.wait(20)
+        out, err = process.communicate()
     assert out.splitlines()[-1] == (
         b"2 events: 1 valid, 1 invalid, 1 finding. Interrupted: this is not all."
     )
