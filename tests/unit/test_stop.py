@@ -159,8 +159,9 @@ _HANGS_IN_C = (
     "import ctypes; lock = ctypes.CDLL(None).pthread_mutex_lock; "
     "mutex = ctypes.create_string_buffer(64); lock(mutex); lock(mutex)"
 )
-# Nobody reads the pipe, and it is full after 64 KiB.
-_HANGS_IN_WRITING = "import sys; sys.stderr.write('x' * 2**20)"
+# Nobody reads the pipe, and it is full some time. One write would not do: a signal ends it early,
+# and where Python does not buffer, nothing tells.
+_HANGS_IN_WRITING = "import sys; [sys.stderr.write('x' * 2**20) for _ in iter(int, 1)]"
 
 
 def test_work_that_hangs_is_left_within_five_seconds() -> None:
