@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -30,6 +32,10 @@ _PORTION = 200
 _ACK = "Basic.Ack"
 _FULL = "RabbitMQ did not take all messages: a queue has reached its length limit."
 _UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
+_SILENT = "RabbitMQ has confirmed nothing for %.0f s; %d messages wait for it."
+_TELL_EVERY = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 class _Outgoing(NamedTuple):
@@ -113,8 +119,12 @@ class Publisher:
 
         Raises: Interrupted, BrokerError.
         """
+        tell_at = time.monotonic() + _TELL_EVERY
         with self._changed:
             while not self._confirmed and not self._has_room(room_for):
+                if time.monotonic() >= tell_at:
+                    tell_at += _TELL_EVERY
+                    _log.warning(_SILENT, _TELL_EVERY, self._open)
                 if self._failure is not None:
                     raise self._failure
                 self._link.check()
