@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pika
 import pytest
 
 from dlmon.settings import Settings
@@ -57,6 +58,14 @@ def _hang_up(client: socket.socket) -> None:
     client.close()
 
 
+def _hang_up_at_the_login(client: socket.socket) -> None:
+    start = pika.spec.Connection.Start(server_properties={}, mechanisms="PLAIN", locales="en_US")
+    client.sendall(pika.frame.Method(0, start).marshal())
+    client.recv(8)  # the protocol header
+    client.recv(4096)
+    client.close()
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_nothing_listens(dlmon: Dlmon, command: list[str]) -> None:
     result = dlmon(*command, "--broker", GONE.format(free_port()))
@@ -72,7 +81,8 @@ def test_nothing_listens(dlmon: Dlmon, command: list[str]) -> None:
     [
         (_say_nothing, "no AMQP handshake within 0.5 s"),
         (_speak_http, "no AMQP handshake"),
-        (_hang_up, "Cannot reach"),
+        (_hang_up, "it closed the connection before a login came about"),
+        (_hang_up_at_the_login, "it closed the connection before a login came about"),
     ],
 )
 def test_what_answers_is_no_rabbitmq(

@@ -210,6 +210,13 @@ def _ssl_options(tls: Tls, host: str) -> pika.SSLOptions:
     return pika.SSLOptions(context, tls.server_name or host)
 
 
+_LOST_EARLY = (
+    _errors.IncompatibleProtocolError,
+    _errors.ProbableAuthenticationError,
+    _errors.ProbableAccessDeniedError,
+)
+
+
 def explain(reason: object, access: Access) -> DlmonError:
     """What pika calls `reason`, in words."""
     reason = _innermost(reason)
@@ -218,6 +225,9 @@ def explain(reason: object, access: Access) -> DlmonError:
     user, vhost = access.address.user, access.address.vhost
     where = f"RabbitMQ at {access.address}"
     error: DlmonError
+    if isinstance(reason, _LOST_EARLY) and "StreamLostError" in str(reason):
+        # pika guesses why, from when it happened. A broker that refuses says so before it leaves.
+        reason, text = None, "it closed the connection before a login came about"
     if isinstance(reason, _errors.ProbableAuthenticationError):
         error = BrokerRefused(
             f"{where} refused the login: check "
@@ -242,8 +252,6 @@ def explain(reason: object, access: Access) -> DlmonError:
     else:
         if isinstance(reason, _errors.ConnectionOpenAborted):
             text = f"no AMQP handshake within {access.settings.connect_timeout:g} s"
-        elif isinstance(reason, _errors.IncompatibleProtocolError):
-            text = "what answers there does not speak AMQP 0-9-1"
         error = BrokerUnreachable(
             f"Cannot reach {where}: {text}. Start one (docker compose up -d rabbitmq), wait for it "
             "with --wait SECONDS, or work without one with --broker local."
