@@ -1,0 +1,125 @@
+"""A broker that crashes, restarts, freezes, runs out of memory, or has its connections closed,
+while both sides are at work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from tests.rabbitmq.faults.conftest import HEARTBEAT, Reconciled
+from tests.support.node import PrivateNode
+from tests.support.pipeline import Pipeline, eventually
+
+NOTICED_WITHIN = 2 * (HEARTBEAT + 5.0)
+"""Seconds, pika's own bound for a peer that says nothing any more."""
+
+LOST = "Connecting again."
+BLOCKED = "RabbitMQ takes no messages now"
+
+
+@contextmanager
+def crash(node: PrivateNode) -> Iterator[None]:
+    # RabbitMQ 3.10 writes down within some seconds which queues it has: one that was declared right
+    # before a crash may come back without a leader, and then takes nothing, for good.
+    node.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
+    node.kill()
+    yield
+    node.start()
+
+
+@contextmanager
+def shutdown(node: PrivateNode) -> Iterator[None]:
+    node.stop()
+    yield
+    node.start()
+
+
+@contextmanager
+def restart(node: PrivateNode) -> Iterator[None]:
+    node.ctl("stop_app")
+    yield
+    node.ctl("start_app")
+
+
+@contextmanager
+def freeze(node: PrivateNode) -> Iterator[None]:
+    node.freeze()
+    yield
+    node.thaw()
+
+
+@contextmanager
+def close_connections(node: PrivateNode) -> Iterator[None]:
+    node.ctl("close_all_connections", "an operator wants it so")
+    yield
+
+
+@contextmanager
+def memory_alarm(node: PrivateNode) -> Iterator[None]:
+    node.ctl("set_vm_memory_high_watermark", "0")
+    yield
+    node.ctl("set_vm_memory_high_watermark", "0.4")
+
+
+@contextmanager
+def disk_alarm(node: PrivateNode) -> Iterator[None]:
+    node.ctl("set_disk_free_limit", "1000000GB")
+    yield
+    node.ctl("set_disk_free_limit", "50MB")
+
+
+Fault = Callable[[PrivateNode], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("fault", [crash, shutdown, restart, freeze, close_connections])
+def test_both_sides_go_on_after(
+    private_node: PrivateNode, pipeline: Pipeline, reconciled: Reconciled, fault: Fault
+) -> None:
+    producer = pipeline.produce("--rate", "2000", "--invalid", "5%")
+    consumer = pipeline.consume()
+    pipeline.goes_on()
+    started = time.monotonic()
+    with fault(private_node):
+        for side in (producer, consumer):
+            side.says(LOST, NOTICED_WITHIN + 1)
+        noticed = time.monotonic() - started
+    pipeline.goes_on()
+    assert producer.stop() == 0, producer.said
+    assert consumer.stop() == 0, consumer.said
+    reconciled(pipeline, **{"s until noticed": noticed})
+
+
+@pytest.mark.parametrize("alarm", [memory_alarm, disk_alarm])
+def test_an_alarm_stops_the_producer_and_not_the_consumer(
+    private_node: PrivateNode, pipeline: Pipeline, reconciled: Reconciled, alarm: Fault
+) -> None:
+    producer = pipeline.produce("--rate", "0")
+    eventually(lambda: pipeline.confirmed > 5_000)
+    with alarm(private_node):
+        producer.says(BLOCKED)
+        consumer = pipeline.consume()
+        # All that arrived before is stored, while the alarm is on.
+        eventually(lambda: pipeline.stored >= pipeline.confirmed > 0)
+        assert "takes messages again" not in producer.said
+    producer.says("takes messages again")
+    pipeline.goes_on()
+    assert LOST not in producer.said + consumer.said
+    assert producer.stop() == 0, producer.said
+    assert consumer.stop() == 0, consumer.said
+    reconciled(pipeline)
+
+
+def test_rejects_wait_for_the_end_of_an_alarm(
+    private_node: PrivateNode, pipeline: Pipeline, reconciled: Reconciled
+) -> None:
+    producer = pipeline.produce("--rate", "0", "--count", "3000", "--invalid", "5%")
+    assert producer.ends() == 0
+    with memory_alarm(private_node):
+        consumer = pipeline.consume()
+        consumer.says(BLOCKED)
+    eventually(lambda: pipeline.stored > 2_000)
+    assert consumer.stop() == 0, consumer.said
+    reconciled(pipeline)

@@ -1,0 +1,163 @@
+"""A producer and consumers as processes, from the start to the reconciliation."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+
+from tests.support.dlmon import Dlmon
+from tests.support.reconcile import Reconciliation, reconcile
+
+PATIENCE = 40.0
+"""Seconds in which everything is back to normal once a fault is over, reconnecting included."""
+
+STOP_WITHIN = 5.0
+"""Seconds that a process takes to end when it is asked to, at most."""
+
+
+def eventually(
+    condition: Callable[[], bool], within: float = PATIENCE, story: Callable[[], str] = str
+) -> float:
+    """Return as soon as something is so, and after how many seconds; fail where it never is.
+
+    story: what else to tell when it fails.
+    """
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < within, f"this did not happen in time {story()}"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+class Running:
+    """A command that runs, with what it says in a file."""
+
+    def __init__(self, dlmon: Dlmon, command: Sequence[str], log: Path) -> None:
+        self.command = command
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command,
+                env=dlmon.environment,
+                cwd=dlmon.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def says(self, words: str, within: float = PATIENCE) -> float:
+        """Wait until it says so; returns after how many seconds it did."""
+
+        def said() -> bool:
+            assert words in self.said or self.process.poll() is None, self.said
+            return words in self.said
+
+        return eventually(said, within, lambda: self.said)
+
+    def ends(self, within: float = PATIENCE) -> int:
+        """The exit code, once it has ended by itself."""
+        eventually(lambda: self.process.poll() is not None, within, lambda: self.said)
+        return self.process.returncode
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit code, once it was asked to end and has ended in time."""
+        self.process.send_signal(number)
+        return self.ends(STOP_WITHIN + 1)  # and a second for a busy machine
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def duplicates(self) -> int:
+        """How many events it was given that the store had already, as its summary tells."""
+        match = re.search(r"([\d,]+) duplicates, [\d,]+ rejected in", self.said)
+        return int(match[1].replace(",", "")) if match else 0
+
+
+class Pipeline:
+    """Producers and consumers of one namespace, with one ledger and one store."""
+
+    def __init__(self, dlmon: Dlmon) -> None:
+        self.dlmon = dlmon
+        self._ledger = dlmon.folder / "ledger"
+        self._store = dlmon.folder / "events.db"
+        self.all: list[Running] = []
+
+    def produce(self, *arguments: str) -> Running:
+        return self.start("produce", "--ledger", str(self._ledger), *arguments)
+
+    def consume(self, *arguments: str) -> Running:
+        return self.start("consume", "--store", f"sqlite:///{self._store}", *arguments)
+
+    def start(self, *arguments: str) -> Running:
+        return self.run(self.dlmon.command(*arguments))
+
+    def run(self, command: Sequence[str]) -> Running:
+        running = Running(self.dlmon, command, self.dlmon.folder / f"log-{len(self.all)}")
+        self.all.append(running)
+        return running
+
+    @property
+    def confirmed(self) -> int:
+        """How many events the broker has for certain."""
+        return self._ledger.read_bytes().count(b'"confirmed"') if self._ledger.exists() else 0
+
+    @property
+    def stored(self) -> int:
+        """How many events are in the store."""
+        if not self._store.exists():
+            return 0
+        with closing(sqlite3.connect(self._store)) as database:
+            try:
+                [(count,)] = database.execute("SELECT count(*) FROM events")
+            except sqlite3.OperationalError:  # the table is not there yet
+                return 0
+        return int(count)
+
+    def goes_on(self, events: int = 300) -> None:
+        """Wait until so many more events have been confirmed and stored."""
+        confirmed, stored = self.confirmed + events, self.stored + events
+        eventually(
+            lambda: self.confirmed >= confirmed and self.stored >= stored, story=lambda: self.story
+        )
+
+    @property
+    def story(self) -> str:
+        """What all processes said."""
+        logs = (f"{running.command}\n{running.said}" for running in self.all)
+        return f"{self.confirmed} confirmed, {self.stored} stored\n" + "\n".join(logs)
+
+    def drain(self) -> Running:
+        """Consume until nothing is left."""
+        consumer = self.consume("--until-empty")
+        assert consumer.ends(60) == 0, consumer.said
+        return consumer
+
+    def reconcile(self) -> Reconciliation:
+        looked = self.dlmon("inspect-rejects", "--json")
+        assert looked.returncode == 0, looked.stderr
+        records = map(orjson.loads, looked.stdout.splitlines())
+        rejects = [(record["message_id"], record["code"]) for record in records]
+        return reconcile(self._ledger, self._store, rejects)
+
+    @property
+    def duplicates(self) -> int:
+        """How many events consumers were given that the store had already."""
+        return sum(running.duplicates for running in self.all)
+
+    def close(self) -> None:
+        for running in self.all:
+            running.kill()
