@@ -176,6 +176,7 @@ class Link:
 
     def _serve_all(self) -> None:
         deadline = time.monotonic() + self._settings.wait
+        told: type[DlmonError] | None = None
         tell_at = 0.0
         backoff = Backoff()
         while True:
@@ -191,8 +192,10 @@ class Link:
                 return
             if was_up:
                 backoff = Backoff()
-            if was_up or time.monotonic() >= tell_at:
+            # A login that is refused after the broker was away, say, is news.
+            if was_up or type(error) is not told or time.monotonic() >= tell_at:
                 _log.warning("%s Connecting again.", error)
+                told = type(error)
                 tell_at = time.monotonic() + _TELL_EVERY
             delay = backoff.delay()
             if not self._first.done():
