@@ -95,7 +95,8 @@ def consume(
         config=config,
     )
     configure_logging(settings.log_level, settings.log_format)
-    where = f"{settings.namespace}.arrivals at {settings.broker}"
+    queue = f"{settings.namespace}.arrivals"
+    where = f"{queue} at {settings.broker}"
     to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
@@ -104,7 +105,7 @@ def consume(
             from dlmon.commands.workers import consume_with_workers
 
             observer = opened.enter_context(
-                console.watch(f"{where}, {workers} workers", str(settings.store))
+                console.watch(f"{where}, {workers} workers", str(settings.store), queue=queue)
             )
             if settings.metrics is not None:
                 observer = opened.enter_context(watched_consumer(observer, settings.metrics))
@@ -123,7 +124,7 @@ def consume(
             events = opened.enter_context(open_store(settings.store, settings.keep))
             source = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(
-                console.watch(where, str(settings.store), to_stdout=to_terminal)
+                console.watch(where, str(settings.store), queue=queue, to_stdout=to_terminal)
             )
             if settings.metrics is not None:
                 observer = opened.enter_context(

@@ -45,12 +45,12 @@ _log = logging.getLogger("dlmon.consume")
 
 @contextmanager
 def watch(
-    where: str, store: str, *, to_stdout: bool = False, command: str = "consume"
+    where: str, store: str, *, queue: str = "", to_stdout: bool = False, command: str = "consume"
 ) -> Iterator[Observer]:
     """What shows how it goes. where, store: from where to where events flow.
 
-    command: what is running. to_stdout: events are printed, so that a terminal is not for the live
-    view.
+    queue: what log lines call the place that events come from. command: what is running.
+    to_stdout: events are printed, so that a terminal is not for the live view.
     """
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal and not to_stdout:
@@ -58,7 +58,7 @@ def watch(
             yield view
     else:
         _log.info("Consuming %s into %s.", where, store)
-        log = LogLines()
+        log = LogLines(queue)
         yield log
         log.tell_rest()
 
@@ -66,7 +66,8 @@ def watch(
 class LogLines(Observer):
     """One line every few seconds, and one for each reject unless there are very many."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
         self._told_received = 0
         self._told_at = time.monotonic() - _LOG_TOTALS_EVERY
         self._second = 0
@@ -111,6 +112,7 @@ class LogLines(Observer):
             safe(place(rejection.code, rejection.path), _LOGGED_REASON),
             safe(rejection.reason, _LOGGED_REASON),
             extra={
+                "dlmon.queue": self._queue,
                 "event.id": safe(rejection.message_id, _LOGGED_REASON),
                 "dlmon.code": safe(rejection.code),
                 "dlmon.path": safe(rejection.path, _LOGGED_REASON),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import urllib.error
 import urllib.request
@@ -111,6 +112,18 @@ def test_workers_are_told_together(dlmon: Dlmon) -> None:
         assert samples(port)["dlmon_event_delay_seconds_count"] == 100
 
 
+def test_the_example_alerts_are_about_metrics_that_exist(dlmon: Dlmon) -> None:
+    port = free_port()
+    dlmon("produce", "--rate", "0", "--count", "1", "--fault", "file-size-type")
+    with running(dlmon.start("consume", "--metrics", str(port))):
+        wait_until(lambda: samples(port).get("dlmon_events_received_total") == 1)
+        there = {name.partition(" ")[0] for name in samples(port)}
+    alerts = Path(__file__).parents[2] / "examples" / "alerts.yml"
+    asked = set(re.findall(r"\bdlmon_\w+", alerts.read_text()))
+    assert asked
+    assert asked <= there
+
+
 def test_other_paths_are_not_found_and_a_taken_port_is_told(dlmon: Dlmon) -> None:
     port = free_port()
     with running(dlmon.start("consume", "--metrics", str(port))):
@@ -133,6 +146,7 @@ def test_logs_are_json_where_no_terminal_is(tmp_path: Path) -> None:
         assert line["@timestamp"].endswith("Z")
         assert line["dlmon"]["code"] == "type"
         assert line["dlmon"]["path"] == "/file_size"
+        assert line["dlmon"]["queue"] == f"{settings.namespace}.arrivals"
         assert line["event"]["id"] in line["message"]
     console = Dlmon(settings, tmp_path)("consume", "--until-empty")
     assert not console.stderr.startswith("{")
