@@ -23,6 +23,7 @@ COPY --from=build /opt/dlmon /opt/dlmon
 USER dlmon
 WORKDIR /home/dlmon
 COPY --chown=dlmon pyproject.toml README.md ./
+COPY --chown=dlmon examples examples
 COPY --chown=dlmon tests tests
 # No ENTRYPOINT: the image runs dlmon and its tests alike.
 CMD ["dlmon", "--help"]
