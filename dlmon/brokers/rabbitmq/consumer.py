@@ -17,6 +17,8 @@ from dlmon.stop import Stop
 
 _LINGER = 0.02  # of what a single event takes to be stored, this is the larger part
 _CLOSE_TIMEOUT = 2.0
+_QUIET = 1.0  # seconds without a delivery after which none is on its way any more
+_HELD_BACK = 30.0  # seconds, at most, from the first acknowledgement that is held back to its end
 
 
 class RabbitMQConsumer(Consumer):
@@ -36,6 +38,10 @@ class RabbitMQConsumer(Consumer):
         self._delivered = 0  # on this channel
         self._granted = 0  # how many the broker may have delivered on this channel, at most
         self._allowed: int | None = None  # how many it may ever deliver on this channel
+        self._came_at = 0.0  # the last delivery, where only so many are allowed
+        self._settlements: list[tuple[int, bool]] = []  # not sent yet
+        self._settled = 0  # how many deliveries they are for
+        self._held_back_at = 0.0  # the first of them
         # Guarded, for both threads.
         self._changed = threading.Condition()
         self._channel_number = next_channel()
@@ -60,6 +66,8 @@ class RabbitMQConsumer(Consumer):
                 self._wait_for(min(limit, room), time.monotonic() + _LINGER)
             if self._failure is not None:
                 raise self._failure
+            if not self._buffer and self._count is not None:
+                self._link.submit(self._settle)
             number = self._channel_number
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._unsettled.add(one.method.delivery_tag for one in received)
@@ -80,9 +88,11 @@ class RabbitMQConsumer(Consumer):
 
         def acknowledge() -> None:
             if self._channel_number == number and self._channel is not None:
-                self._make_room(settled)
-                for tag, multiple in settlements:
-                    self._channel.basic_ack(tag, multiple)
+                if not self._settlements:
+                    self._held_back_at = time.monotonic()
+                self._settlements += settlements
+                self._settled += settled
+                self._settle()
 
         if settlements:
             self._link.submit(acknowledge)
@@ -130,6 +140,8 @@ class RabbitMQConsumer(Consumer):
     def _forget(self) -> None:
         """What was delivered will be delivered again."""
         self._channel = None
+        self._settlements.clear()
+        self._settled = 0
         with self._changed:
             self._channel_number = next_channel()
             self._buffer.clear()
@@ -139,19 +151,34 @@ class RabbitMQConsumer(Consumer):
         wanted = self._prefetch
         if self._allowed is not None:
             wanted = min(wanted, self._allowed - self._delivered)
-        if wanted <= 0 or self._channel is None:
+        if wanted <= 0 or self._channel is None or not self._channel.is_open:
             return
         self._granted = self._delivered + wanted
         self._channel.basic_qos(prefetch_count=wanted)
         self._consumer_tag = self._channel.basic_consume(self._queue, self._received)
 
-    def _make_room(self, settled: int) -> None:
-        """Before so many are acknowledged: see to it that no more come than are wanted."""
-        self._granted += settled
-        if self._allowed is not None and self._granted > self._allowed and self._consumer_tag:
+    def _settle(self, *, at_once: bool = False) -> None:
+        """Send the acknowledgements, and see to it that no more come than are wanted.
+
+        Where that takes a cancel, they are held back while deliveries are on their way: RabbitMQ
+        takes back what reaches its channel after the cancel, and counts it as delivered.
+        """
+        if self._channel is None or not self._settlements:
+            return
+        granted = self._granted + self._settled
+        if self._allowed is not None and granted > self._allowed and self._consumer_tag:
+            now = time.monotonic()
+            coming = self._delivered < self._granted and now - self._came_at < _QUIET
+            if coming and now - self._held_back_at < _HELD_BACK and not at_once:
+                return
             # The broker heeds it before the acknowledgements that follow.
             self._channel.basic_cancel(self._consumer_tag, self._consume)
             self._consumer_tag = ""
+        self._granted = granted
+        for tag, multiple in self._settlements:
+            self._channel.basic_ack(tag, multiple)
+        self._settlements.clear()
+        self._settled = 0
 
     def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._delivered += 1
@@ -160,6 +187,10 @@ class RabbitMQConsumer(Consumer):
         if self._wanted is not None and len(self._buffer) >= self._wanted:
             with self._changed:
                 self._changed.notify()
+        if self._allowed is not None:
+            self._came_at = time.monotonic()
+            if self._delivered == self._granted:
+                self._settle()
 
     def _cancelled(self, _frame: object) -> None:
         self._link.restart(BrokerUnreachable(f"The queue {self._queue} was deleted."))
@@ -184,6 +215,7 @@ class RabbitMQConsumer(Consumer):
 
     def _leave(self) -> None:
         if self._channel is not None and self._channel.is_open:
+            self._settle(at_once=True)
             self._channel.close()  # the broker gives back what was not acknowledged
         else:
             with self._changed:
