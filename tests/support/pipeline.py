@@ -13,7 +13,9 @@ from pathlib import Path
 
 import orjson
 
+from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
+from tests.support.odd_store import PROGRAM
 from tests.support.reconcile import Reconciliation, reconcile
 
 PATIENCE = 40.0
@@ -21,6 +23,10 @@ PATIENCE = 40.0
 
 STOP_WITHIN = 5.0
 """Seconds that a process takes to end when it is asked to, at most."""
+
+
+BUSY = 5.0
+"""Seconds that a process which has ended by itself may take to be gone, on a busy machine."""
 
 
 def eventually(
@@ -74,7 +80,7 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit code, once it was asked to end and has ended in time."""
         self.process.send_signal(number)
-        return self.ends(STOP_WITHIN + 1)  # and a second for a busy machine
+        return self.ends(STOP_WITHIN + BUSY)
 
     def kill(self) -> None:
         self.process.kill()
@@ -92,15 +98,20 @@ class Pipeline:
 
     def __init__(self, dlmon: Dlmon) -> None:
         self.dlmon = dlmon
-        self._ledger = dlmon.folder / "ledger"
-        self._store = dlmon.folder / "events.db"
+        self.ledger = dlmon.folder / "ledger"
+        self.store = dlmon.folder / "events.db"
         self.all: list[Running] = []
 
     def produce(self, *arguments: str) -> Running:
-        return self.start("produce", "--ledger", str(self._ledger), *arguments)
+        return self.start("produce", "--ledger", str(self.ledger), *arguments)
 
     def consume(self, *arguments: str) -> Running:
-        return self.start("consume", "--store", f"sqlite:///{self._store}", *arguments)
+        return self.start("consume", "--store", f"sqlite:///{self.store}", *arguments)
+
+    def consume_into(self, odd_store: str, *arguments: str) -> Running:
+        """odd_store: as tests/support/odd_store.py takes it."""
+        store = ("consume", "--store", f"sqlite:///{self.store}")
+        return self.run([*PROGRAM, odd_store, *store, *arguments])
 
     def start(self, *arguments: str) -> Running:
         return self.run(self.dlmon.command(*arguments))
@@ -113,19 +124,26 @@ class Pipeline:
     @property
     def confirmed(self) -> int:
         """How many events the broker has for certain."""
-        return self._ledger.read_bytes().count(b'"confirmed"') if self._ledger.exists() else 0
+        return self.ledger.read_bytes().count(b'"confirmed"') if self.ledger.exists() else 0
 
     @property
     def stored(self) -> int:
         """How many events are in the store."""
-        if not self._store.exists():
+        if not self.store.exists():
             return 0
-        with closing(sqlite3.connect(self._store)) as database:
+        with closing(sqlite3.connect(self.store)) as database:
             try:
                 [(count,)] = database.execute("SELECT count(*) FROM events")
             except sqlite3.OperationalError:  # the table is not there yet
                 return 0
         return int(count)
+
+    def ready(self, queue: str) -> int:
+        """How many messages wait in a queue, and are in nobody's hands."""
+        environment = self.dlmon.environment
+        name = f"{environment['DLMON_NAMESPACE']}.{queue}"
+        with raw_channel(environment["DLMON_BROKER"]) as channel:
+            return int(channel.queue_declare(name, passive=True).method.message_count)
 
     def goes_on(self, events: int = 300) -> None:
         """Wait until so many more events have been confirmed and stored."""
@@ -133,6 +151,10 @@ class Pipeline:
         eventually(
             lambda: self.confirmed >= confirmed and self.stored >= stored, story=lambda: self.story
         )
+
+    def takes_all(self) -> None:
+        """Wait until nothing is ready in arrivals."""
+        eventually(lambda: self.ready("arrivals") == 0, story=lambda: self.story)
 
     @property
     def story(self) -> str:
@@ -151,7 +173,7 @@ class Pipeline:
         assert looked.returncode == 0, looked.stderr
         records = map(orjson.loads, looked.stdout.splitlines())
         rejects = [(record["message_id"], record["code"]) for record in records]
-        return reconcile(self._ledger, self._store, rejects)
+        return reconcile(self.ledger, self.store, rejects)
 
     @property
     def duplicates(self) -> int:

@@ -5,6 +5,7 @@ Every test here ends with a reconciliation by event id; the figures are printed 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from dlmon.settings import Settings
 from tests.support.dlmon import Dlmon
 from tests.support.node import PrivateNode
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, eventually
 from tests.support.proxy import Proxy
 
 HEARTBEAT = 2
@@ -90,6 +91,20 @@ def reconciled(request: pytest.FixtureRequest) -> Reconciled:
         assert found.stored + found.rejected >= found.confirmed > 0
 
     return reconciled
+
+
+def settled(count: Callable[[], int]) -> int:
+    """A number, once it has stayed the same for half a second."""
+    seen, since = count(), time.monotonic()
+
+    def stays() -> bool:
+        nonlocal seen, since
+        if (now := count()) != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 0.5
+
+    eventually(stays)
+    return seen
 
 
 def _impatient(settings: Settings, folder: Path) -> Dlmon:

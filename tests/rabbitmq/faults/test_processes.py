@@ -1,0 +1,151 @@
+"""Producers and consumers that are killed or asked to stop, at any moment.
+
+Killed between commit and acknowledgement, between park and acknowledgement, and with confirmed
+events on the broker; four consumers of which some are killed at random; an event that kills each
+consumer that gets it; signals at any moment, also while a store hangs.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+
+from dlmon.source import VALID
+from tests.rabbitmq.faults.conftest import Reconciled, settled
+from tests.support.ledger import read_ledger
+from tests.support.node import PrivateNode
+from tests.support.pipeline import Pipeline, eventually
+from tests.support.proxy import Proxy
+
+_ALL = ("--batch", "50", "--until-empty")
+
+
+def test_a_consumer_killed_after_the_commit_and_before_its_acknowledgement(
+    private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
+) -> None:
+    producer = proxied.produce("--broker", private_node.url, "--rate", "1000", "--invalid", "5%")
+    for _ in range(3):
+        consumer = proxied.consume("--batch", "50")
+        proxied.goes_on(100)
+        proxy.swallow(to_client=False, of=b"consuming")
+        settled(lambda: proxied.stored)
+        consumer.kill()
+        proxy.heal()
+    assert producer.stop() == 0, producer.said
+    reconciled(proxied)
+    assert proxied.duplicates > 0
+
+
+def test_a_consumer_killed_after_the_park_and_before_its_acknowledgement(
+    private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
+) -> None:
+    producer = proxied.produce("--broker", private_node.url, "--rate", "500", "--invalid", "20%")
+    parked = 0
+    for _ in range(3):
+        consumer = proxied.consume("--batch", "50")
+        consumer.says("Rejected")  # so that it has a connection to park with
+        proxy.swallow(to_server=False, of=b"publishing")
+        # It waits for the confirm of a park, and the broker has what was parked.
+        settled(lambda: proxied.stored)
+        consumer.kill()
+        proxy.heal()
+        parked = max(parked, proxied.ready("rejects"))
+    assert producer.stop() == 0, producer.said
+    assert parked > 0
+    reconciled(proxied)
+
+
+def test_four_consumers_and_two_producers_of_which_any_is_killed_at_random(
+    pipeline: Pipeline, reconciled: Reconciled
+) -> None:
+    chance = random.Random(25)
+    produce = ("--rate", "500", "--invalid", "5%")
+    producers = [pipeline.produce(*produce) for _ in range(2)]
+    consumers = [pipeline.consume("--batch", "50") for _ in range(4)]
+    pipeline.goes_on()
+    over = time.monotonic() + 15
+    kills = 0
+    while time.monotonic() < over:
+        time.sleep(chance.uniform(0.2, 1.0))
+        if chance.random() < 0.8:
+            number = chance.randrange(2)  # the other two live on
+            consumers[number].kill()
+            consumers[number] = pipeline.consume("--batch", "50")
+        else:
+            producers[0].kill()
+            producers[0] = pipeline.produce(*produce)
+        kills += 1
+    pipeline.goes_on()
+    for running in (*producers, *consumers):
+        assert running.stop() == 0, running.said
+    reconciled(pipeline, kills=kills)
+
+
+def test_a_producer_that_is_killed_has_on_the_broker_what_it_confirmed(
+    pipeline: Pipeline, reconciled: Reconciled
+) -> None:
+    for _ in range(4):
+        producer = pipeline.produce("--rate", "0", "--invalid", "5%")
+        confirmed = pipeline.confirmed
+        eventually(lambda before=confirmed: pipeline.confirmed > before)  # type: ignore[misc]
+        producer.kill()
+    reconciled(pipeline)
+
+
+def test_signals_at_any_moment(pipeline: Pipeline, reconciled: Reconciled) -> None:
+    chance = random.Random(9)
+    # Before the command has begun, Python's own ways hold.
+    early = {-signal.SIGINT, -signal.SIGTERM}
+    longest = 0.0
+    codes: Counter[int] = Counter()
+    steady = pipeline.produce("--rate", "500", "--invalid", "5%")
+    for number in (signal.SIGINT, signal.SIGTERM) * 6:
+        producer = pipeline.produce("--rate", "500", "--invalid", "5%")
+        consumer = pipeline.consume()
+        time.sleep(chance.uniform(0, 2.0))
+        for running in (producer, consumer):
+            started = time.monotonic()
+            code = running.stop(number)
+            longest = max(longest, time.monotonic() - started)
+            assert code in early or (code in {0, 130} and "Traceback" not in running.said), (
+                running.said
+            )
+            codes[code] += 1
+    assert codes[0] > 0
+    assert steady.stop() == 0
+    reconciled(pipeline, **{"s until ended": longest})
+
+
+def test_a_signal_while_the_store_hangs(pipeline: Pipeline, reconciled: Reconciled) -> None:
+    producer = pipeline.produce("--rate", "0", "--count", "400", "--invalid", "5%")
+    assert producer.ends() == 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        consumer = pipeline.consume_into("sleeps=3600")
+        pipeline.takes_all()
+        assert consumer.stop(number) == 130, consumer.said
+        assert "unacknowledged events will be delivered again" in consumer.said
+        eventually(lambda: pipeline.ready("arrivals") == 400)
+    reconciled(pipeline)
+    assert pipeline.duplicates == 0
+
+
+def test_one_event_of_two_thousand_kills_each_consumer_and_goes_to_rejects_alone(
+    pipeline: Pipeline,
+) -> None:
+    assert pipeline.produce("--rate", "0", "--count", "2000").ends() == 0
+    planned, _ = read_ledger(pipeline.ledger)
+    (poison, _) = sorted(planned)[1000]
+    killed = 0
+    while (code := (consumer := pipeline.consume_into(f"dies-of={poison}", *_ALL)).ends()) != 0:
+        assert code == 70, consumer.said
+        killed += 1
+        assert killed < 40
+    eventually(lambda: pipeline.ready("rejects") == 1)
+    found = pipeline.reconcile()
+    assert found.unexpected == Counter({(poison, "undeliverable"): 1})
+    assert not found.lost
+    assert (found.stored, found.rejected) == (1999, 1)
+    assert planned[poison, VALID] == 1
+    assert killed > 20
