@@ -42,6 +42,7 @@ class RabbitMQConsumer(Consumer):
         self._settlements: list[tuple[int, bool]] = []  # not sent yet
         self._settled = 0  # how many deliveries they are for
         self._held_back_at = 0.0  # the first of them
+        self._leaving = False
         # Guarded, for both threads.
         self._changed = threading.Condition()
         self._channel_number = next_channel()
@@ -125,7 +126,7 @@ class RabbitMQConsumer(Consumer):
             self._fail(error)
 
     def _opened(self, channel: Any) -> None:
-        if self._closed:  # in the meantime
+        if self._leaving:  # in the meantime
             channel.close()
             return
         channel.add_on_close_callback(self._channel_closed)
@@ -198,9 +199,11 @@ class RabbitMQConsumer(Consumer):
     def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
         self._forget()
         if amqp.is_own_close(reason):
-            with self._changed:
-                self._closed = True
-                self._changed.notify()
+            # The link closes channels too, of a connection that it gives up for a new one.
+            if self._leaving:
+                with self._changed:
+                    self._closed = True
+                    self._changed.notify()
             return
         error = self._link.explain(reason)
         if isinstance(error, BrokerRefused | TopologyMismatch):
@@ -214,6 +217,7 @@ class RabbitMQConsumer(Consumer):
             self._changed.notify()
 
     def _leave(self) -> None:
+        self._leaving = True
         if self._channel is not None and self._channel.is_open:
             self._settle(at_once=True)
             self._channel.close()  # the broker gives back what was not acknowledged

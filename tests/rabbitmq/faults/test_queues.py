@@ -1,4 +1,4 @@
-"""Queues that are full, while both sides are at work.
+"""Queues that are full, or that somebody deletes, while both sides are at work.
 
 What exists with other arguments is told by tests/rabbitmq/test_topology.py, and what is refused
 (login, virtual host, permission) by tests/rabbitmq/test_refusals.py.
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from dlmon.settings import Settings
 from tests.rabbitmq.faults.conftest import Reconciled, settled
+from tests.support.amqp import raw_channel
 from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 
@@ -65,6 +66,27 @@ def test_rejects_that_are_full(
         back = settled(lambda: pipeline.ready("arrivals"))
         assert back + stored + pipeline.ready("rejects") >= 3_000
     consumer = pipeline.consume("--batch", "100")
+    pipeline.takes_all()
+    assert consumer.stop() == 0, consumer.said
+    reconciled(pipeline)
+
+
+def test_queues_that_are_deleted_underneath(
+    private_node: PrivateNode,
+    private_settings: Settings,
+    pipeline: Pipeline,
+    reconciled: Reconciled,
+) -> None:
+    consumer = pipeline.consume()
+    assert pipeline.produce("--rate", "0", "--count", "500").ends() == 0
+    eventually(lambda: pipeline.stored == 500)
+    consumer.says("500 received", 20)
+    with raw_channel(private_node.url) as channel:
+        for queue in ("arrivals", "rejects"):
+            channel.queue_delete(f"{private_settings.namespace}.{queue}")
+    consumer.says(f"The queue {private_settings.namespace}.arrivals was deleted.")
+    consumer.says("again.\n")
+    assert pipeline.produce("--rate", "0", "--count", "500", "--invalid", "5%").ends() == 0
     pipeline.takes_all()
     assert consumer.stop() == 0, consumer.said
     reconciled(pipeline)
