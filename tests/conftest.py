@@ -8,6 +8,7 @@ CI=true they fail.
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,13 @@ HOW_TO_GET_ONE = (
     "start one with `docker compose up -d rabbitmq`, install rabbitmq-server, "
     "or name one in DLMON_TEST_BROKER"
 )
+
+
+def pytest_configure() -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, and children inherit that: one
+    # that comes before they have begun to listen would be lost.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
