@@ -35,8 +35,10 @@ T = TypeVar("T")
 TICK = 0.05
 """Seconds after which a wait looks whether a stop was asked for."""
 
+TELL_EVERY = 60.0
+"""Seconds after which a fault that goes on is told of again."""
+
 _CLOSE_TIMEOUT = 2.0
-_TELL_EVERY = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -196,7 +198,7 @@ class Link:
             if was_up or type(error) is not told or time.monotonic() >= tell_at:
                 _log.warning("%s Connecting again.", error)
                 told = type(error)
-                tell_at = time.monotonic() + _TELL_EVERY
+                tell_at = time.monotonic() + TELL_EVERY
             delay = backoff.delay()
             if not self._first.done():
                 delay = min(delay, max(0.0, deadline - time.monotonic()))

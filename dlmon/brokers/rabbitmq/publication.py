@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from dlmon.brokers.base import Confirmed, Message
 from dlmon.brokers.rabbitmq import amqp
-from dlmon.brokers.rabbitmq.link import TICK, Link
+from dlmon.brokers.rabbitmq.link import TELL_EVERY, TICK, Link
 from dlmon.errors import (
     BrokerRefused,
     BrokerUnreachable,
@@ -33,7 +33,6 @@ _ACK = "Basic.Ack"
 _FULL = "RabbitMQ did not take all messages: a queue has reached its length limit."
 _UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
 _SILENT = "RabbitMQ has confirmed nothing for %.0f s; %d messages wait for it."
-_TELL_EVERY = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -119,12 +118,12 @@ class Publisher:
 
         Raises: Interrupted, BrokerError.
         """
-        tell_at = time.monotonic() + _TELL_EVERY
+        tell_at = time.monotonic() + TELL_EVERY
         with self._changed:
             while not self._confirmed and not self._has_room(room_for):
                 if time.monotonic() >= tell_at:
-                    tell_at += _TELL_EVERY
-                    _log.warning(_SILENT, _TELL_EVERY, self._open)
+                    tell_at += TELL_EVERY
+                    _log.warning(_SILENT, TELL_EVERY, self._open)
                 if self._failure is not None:
                     raise self._failure
                 self._link.check()
