@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import urllib.error
-import urllib.request
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from dlmon.settings import Settings, load_settings
 from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until
+from tests.support.metrics import get, samples
 from tests.support.node import PrivateNode, free_port
 
 _PATIENCE = 40.0
@@ -24,28 +22,6 @@ _PATIENCE = 40.0
 @pytest.fixture
 def dlmon(tmp_path: Path) -> Dlmon:
     return Dlmon(load_settings({"broker": f"sqlite:///{tmp_path}/broker.db"}, {}), tmp_path)
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """Status and body; status 0 where nothing answers yet."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
-def samples(port: int) -> dict[str, float]:
-    """Values by name and labels."""
-    return {
-        sample.name
-        + "".join(f" {name}={value}" for name, value in sample.labels.items()): sample.value
-        for family in text_string_to_metric_families(get(port, "/metrics")[1])
-        for sample in family.samples
-    }
 
 
 def test_consume_tells_what_became_of_events_and_how_long_it_took(dlmon: Dlmon) -> None:

@@ -26,6 +26,7 @@ from dlmon.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation import Schema, Validator, Verdict, load_schema
 from tests.support.events import make_body
+from tests.support.messages import wait_until
 
 
 @pytest.fixture
@@ -61,13 +62,6 @@ def stored(path: Path) -> list[bytes]:
 def parked(broker: Broker, validator: Validator) -> list[Rejection]:
     with broker.open_reader(Queue.REJECTS) as reader:
         return [from_delivery(delivery, validator) for delivery in reader.read(10_000)]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_empty(broker: Broker) -> bool:

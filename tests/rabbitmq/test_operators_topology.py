@@ -46,10 +46,8 @@ def log_in(imported: PrivateNode, tmp_path: Path) -> Iterator[Callable[..., Sett
     users = []
 
     def log_in(who: str, *, declare: bool = False) -> Settings:
-        configure, write, read = PERMISSIONS[who]
-        imported.ctl("add_user", who, "secret")
+        imported.add_user(who, "secret", *PERMISSIONS[who])
         users.append(who)
-        imported.ctl("set_permissions", who, configure, write, read)
         url = f"amqp://{who}:secret@127.0.0.1:{imported.port}/"
         return settings_for(url, "dlmon", tmp_path, declare=declare)
 

@@ -25,8 +25,7 @@ COMMANDS = [
 @pytest.fixture
 def user(private_node: PrivateNode, namespace: str) -> Iterator[str]:
     """Somebody who may log in and do nothing."""
-    private_node.ctl("add_user", namespace, PASSWORD)
-    private_node.ctl("set_permissions", namespace, "^$", "^$", "^$")
+    private_node.add_user(namespace, PASSWORD, "^$", "^$", "^$")
     yield namespace
     private_node.ctl("delete_user", namespace)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,7 @@ OLD, NEW = "first-secret", "second-secret"
 
 @pytest.fixture
 def user(private_node: PrivateNode, namespace: str) -> Iterator[str]:
-    private_node.ctl("add_user", namespace, OLD)
-    private_node.ctl("set_permissions", namespace, ".*", ".*", ".*")
+    private_node.add_user(namespace, OLD, ".*", ".*", ".*")
     yield namespace
     private_node.ctl("delete_user", namespace)
 
@@ -36,8 +36,7 @@ def test_a_new_password_is_read_when_the_connection_is_made_again(
         DLMON_BROKER_USER=user,
         **{f"DLMON_BROKER_PASSWORD_{source}": str(secret) if source == "FILE" else f"cat {secret}"},
     )
-    pipeline = Pipeline(dlmon)
-    try:
+    with closing(Pipeline(dlmon)) as pipeline:
         consumer = pipeline.consume()
         assert pipeline.produce("--count", "10", "--rate", "0").ends() == 0
         eventually(lambda: pipeline.stored == 10)
@@ -53,5 +52,3 @@ def test_a_new_password_is_read_when_the_connection_is_made_again(
         assert consumer.stop() == 0
         assert OLD not in consumer.said
         assert NEW not in consumer.said
-    finally:
-        pipeline.close()

@@ -43,9 +43,14 @@ def in_queue(broker: Broker, queue: Queue) -> list[Delivery]:
         return deliveries
 
 
-def wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Return as soon as something is so; fail where it does not become so."""
+def wait_until(
+    condition: Callable[[], bool], patience: float = PATIENCE, story: Callable[[], str] = str
+) -> None:
+    """Return as soon as something is so; fail where it does not become so.
+
+    story: what else to tell then.
+    """
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, "this did not happen in time"
-        time.sleep(0.01)
+        assert time.monotonic() < deadline, f"this did not happen in time {story()}"
+        time.sleep(0.02)

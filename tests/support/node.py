@@ -111,6 +111,11 @@ class PrivateNode:
         """Go on after `freeze`."""
         self._signal(signal.SIGCONT)
 
+    def add_user(self, name: str, password: str, *permissions: str) -> None:
+        """permissions: to configure, write and read in the virtual host /, as patterns."""
+        self.ctl("add_user", name, password)
+        self.ctl("set_permissions", name, *permissions)
+
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints."""
         done = subprocess.run(

@@ -6,7 +6,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ import orjson
 
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
+from tests.support.messages import wait_until
 from tests.support.odd_store import PROGRAM
 from tests.support.reconcile import Reconciliation, reconcile
 
@@ -24,23 +24,15 @@ PATIENCE = 40.0
 STOP_WITHIN = 5.0
 """Seconds that a process takes to end when it is asked to, at most."""
 
-
 BUSY = 5.0
 """Seconds that a process which has ended by itself may take to be gone, on a busy machine."""
 
 
 def eventually(
     condition: Callable[[], bool], within: float = PATIENCE, story: Callable[[], str] = str
-) -> float:
-    """Return as soon as something is so, and after how many seconds; fail where it never is.
-
-    story: what else to tell when it fails.
-    """
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < within, f"this did not happen in time {story()}"
-        time.sleep(0.02)
-    return time.monotonic() - started
+) -> None:
+    """`wait_until`, as long as faults take to be over."""
+    wait_until(condition, within, story)
 
 
 class Running:
@@ -63,14 +55,14 @@ class Running:
     def said(self) -> str:
         return self._log.read_text()
 
-    def says(self, words: str, within: float = PATIENCE) -> float:
-        """Wait until it says so; returns after how many seconds it did."""
+    def says(self, words: str, within: float = PATIENCE) -> None:
+        """Wait until it says so."""
 
         def said() -> bool:
             assert words in self.said or self.process.poll() is None, self.said
             return words in self.said
 
-        return eventually(said, within, lambda: self.said)
+        eventually(said, within, lambda: self.said)
 
     def ends(self, within: float = PATIENCE) -> int:
         """The exit code, once it has ended by itself."""

@@ -25,7 +25,6 @@ class Reconciliation:
     more often than they were sent (the store cannot have an id twice).
     """
 
-    planned: int
     confirmed: int
     stored: int
     rejected: int
@@ -51,7 +50,6 @@ def reconcile(ledger: Path, store: Path, rejects: Iterable[Fate]) -> Reconciliat
     fates = Counter({(event_id, VALID): count for event_id, count in stored.items()}) + rejected
     sent, there = _ids(planned), _ids(Counter(fates.keys()))
     return Reconciliation(
-        planned=planned.total(),
         confirmed=confirmed.total(),
         stored=stored.total(),
         rejected=rejected.total(),

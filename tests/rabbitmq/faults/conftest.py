@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ from tests.support.proxy import Proxy
 
 HEARTBEAT = 2
 """Seconds, the least there is: a silent broker is noticed within twice this and ten seconds."""
+
+NOTICED_WITHIN = 2 * (HEARTBEAT + 5.0)
+"""Seconds, pika's own bound for a peer that says nothing any more."""
+
+LOST = "Connecting again."
 
 _FIGURES = pytest.StashKey[list[str]]()
 
@@ -38,9 +44,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def pipeline(private_settings: Settings, tmp_path: Path) -> Iterator[Pipeline]:
     """Producer and consumers that notice faults in seconds."""
-    pipeline = Pipeline(_impatient(private_settings, tmp_path))
-    yield pipeline
-    pipeline.close()
+    with closing(Pipeline(_impatient(private_settings, tmp_path))) as pipeline:
+        yield pipeline
 
 
 @pytest.fixture
@@ -57,9 +62,8 @@ def proxied(
     """Producer and consumers on the other side of the network."""
     dlmon = _impatient(private_settings, tmp_path)
     dlmon.environment["DLMON_BROKER"] = proxy.url(private_node.url)
-    pipeline = Pipeline(dlmon)
-    yield pipeline
-    pipeline.close()
+    with closing(Pipeline(dlmon)) as pipeline:
+        yield pipeline
 
 
 Reconciled = Callable[..., None]
@@ -91,6 +95,24 @@ def reconciled(request: pytest.FixtureRequest) -> Reconciled:
         assert found.stored + found.rejected >= found.confirmed > 0
 
     return reconciled
+
+
+def both_sides_go_on(
+    pipeline: Pipeline, reconciled: Reconciled, fault: AbstractContextManager[None]
+) -> None:
+    """Producer and consumer notice that a fault begins, and once it is over nothing was lost."""
+    producer = pipeline.produce("--rate", "2000", "--invalid", "5%")
+    consumer = pipeline.consume()
+    pipeline.goes_on()
+    started = time.monotonic()
+    with fault:
+        for side in (producer, consumer):
+            side.says(LOST, NOTICED_WITHIN + 1)
+        noticed = time.monotonic() - started
+    pipeline.goes_on()
+    assert producer.stop() == 0, producer.said
+    assert consumer.stop() == 0, consumer.said
+    reconciled(pipeline, **{"s until noticed": noticed})
 
 
 def settled(count: Callable[[], int]) -> int:

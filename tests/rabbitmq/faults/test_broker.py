@@ -3,20 +3,15 @@ while both sides are at work."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.rabbitmq.faults.conftest import HEARTBEAT, Reconciled
+from tests.rabbitmq.faults.conftest import LOST, Reconciled, both_sides_go_on
 from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 
-NOTICED_WITHIN = 2 * (HEARTBEAT + 5.0)
-"""Seconds, pika's own bound for a peer that says nothing any more."""
-
-LOST = "Connecting again."
 BLOCKED = "RabbitMQ takes no messages now"
 
 
@@ -78,18 +73,7 @@ Fault = Callable[[PrivateNode], AbstractContextManager[None]]
 def test_both_sides_go_on_after(
     private_node: PrivateNode, pipeline: Pipeline, reconciled: Reconciled, fault: Fault
 ) -> None:
-    producer = pipeline.produce("--rate", "2000", "--invalid", "5%")
-    consumer = pipeline.consume()
-    pipeline.goes_on()
-    started = time.monotonic()
-    with fault(private_node):
-        for side in (producer, consumer):
-            side.says(LOST, NOTICED_WITHIN + 1)
-        noticed = time.monotonic() - started
-    pipeline.goes_on()
-    assert producer.stop() == 0, producer.said
-    assert consumer.stop() == 0, consumer.said
-    reconciled(pipeline, **{"s until noticed": noticed})
+    both_sides_go_on(pipeline, reconciled, fault(private_node))
 
 
 @pytest.mark.parametrize("alarm", [memory_alarm, disk_alarm])

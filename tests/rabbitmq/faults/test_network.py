@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dlmon.brokers.rabbitmq.publication import WINDOW
-from tests.rabbitmq.faults.conftest import Reconciled, settled
-from tests.rabbitmq.faults.test_broker import LOST, NOTICED_WITHIN
+from tests.rabbitmq.faults.conftest import LOST, Reconciled, both_sides_go_on, settled
 from tests.support.pipeline import Pipeline, eventually
 from tests.support.proxy import Proxy
+
+
+@contextmanager
+def swallowing(proxy: Proxy) -> Iterator[None]:
+    proxy.swallow()
+    yield
+    proxy.heal()
 
 
 def test_connections_that_are_reset(
@@ -30,19 +37,7 @@ def test_connections_that_are_reset(
 def test_a_network_that_swallows_everything(
     proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
 ) -> None:
-    producer = proxied.produce("--rate", "2000", "--invalid", "5%")
-    consumer = proxied.consume()
-    proxied.goes_on()
-    started = time.monotonic()
-    proxy.swallow()
-    for side in (producer, consumer):
-        side.says(LOST, NOTICED_WITHIN + 1)
-    noticed = time.monotonic() - started
-    proxy.heal()
-    proxied.goes_on()
-    assert producer.stop() == 0, producer.said
-    assert consumer.stop() == 0, consumer.said
-    reconciled(proxied, **{"s until noticed": noticed})
+    both_sides_go_on(proxied, reconciled, swallowing(proxy))
 
 
 def test_confirms_that_are_lost(

@@ -19,8 +19,6 @@ from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 from tests.support.proxy import Proxy
 
-_ALL = ("--batch", "50", "--until-empty")
-
 
 def test_a_consumer_killed_after_the_commit_and_before_its_acknowledgement(
     private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
@@ -137,8 +135,9 @@ def test_one_event_of_two_thousand_kills_each_consumer_and_goes_to_rejects_alone
     assert pipeline.produce("--rate", "0", "--count", "2000").ends() == 0
     planned, _ = read_ledger(pipeline.ledger)
     (poison, _) = sorted(planned)[1000]
+    arguments = (f"dies-of={poison}", "--batch", "50", "--until-empty")
     killed = 0
-    while (code := (consumer := pipeline.consume_into(f"dies-of={poison}", *_ALL)).ends()) != 0:
+    while (code := (consumer := pipeline.consume_into(*arguments)).ends()) != 0:
         assert code == 70, consumer.said
         killed += 1
         assert killed < 40

@@ -11,14 +11,13 @@ from __future__ import annotations
 import resource
 import sqlite3
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
 
-from tests.rabbitmq.faults.conftest import HEARTBEAT, Reconciled
-from tests.rabbitmq.faults.test_broker import LOST
+from tests.rabbitmq.faults.conftest import HEARTBEAT, LOST, Reconciled
+from tests.support.metrics import samples
 from tests.support.node import free_port
 from tests.support.pipeline import Pipeline, Running, eventually
 
@@ -61,7 +60,7 @@ def test_a_store_that_fails_for_a_while(
     pipeline.goes_on()
     assert producer.stop() == 0, producer.said
     pipeline.takes_all()
-    assert redelivered(port) == 0
+    assert samples(port)["dlmon_events_redelivered_total"] == 0
     assert consumer.stop() == 0, consumer.said
     assert LOST not in consumer.said
     reconciled(pipeline)
@@ -81,11 +80,3 @@ def test_a_store_that_is_slower_than_two_heartbeats(
     assert LOST not in consumer.said
     reconciled(pipeline)
     assert pipeline.duplicates == 0
-
-
-def redelivered(port: int) -> float:
-    """How many deliveries had been handed out before, as the consumer itself tells."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
-        lines = response.read().decode().splitlines()
-    [line] = [line for line in lines if line.startswith("dlmon_events_redelivered_total ")]
-    return float(line.split()[1])
