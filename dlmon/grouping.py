@@ -74,6 +74,9 @@ class Groups:
         self._groups: dict[tuple[str, str], Group] = {}
         self.count = 0
 
+    def __len__(self) -> int:
+        return len(self._groups)
+
     def add(self, rejection: Rejection) -> None:
         self._group(rejection.code, rejection.path).add(rejection)
         self.count += 1

@@ -42,7 +42,7 @@ class Action:
     limit: int | None
     receipt: Path | None
     source: Path | None = None
-    preview: Callable[[], None] = lambda: None
+    preview: Callable[[Receipt], None] = lambda _would_be: None
 
     def carry_out(self, *, yes: bool, dry_run: bool) -> None:
         """Act at once (`yes`), show what would be done (`dry_run`), or show that and then ask.
@@ -58,7 +58,7 @@ class Action:
                     f"Nobody can be asked here: add --yes to {self.verb}, or --dry-run to look."
                 )
             would_be, seen = self._run(None, self.receipt if dry_run else None, dry_run=True)
-            self.preview()
+            self.preview(would_be)
             self._end(would_be, dry_run=True)
             if dry_run or not would_be.done:
                 return

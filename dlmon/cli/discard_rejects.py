@@ -58,6 +58,7 @@ def discard_rejects(
       dlmon discard-rejects --all --export rejects.ndjson.gz --yes
     """
     from dlmon.commands.discard_rejects import discard
+    from dlmon.console.reject_previews import Affected
     from dlmon.rejects_file import RejectsFile
 
     settings, validator = reject_options.prepare(
@@ -82,9 +83,11 @@ def discard_rejects(
     if selection.everything != all_:
         raise UsageError("Say which rejects to discard by a filter, or all of them by --all.")
 
+    affected = Affected()
+
     def act(_broker: Broker, rejects: Rejects, run: Run) -> Receipt:
         if export is None or run.dry_run:
-            return discard(rejects, selection, run)
+            return discard(rejects, selection, run, preview=affected.add)
         with RejectsFile(export) as file:
             return discard(rejects, selection, run, export=file)
 
@@ -96,4 +99,5 @@ def discard_rejects(
         done="discarded" if export is None else "moved",
         limit=limit,
         receipt=receipt,
+        preview=affected.show,
     ).carry_out(yes=yes, dry_run=dry_run)

@@ -16,8 +16,6 @@ from dlmon.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from dlmon.rejection import Rejection
 
-_LIST_LIMIT = 50
-
 
 def inspect_rejects(
     *,
@@ -49,7 +47,7 @@ def inspect_rejects(
             min=1,
             metavar="N",
             help="At most so many groups, lines of --list, or rejects for --json and --export. "
-            "Otherwise the groups that fit, 50 lines, all rejects.",
+            "Without it: what fits the screen (in a pipe all groups, 50 lines), and all rejects.",
         ),
     ] = None,
     export: Annotated[
@@ -106,6 +104,8 @@ def inspect_rejects(
 
     if sum((list_, show is not None, json, revalidate)) > 1:
         raise UsageError("Choose one of --list, --show, --json and --revalidate.")
+    if oldest_first and not list_:
+        raise UsageError("--oldest-first goes with --list.")
     settings, validator = reject_options.prepare(
         broker=broker,
         namespace=namespace,
@@ -128,7 +128,7 @@ def inspect_rejects(
     queue = f"{settings.namespace}.rejects"
     view: View = GroupView(queue, limit)
     if list_:
-        view = ListView(limit or _LIST_LIMIT, oldest=oldest_first)
+        view = ListView(limit, oldest=oldest_first)
     elif show is not None:
         selection = replace(selection, ids=frozenset({show}))
         view = DetailView(validator)

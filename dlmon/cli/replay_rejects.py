@@ -11,6 +11,7 @@ from dlmon.cli.acting import Action
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.commands.rejects import Receipt, Rejects, Run
+    from dlmon.rejection import Rejection
 
 
 def replay_rejects(
@@ -76,7 +77,7 @@ def replay_rejects(
       dlmon replay-rejects --from mended.ndjson --yes
     """
     from dlmon.commands.replay_rejects import Rules, replay
-    from dlmon.console.rejection import Differences
+    from dlmon.console.reject_previews import Affected, Differences
     from dlmon.patch import Patch
 
     settings, validator = reject_options.prepare(
@@ -104,11 +105,23 @@ def replay_rejects(
         max_replays,
         None if patch is None else Patch(patch),
     )
-    differences = Differences()
+    affected, differences = Affected(), Differences()
+
+    def preview(before: Rejection, after: Rejection) -> None:
+        if patch is None:
+            affected.add(before)
+        else:
+            differences.add(before, after)
+
+    def show_preview(would_be: Receipt) -> None:
+        if patch is None:
+            affected.show(would_be)
+        else:
+            differences.show(would_be)
 
     def act(broker: Broker, rejects: Rejects, run: Run) -> Receipt:
         return replay(
-            rejects, broker, rules, run, rate=rate, preview=differences.add if patch else None
+            rejects, broker, rules, run, rate=rate, preview=preview if run.dry_run else None
         )
 
     Action(
@@ -120,5 +133,5 @@ def replay_rejects(
         limit=limit,
         receipt=receipt,
         source=source,
-        preview=differences.show,
+        preview=show_preview,
     ).carry_out(yes=yes, dry_run=dry_run)

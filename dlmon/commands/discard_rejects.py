@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from dlmon.commands.rejects import Held, Outcome, Receipt, Rejects, Run
+from dlmon.rejection import Rejection
 from dlmon.rejects_file import RejectsFile
 from dlmon.selection import Selection
 
 
 def discard(
-    rejects: Rejects, selection: Selection, run: Run, *, export: RejectsFile | None = None
+    rejects: Rejects,
+    selection: Selection,
+    run: Run,
+    *,
+    export: RejectsFile | None = None,
+    preview: Callable[[Rejection], None] | None = None,
 ) -> Receipt:
     """Remove the selected rejects.
 
-    export: only what the disk has safely in this file is removed.
+    export: only what the disk has safely in this file is removed. preview: shown each of them.
     """
 
     def act(batch: Sequence[Held], receipt: Receipt) -> None:
@@ -27,6 +33,8 @@ def discard(
                 export.sync()
             rejects.remove(chosen)
         for held in chosen:
+            if preview is not None:
+                preview(held.rejection)
             receipt.note(Outcome.DISCARDED, held.rejection)
 
     return run.through(rejects, act)

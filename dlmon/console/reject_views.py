@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dlmon.commands.inspect_rejects import Look
+from dlmon.console.reject_groups import Around, show_groups
 from dlmon.console.rejection import show_rejection
 from dlmon.console.rejects import (
-    show_groups,
+    Notes,
+    list_limit,
+    show_hint,
     show_list,
     show_look,
-    show_notes,
     show_revalidation,
 )
 from dlmon.grouping import Groups, Latest, Revalidation
@@ -21,6 +23,7 @@ from dlmon.rejects_file import to_line
 from dlmon.validation import Validator
 
 _MAX_DETAILS = 10
+_MORE = "--limit {} shows all"
 
 
 class View(Protocol):
@@ -47,9 +50,12 @@ class GroupView:
             self._groups.add(rejection)
 
     def finish(self, look: Look) -> None:
+        notes = Notes(look)
         show_look(look, self._queue)
-        show_groups(self._groups, self._limit)
-        show_notes(look)
+        show_groups(self._groups, self._limit, Around(2 + notes.height, _MORE))
+        if len(self._groups):
+            show_hint("One of them: --show ID. What would pass now: --revalidate.")
+        notes.show()
 
 
 class RevalidationView:
@@ -67,17 +73,21 @@ class RevalidationView:
             self._result.add(rejection, judge_again(rejection, self._validator))
 
     def finish(self, look: Look) -> None:
+        notes = Notes(look)
         show_look(look, self._queue)
         show_revalidation(self._result.passing, look.selected)
-        show_groups(self._result.failing, self._limit)
-        show_notes(look)
+        show_groups(self._result.failing, self._limit, Around(3 + notes.height, _MORE))
+        if self._result.passing:
+            show_hint("Those that pass go back by replay-rejects, with the same filters.")
+        notes.show()
 
 
 class ListView:
     """One reject a line."""
 
-    def __init__(self, limit: int, *, oldest: bool) -> None:
-        self._latest = Latest(limit, oldest=oldest)
+    def __init__(self, limit: int | None, *, oldest: bool) -> None:
+        """limit: of lines; None for as many as fit the screen."""
+        self._latest = Latest(limit or list_limit(), oldest=oldest)
 
     def visit(self, rejections: Sequence[Rejection]) -> None:
         for rejection in rejections:
@@ -86,7 +96,7 @@ class ListView:
     def finish(self, look: Look) -> None:
         rejections = self._latest.in_order()
         show_list(rejections)
-        show_notes(look, shown=len(rejections))
+        Notes(look, shown=len(rejections)).show()
 
 
 class DetailView:
@@ -102,7 +112,7 @@ class DetailView:
     def finish(self, look: Look) -> None:
         for rejection in self._found:
             show_rejection(rejection, self._validator.judge(rejection.body))
-        show_notes(look, shown=len(self._found))
+        Notes(look, shown=len(self._found)).show()
 
 
 class JsonView:
@@ -113,4 +123,4 @@ class JsonView:
         sys.stdout.buffer.flush()
 
     def finish(self, look: Look) -> None:
-        show_notes(look)
+        Notes(look).show()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -21,9 +19,6 @@ from dlmon.validation import DUPLICATE_KEY, Verdict, Violation
 
 MAX_LINES = 400
 """Lines of one event that are shown; `--export` has all of it."""
-
-MAX_DIFFERENCES = 3
-"""Events of which a dry run shows what a patch changes."""
 
 _MAX_TEXT = 4096  # bytes of a body that is no JSON, around where it stopped being that
 _MAX_HEX = 512
@@ -54,40 +49,6 @@ def show_rejection(rejection: Rejection, verdict: Verdict) -> None:
     width = console.width - len(_MARGIN) if console.is_terminal else _UNCUT
     for line in _body(rejection, verdict, width):
         print_line(console, line)
-
-
-class Differences:
-    """What a patch makes of the first few events."""
-
-    def __init__(self) -> None:
-        self._pairs: list[tuple[Rejection, Rejection]] = []
-        self._count = 0
-
-    def add(self, before: Rejection, after: Rejection) -> None:
-        self._count += 1
-        if len(self._pairs) < MAX_DIFFERENCES:
-            self._pairs.append((before, after))
-
-    def show(self) -> None:
-        """A unified diff of each, without its head."""
-        console = stdout()
-        for before, after in self._pairs:
-            print_line(console, Text(safe(before.message_id), "bold"))
-            for line in _difference(before, after):
-                print_line(console, line, wrap=True)
-        if more := self._count - len(self._pairs):
-            print_line(console, Text(f"And {more:,} more events.", "dim"))
-
-
-def _difference(before: Rejection, after: Rejection) -> Iterator[Text]:
-    if before.body == after.body:
-        yield Text("  unchanged", "dim")
-        return
-    old, new = (indent(one.body).decode().split("\n") for one in (before, after))
-    for line in islice(difflib.unified_diff(old, new, lineterm="", n=1), 2, None):
-        if not line.startswith("@@"):
-            style = {"+": "green", "-": "red"}.get(line[0], "dim")
-            yield Text(f"  {line[0]} {safe(line[1:])}", style)
 
 
 def _facts(rejection: Rejection) -> Iterator[tuple[str, str]]:

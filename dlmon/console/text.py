@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+from rich.cells import cell_len, set_cell_size
+
+from dlmon.times import to_rfc3339
+
+MAX_ID = 39
+"""Columns for a message id: those that dlmon makes (`sha256:...`) and UUIDs fit."""
+
 # Bidirectional controls reorder what is around them, so that a screen shows what is not there.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -16,3 +25,30 @@ def safe(text: str, limit: int | None = None) -> str:
     if text.isprintable() and not _BIDI.intersection(text):
         return text
     return "".join(c if c.isprintable() and c not in _BIDI else ascii(c)[1:-1] for c in text)
+
+
+def fitted(text: str, width: int) -> str:
+    """`text` in just so many columns of a terminal: padded, or cut in the middle, since the end of
+    a JSON Pointer tells most."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    head = set_cell_size(text, (width - 1) // 2)
+    tail = set_cell_size(text[::-1], width - 1 - cell_len(head))[::-1]
+    return f"{head}…{tail}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 reject`, `2,000 rejects`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def clock(at: int | None) -> str:
+    """`03-01 12:00:00` of this year, the date alone of others, a dash where nobody noted it.
+
+    at: milliseconds since the epoch; shown in UTC.
+    """
+    if at is None:
+        return "-"
+    text = to_rfc3339(at)
+    this_year = text[:4] == to_rfc3339(time.time_ns() // 1_000_000)[:4]
+    return f"{text[5:10]} {text[11:19]}" if this_year else text[:10]

@@ -55,7 +55,7 @@ class Dlmon:
             text=True,
         )
 
-    def on_terminal(self, *arguments: str, columns: int = 100) -> pexpect.spawn:
+    def on_terminal(self, *arguments: str, columns: int = 100, rows: int = 40) -> pexpect.spawn:
         """Start it on a terminal."""
         program, *rest = self.command(*arguments)
         return pexpect.spawn(
@@ -63,7 +63,7 @@ class Dlmon:
             rest,
             env={**self.environment, "TERM": "xterm", "NO_COLOR": "1"},
             cwd=str(self.folder),
-            dimensions=(40, columns),
+            dimensions=(rows, columns),
             encoding="utf-8",
             timeout=30,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from dataclasses import replace
@@ -26,6 +27,14 @@ def mended() -> Rejection:
     return rejection(make_body(), Violation("type", "/file_size", "old"))
 
 
+def screen(terminal: pexpect.spawn, first: str) -> list[str]:
+    """The lines that a terminal has at the end, from that with `first` in it."""
+    terminal.expect(pexpect.EOF)
+    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", str(terminal.before)).splitlines()
+    (start,) = (number for number, line in enumerate(lines) if first in line)
+    return lines[start:]
+
+
 def test_the_default_view_is_groups_with_their_share_times_and_a_sample(
     broker: Broker, dlmon: Dlmon
 ) -> None:
@@ -45,19 +54,30 @@ def test_the_default_view_is_groups_with_their_share_times_and_a_sample(
     assert len(ids(broker, Queue.REJECTS)) == 4
 
 
-def test_a_terminal_shows_no_more_groups_than_fit_and_names_the_rest(
-    broker: Broker, dlmon: Dlmon
-) -> None:
-    odd = [Violation("type", f"/{number}", "x") for number in range(30)]
-    parked = [rejection(make_body(), one) for one in odd]
-    elsewhere = [replace(one, origin=f"agents {number}") for number, one in enumerate(parked)]
-    park(broker, elsewhere)
-    terminal = dlmon.on_terminal("inspect-rejects")
-    terminal.expect_exact("30 rejects")
-    terminal.expect(pexpect.EOF)
-    lines = str(terminal.before).splitlines()
-    assert 30 < len(lines) < 40
-    assert "smaller groups" in lines[-1]
+def test_forty_groups_fit_a_screen_and_the_rest_is_counted(broker: Broker, dlmon: Dlmon) -> None:
+    # The larger its number, the more rejects there are in a group.
+    odd = [Violation("type", f"/{n}", "x" * 200) for n in range(40) for _ in range(n + 1)]
+    park(broker, [replace(rejection(make_body(), one), origin=one.path) for one in odd])
+    terminal = dlmon.on_terminal("inspect-rejects", columns=80, rows=24)
+    lines = screen(terminal, "820 rejects in")
+    assert 18 < len(lines) <= 22
+    assert not [line for line in lines if len(line) > 80]
+    shown = [line for line in lines if "type at /" in line]
+    assert [line.split()[4] for line in shown] == [f"/{39 - row}" for row in range(len(shown))]
+    hidden = 40 - len(shown)
+    rejects = sum(range(1, hidden + 1))
+    assert f"And {hidden} more groups ({rejects} rejects): --limit 40 shows all." in lines
+    everything = dlmon.on_terminal("inspect-rejects", "--limit", "40", columns=80, rows=24)
+    assert sum("type at /" in line for line in screen(everything, "820 rejects in")) == 40
+
+
+def test_what_all_groups_have_in_common_is_told_once(broker: Broker, dlmon: Dlmon) -> None:
+    first, second = slow(), rejection(make_body(file_size=-1))
+    park(broker, [first, replace(first, origin="agents 1"), second])
+    lines = [line.strip() for line in dlmon("inspect-rejects").stdout.splitlines()]
+    assert lines.count("sent to dlmon download.completed") == 1
+    assert {"sent to dlmon download.completed, agents 1"} < set(lines)
+    assert lines[-1] == f"all judged by {VALIDATOR.schema.version}"
 
 
 def test_what_another_reader_holds_is_no_empty_queue(broker: Broker, dlmon: Dlmon) -> None:
@@ -67,6 +87,15 @@ def test_what_another_reader_holds_is_no_empty_queue(broker: Broker, dlmon: Dlmo
         result = dlmon("inspect-rejects")
     assert result.stdout.startswith("No rejects to see in ")
     assert "another reader holds" in result.stderr or "somebody else reads" in result.stderr
+
+
+def test_a_list_fits_a_screen(broker: Broker, dlmon: Dlmon) -> None:
+    parked = [replace(slow(), rejected_at=AT + 1000 * number) for number in range(30)]
+    park(broker, parked)
+    terminal = dlmon.on_terminal("inspect-rejects", "--list", columns=80, rows=24)
+    _, *lines, note = screen(terminal, "message id")
+    assert [line.split()[0] for line in lines] == [f"03:00:{29 - n:02}" for n in range(20)]
+    assert "20 of 30 shown" in note
 
 
 def test_the_list_has_tabs_in_a_pipe_and_the_newest_first(broker: Broker, dlmon: Dlmon) -> None:
@@ -254,6 +283,37 @@ def test_replay_shows_what_a_patch_does_before_it_asks(broker: Broker, dlmon: Dl
     (arrived,) = contents(broker, Queue.ARRIVALS)
     assert VALIDATOR.judge(arrived.body).valid
     assert not ids(broker, Queue.REJECTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "group"),
+    [
+        (["replay-rejects"], "3   100%  type at /file_size"),
+        (["discard-rejects", "--path", "/download_speed"], "2   100%  type at /download_speed"),
+    ],
+)
+def test_what_would_be_done_is_shown_in_groups(
+    broker: Broker, dlmon: Dlmon, arguments: list[str], group: str
+) -> None:
+    park(broker, [slow(), slow(), mended(), mended(), mended()])
+    shown = dlmon(*arguments, "--dry-run").stdout
+    assert group in shown
+    assert shown.count("type at /") == (1 if "discard-rejects" in arguments else 2)
+    terminal = dlmon.on_terminal(*arguments)
+    terminal.expect_exact(group.partition("%")[2].strip())
+    terminal.expect(r"(Replay|Discard) \d\?")
+    terminal.sendline("n")
+    terminal.expect(pexpect.EOF)
+
+
+def test_a_dry_run_with_a_patch_counts_what_it_leaves_as_it_is(
+    broker: Broker, dlmon: Dlmon
+) -> None:
+    park(broker, [*[slow() for _ in range(5)], mended()])
+    arguments = ("replay-rejects", "--patch", ".download_speed |= tonumber", "--dry-run")
+    shown = dlmon(*arguments).stdout
+    assert shown.count('+   "download_speed": 25.5') == 3
+    assert "And 2 more events, and 1 event without a change." in shown
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\x03"])
