@@ -63,6 +63,8 @@ class Publisher:
         self._waiting: list[_Outgoing] = []
         self._open = 0
         self._open_bytes = 0
+        self._silent_since = 0.0  # the last answer, or the first message that waits for one
+        self._silent_told = 0.0  # how long that was when it was told of
         self._confirmed: list[Message] = []
         self._refused: list[Message] = []
         self._reason = ""
@@ -107,6 +109,8 @@ class Publisher:
         outgoing = [_Outgoing(message, encode(message)) for message in messages]
         with self._changed:
             self._waiting.extend(outgoing)
+            if not self._open:
+                self._hear()
             self._open += len(messages)
             self._open_bytes += sum(len(message.body) for message in messages)
         self._link.submit(self._write)
@@ -118,20 +122,28 @@ class Publisher:
 
         Raises: Interrupted, BrokerError.
         """
-        tell_at = time.monotonic() + TELL_EVERY
         with self._changed:
+            self._tell_of_silence()
             while not self._confirmed and not self._has_room(room_for):
-                if time.monotonic() >= tell_at:
-                    tell_at += TELL_EVERY
-                    _log.warning(_SILENT, TELL_EVERY, self._open)
                 if self._failure is not None:
                     raise self._failure
                 self._link.check()
                 if stop.expired:
                     raise Interrupted(f"{self._open} messages were not confirmed in time.")
                 self._changed.wait(TICK)
+                self._tell_of_silence()
             confirmed, self._confirmed = self._confirmed, []
         return confirmed
+
+    def _tell_of_silence(self) -> None:
+        silent = time.monotonic() - self._silent_since
+        if self._open and silent >= self._silent_told + TELL_EVERY:
+            _log.warning(_SILENT, silent, self._open)
+            self._silent_told = silent
+
+    def _hear(self) -> None:
+        self._silent_since = time.monotonic()
+        self._silent_told = 0.0
 
     @property
     def refusing(self) -> bool:
@@ -232,6 +244,7 @@ class Publisher:
                     taken.append(message)
             self._returned = +self._returned
         with self._changed:
+            self._hear()
             self._open -= len(messages)
             self._open_bytes -= sum(len(message.body) for message in messages)
             self._confirmed += taken

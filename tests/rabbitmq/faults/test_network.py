@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
+
+from dlmon.brokers import open_broker
+from dlmon.brokers.base import Message, Queue
+from dlmon.brokers.rabbitmq import publication
 from dlmon.brokers.rabbitmq.publication import WINDOW
+from tests.conftest import settings_for
 from tests.rabbitmq.faults.conftest import LOST, Reconciled, both_sides_go_on, settled
+from tests.support.messages import PATIENCE, make_messages
+from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 from tests.support.proxy import Proxy
 
@@ -70,3 +81,33 @@ def test_a_network_that_is_slow_and_slices(
     proxy.heal()
     reconciled(proxied)
     assert proxied.duplicates == 0
+
+
+def test_a_broker_that_confirms_nothing_is_told_of_with_how_long_it_has_not(
+    private_node: PrivateNode,
+    proxy: Proxy,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(publication, "TELL_EVERY", 1.0)
+
+    def told() -> list[int]:
+        return [int(seconds) for seconds in re.findall(r"nothing for (\d+) s; 3 ", caplog.text)]
+
+    def batches() -> Iterator[Sequence[Message]]:
+        proxy.swallow(to_server=False)
+        yield make_messages(3)
+        deadline = time.monotonic() + PATIENCE
+        while len(told()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            yield ()
+        proxy.heal()
+
+    settings = settings_for(proxy.url(private_node.url), namespace, tmp_path)
+    with open_broker(settings) as broker:
+        assert broker.publish(Queue.ARRIVALS, [make_messages(1)]) == 1
+        assert broker.publish(Queue.ARRIVALS, batches()) == 3
+    first, second = told()
+    assert 1 <= first < second
