@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,11 @@ SCHEMA_VERSION = 1
 """What `PRAGMA user_version` says: a file with a higher one is of a newer dlmon."""
 
 _BUSY_TIMEOUT = 0.5  # seconds; a lock that lasts longer must not keep a stop from being heeded
+
+# Consumers that start at the same time make the file together, and SQLite refuses at once, with no
+# regard to its timeout, to change the journal of a file that another connection is reading.
+_OPEN_TIMEOUT = 4.0  # seconds
+_OPEN_AGAIN = 0.05  # seconds
 
 # Ids are random, so that a batch touches as many index pages as it has events. Pages that wait in
 # the write-ahead log until they were changed several times are written to the file only once.
@@ -94,8 +100,7 @@ class SqliteStore(Store):
         self._identity = (0, 0)
         self._keep = keep
         self._retention = Retention(keep)
-        with self._closing_on_failure():
-            self._open()
+        self._open_patiently()
 
     def probe(self) -> None:
         with self._transaction() as connection:
@@ -161,6 +166,18 @@ class SqliteStore(Store):
             if _identity(self._path) != self._identity:
                 raise StoreUnavailable(f"The store {self._path} was moved or deleted.")
             connection.execute("COMMIT")
+
+    def _open_patiently(self) -> None:
+        until = time.monotonic() + _OPEN_TIMEOUT
+        while True:
+            try:
+                with self._closing_on_failure():
+                    self._open()
+                return
+            except StoreUnavailable as error:
+                if not _is_busy(error.__cause__) or time.monotonic() >= until:
+                    raise
+            time.sleep(_OPEN_AGAIN)
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -269,6 +286,10 @@ def _in_words(path: Path) -> Iterator[None]:
         raise StoreUnavailable(f"The store {path} cannot be used: {reason}.") from error
     except OSError as error:
         raise StoreUnavailable(f"The store {path} cannot be used: {error.strerror}.") from error
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import resource
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import orjson
@@ -90,6 +92,21 @@ def test_a_locked_store_is_unavailable_and_works_again_afterwards(
         other.execute("ROLLBACK")
     store.probe()
     assert store.write([entry]).stored == [entry]
+
+
+def test_consumers_that_start_at_once_make_the_store_together(tmp_path: Path) -> None:
+    many = 4
+    together = Barrier(many)
+
+    def open_and_close(path: Path) -> None:
+        together.wait()
+        SqliteStore(path).close()
+
+    with ThreadPoolExecutor(many) as threads:
+        for number in range(30):
+            path = tmp_path / f"{number}.db"
+            for opened in [threads.submit(open_and_close, path) for _ in range(many)]:
+                opened.result()
 
 
 def test_a_full_disk_is_unavailable_and_leaves_nothing_of_the_batch(
