@@ -18,6 +18,7 @@ import pytest
 
 from dlmon.settings import DEFAULT_BROKER, Settings, load_settings
 from tests.support.amqp import delete_namespace, reachable
+from tests.support.named import named_server
 from tests.support.node import PrivateNode, installed
 
 HOW_TO_GET_ONE = (
@@ -63,7 +64,7 @@ def _session_node(
 @pytest.fixture(scope="session")
 def rabbitmq_url(request: pytest.FixtureRequest) -> str:
     """A RabbitMQ that works, and that no test may break."""
-    if named := os.environ.get("DLMON_TEST_BROKER"):
+    if named := named_server("DLMON_TEST_BROKER"):
         if not reachable(named):
             pytest.fail("no RabbitMQ answers at DLMON_TEST_BROKER, or it refuses the login")
         return named

@@ -6,7 +6,6 @@ tests' own where it is installed, else the one at localhost:5432.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import uuid
 from abc import ABC, abstractmethod
@@ -23,6 +22,7 @@ from dlmon.addresses import StoreAddress
 from dlmon.stores import open_store
 from dlmon.stores.base import Store
 from tests.conftest import unavailable
+from tests.support.named import named_server
 from tests.support.postgres import PostgresServer, answers, program
 from tests.support.webhook import Answer, Request, Webhook
 
@@ -155,7 +155,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_url(request: pytest.FixtureRequest) -> str:
     """A PostgreSQL that works."""
-    if named := os.environ.get("DLMON_TEST_POSTGRES"):
+    if named := named_server("DLMON_TEST_POSTGRES"):
         if not answers(named):
             pytest.fail("no PostgreSQL answers at DLMON_TEST_POSTGRES, or it refuses the login")
         return named
