@@ -173,11 +173,12 @@ class SqliteStore(Store):
             try:
                 with self._closing_on_failure():
                     self._open()
-                return
             except StoreUnavailable as error:
                 if not _is_busy(error.__cause__) or time.monotonic() >= until:
                     raise
-            time.sleep(_OPEN_AGAIN)
+                time.sleep(_OPEN_AGAIN)
+            else:
+                return
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 from typing import Any
 
 import orjson
@@ -107,6 +107,16 @@ def test_consumers_that_start_at_once_make_the_store_together(tmp_path: Path) ->
             path = tmp_path / f"{number}.db"
             for opened in [threads.submit(open_and_close, path) for _ in range(many)]:
                 opened.result()
+
+
+def test_a_store_that_is_locked_for_a_moment_is_waited_for(store: SqliteStore, path: Path) -> None:
+    store.close()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        let_go = Timer(1.5, other.execute, ["ROLLBACK"])
+        let_go.start()
+        SqliteStore(path).close()
+        let_go.join()
 
 
 def test_a_full_disk_is_unavailable_and_leaves_nothing_of_the_batch(
