@@ -6,7 +6,6 @@ are imported inside the functions that need them, so that `dlmon --help` starts 
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from types import FrameType
@@ -28,6 +27,7 @@ from dlmon.cli import (
     validate_file,
 )
 from dlmon.errors import DlmonError, ExitCode
+from dlmon.whole_writes import make_stdout_whole
 
 
 class _NobodyReads(BaseException):
@@ -37,7 +37,11 @@ class _NobodyReads(BaseException):
 class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # at exit, nobody could tell of what fails
         except BrokenPipeError as error:
             raise _NobodyReads from error
 
@@ -96,6 +100,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run `dlmon` with this process's arguments, and exit."""
     signal.signal(signal.SIGINT, _interrupt)
+    make_stdout_whole()
     try:
         app()
         code = ExitCode.DONE
@@ -105,7 +110,5 @@ def main() -> NoReturn:
     except _CtrlC:
         code = ExitCode.INTERRUPTED
     except _NobodyReads:
-        # As `head` goes: say nothing more, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     sys.exit(code)

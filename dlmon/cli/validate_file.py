@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,6 +113,9 @@ def validate_file(
     to_stdout = [split_valid, split_invalid].count(_STDOUT)
     if to_stdout > 1 or (to_stdout and output != _TEXT):
         raise UsageError("Only one thing can go to stdout: valid events, invalid ones or findings.")
+    # How Python tells that it was started without one.
+    if sys.stdout is None and (to_stdout or not quiet):
+        raise UsageError("There is no stdout to write to: it was closed at the start.")
     if unique and (split_valid or split_invalid):
         raise UsageError("Which ids stand twice is known at the end: split first, then --unique.")
     if summary and output not in (_TEXT, "json"):
@@ -146,10 +151,14 @@ def validate_file(
             limit=settings.max_event_bytes,
             progress=progress,
         )
-    show_unreadable(result)
-    report.finish(result)
-    if output != _TEXT and not quiet:
-        show_summary(result)
+    with suppress(BrokenPipeError):
+        show_unreadable(result)
+        if not result.unheard:
+            report.finish(result)
+            if output != _TEXT and not quiet:
+                show_summary(result)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     raise typer.Exit(result.exit_code)
 
 
@@ -161,6 +170,8 @@ def _report(output: str, *, summary: bool, quiet: bool, to_stderr: bool) -> Fina
         return Silence()
     if output == _TEXT:
         return TextReport(summary=summary, to_stderr=to_stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale says
     return machine_report(Output(output), sys.stdout)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from dlmon.pacing import Pace
 from dlmon.rejection import PUBLISHED_AT
 from dlmon.source import Source
 from dlmon.stop import Stop
+from dlmon.whole_writes import write_whole
 
 BATCH = 1_000
 """The most events that are handed to the broker at once."""
@@ -164,11 +164,11 @@ class _Flow:
 
     def print(self) -> None:
         for batch in self._batches():
-            left = memoryview(b"".join(b"%b\n" % message.body for message in batch))
             try:
-                while left:
-                    # Past Python's buffer, which would print again what had failed.
-                    left = left[os.write(sys.stdout.fileno(), left) :]
+                # Past Python's buffer, which would print again what had failed.
+                write_whole(
+                    sys.stdout.fileno(), b"".join(b"%b\n" % message.body for message in batch)
+                )
             except BrokenPipeError:
                 raise
             except OSError as error:

@@ -81,14 +81,15 @@ class FindingGroup(NamedTuple):
 class Result:
     """What became of all files.
 
-    unreadable: those that could not be read to their end. groups: if they were asked for, the
-    largest first.
+    unreadable: those that could not be read to their end. unheard: whoever read what was written
+    has gone, so that the rest was not judged. groups: if they were asked for, the largest first.
     """
 
     counts: Counts = field(default_factory=Counts)
     files: int = 0
     unreadable: list[FileResult] = field(default_factory=list)
     interrupted: bool = False
+    unheard: bool = False
     groups: list[FindingGroup] = field(default_factory=list)
 
     @property
@@ -97,7 +98,9 @@ class Result:
             return ExitCode.INTERRUPTED
         if self.unreadable:
             return ExitCode.USAGE
-        return ExitCode.INVALID_DATA if self.counts.findings else ExitCode.DONE
+        if self.counts.findings:
+            return ExitCode.INVALID_DATA
+        return ExitCode.USAGE if self.unheard else ExitCode.DONE
 
 
 class Report(Protocol):
@@ -164,11 +167,14 @@ def validate_files(
         if options.split_valid is not None or options.split_invalid is not None:
             split = Split(options.split_valid, options.split_invalid)
             run.split = stack.enter_context(split)
-        for item, judged in judges.judge_all(run.items(limit, stop)):
-            run.settle(item, judged)
-        run.result.interrupted = stop.requested
-        if not stop.requested:
-            run.find_repeated()
+        try:
+            for item, judged in judges.judge_all(run.items(limit, stop)):
+                run.settle(item, judged)
+            run.result.interrupted = stop.requested
+            if not stop.requested:
+                run.find_repeated()
+        except BrokenPipeError:
+            run.result.unheard = True
         run.result.groups = run.groups.largest_first()
         return run.result
 

@@ -8,14 +8,20 @@ from rich.console import Console
 from rich.text import Text
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the process with 1, which is for invalid data.
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """Where data goes."""
-    return Console(file=sys.stdout, highlight=False)
+    return _Console(file=sys.stdout, highlight=False)
 
 
 def stderr() -> Console:
     """Where everything else goes."""
-    return Console(file=sys.stderr, highlight=False)
+    return _Console(file=sys.stderr, highlight=False)
 
 
 def print_line(console: Console, text: Text, *, wrap: bool = False) -> None:

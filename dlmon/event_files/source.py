@@ -44,6 +44,8 @@ class Source(Closing):
         self._stop = stop
         self.read = 0
         self.size: int | None = None
+        if path == STDIN and sys.stdin is None:  # how Python tells that it was started without one
+            raise FileError("There is no stdin to read: it was closed at the start.")
         try:
             # Its own descriptor: closing it leaves stdin open.
             self._descriptor = (

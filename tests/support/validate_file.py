@@ -17,11 +17,13 @@ class ValidateFile:
         self.folder = folder
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
 
-    def __call__(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Run it to its end."""
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", **variables: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run it to its end. variables: more of the environment."""
         return subprocess.run(
             self.command(*arguments),
-            env=self._environment,
+            env=self._environment | variables,
             cwd=self.folder,
             input=stdin,
             capture_output=True,
@@ -29,14 +31,28 @@ class ValidateFile:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start it, with everything in pipes."""
+    def in_shell(self, line: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a line of the shell, in which `dlmon` is the command."""
+        return subprocess.run(
+            ["bash", "-c", f'dlmon() {{ "$PYTHON" -m dlmon "$@"; }}; {line}'],
+            env={**self._environment, "PYTHON": sys.executable},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+
+    def start(
+        self, *arguments: str, stdout: int = subprocess.PIPE, **variables: str
+    ) -> subprocess.Popen[bytes]:
+        """Start it, with everything in pipes. variables: more of the environment."""
         return subprocess.Popen(
             self.command(*arguments),
-            env=self._environment,
+            env=self._environment | variables,
             cwd=self.folder,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
         )
 

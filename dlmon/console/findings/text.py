@@ -102,7 +102,7 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
     console = stderr()
     if isinstance(report, TextReport) and report.console.is_terminal:
         console = report.console  # one for both, so that the bar stays below the findings
-    elif sys.stdout.isatty():
+    elif not hidden and sys.stdout.isatty():
         hidden = True
     columns = (
         BarColumn(),
