@@ -69,7 +69,11 @@ def test_what_a_full_queue_does_not_take_is_refused_and_the_rest_is_there(
 def test_a_message_that_is_too_large_for_the_broker_ends_it_in_words(
     private_node: PrivateNode, private_settings: Settings
 ) -> None:
-    limit = "application:set_env(rabbit, max_message_size, {})."
+    # RabbitMQ 3 reads the first for each channel, RabbitMQ 4 the second.
+    limit = (
+        "application:set_env(rabbit, max_message_size, {0}), "
+        "persistent_term:put(max_message_size, {0})."
+    )
     private_node.ctl("eval", limit.format(1_000))
     try:
         with (

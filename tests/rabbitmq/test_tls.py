@@ -14,8 +14,8 @@ from dlmon.brokers import open_broker
 from dlmon.brokers.base import Queue
 from dlmon.errors import BrokerRefused, SettingsError
 from dlmon.settings import Settings, load_settings
-from tests.support.messages import ids, in_queue, make_messages
-from tests.support.node import PrivateNode, free_port
+from tests.support.messages import ids, in_queue, make_messages, wait_until
+from tests.support.node import PrivateNode, free_port, listens
 
 _EXTERNAL = "[rabbitmq_auth_mechanism_ssl]."
 
@@ -73,6 +73,7 @@ def _serve(folder: Path, authority: trustme.CA, server: trustme.LeafCert) -> Ite
         _EXTERNAL,
     )
     node.start()
+    wait_until(lambda: listens(port))  # RabbitMQ 4 opens its TLS listener after the other one
     try:
         yield Tls(node, port, files["ca"], files["client"])
     finally:

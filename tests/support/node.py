@@ -29,6 +29,12 @@ def installed(program: str = "rabbitmq-server") -> Path | None:
     return Path(found) if found else None
 
 
+def listens(port: int) -> bool:
+    """Whether something on this machine takes connections there."""
+    with closing(socket.socket()) as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on now."""
     with closing(socket.socket()) as listener:
