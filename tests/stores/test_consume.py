@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import Popen
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -106,11 +107,13 @@ def test_a_consumer_deletes_what_is_older_than_it_is_to_keep(
 def test_a_consumer_says_where_it_stores_and_no_password(
     dlmon: Dlmon, postgres: PostgresPlace
 ) -> None:
-    url = postgres.address.url.replace("postgres@", "postgres:s3cret@")
-    done = dlmon("consume", "--store", url, "--until-empty")
+    url = urlsplit(postgres.address.url)
+    user, secret, host = url.username, url.password or "s3cret", url.netloc.rpartition("@")[2]
+    store = url._replace(netloc=f"{user}:{secret}@{host}").geturl()
+    done = dlmon("consume", "--store", store, "--until-empty")
     assert done.returncode == ExitCode.DONE
-    assert "into postgresql://postgres:***@" in done.stderr
-    assert "s3cret" not in done.stderr
+    assert f"into postgresql://{user}:***@" in done.stderr
+    assert f":{secret}@" not in done.stderr
     refused = dlmon("consume", "--store", "postgresql://ada:s3cret@127.0.0.1:1/events")
     assert refused.returncode == ExitCode.STORE
     assert refused.stderr.startswith("dlmon: The store postgresql://ada:***@127.0.0.1:1/events ")
