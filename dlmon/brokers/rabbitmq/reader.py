@@ -17,16 +17,18 @@ from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.stop import Stop
 
 _PREFETCH = 2_000
+_AHEAD = 4_000
 _IDLE = 0.05
 _SETTLE = 0.005
 _CLOSE_TIMEOUT = 2.0
 
 
 class RabbitMQReader(Reader):
-    """One channel with one consumer after the other.
+    """One channel with a few consumers at a time, and others after them.
 
-    Each takes what its prefetch lets it, and the next one is there for what follows: a quorum queue
-    hands out 2,000 messages at most to a consumer without a prefetch limit.
+    Each takes what its prefetch lets it, and the next ones are there for what follows: a quorum
+    queue hands out 2,000 messages at most to a consumer, with or without a prefetch limit. A queue
+    writes to its log when a consumer comes or goes, and hands out to the others meanwhile.
     """
 
     def __init__(
@@ -39,9 +41,8 @@ class RabbitMQReader(Reader):
         self._depth = depth
         # Only in the link's thread.
         self._channel: Any = None
-        self._consumer_tag = ""
         self._left = limit
-        self._coming = 0
+        self._coming: dict[str, int] = {}  # by consumer tag
         # Guarded, for both threads.
         self._changed = threading.Condition()
         self._buffer: deque[Received] = deque()
@@ -170,24 +171,30 @@ class RabbitMQReader(Reader):
         self._channel = channel
         self._consume()
 
-    def _consume(self, _cancelled: object = None) -> None:
-        """Have more delivered, where none are coming and there is room for them."""
-        if self._coming or self._left == 0 or len(self._buffer) >= max(_PREFETCH, self._wanted):
-            return
+    def _consume(self) -> None:
+        """Have more delivered, as far as there is room for them."""
         if self._channel is None or not self._channel.is_open:
             return
-        self._coming = _PREFETCH if self._left is None else min(_PREFETCH, self._left)
-        self._channel.basic_qos(prefetch_count=self._coming)
-        self._consumer_tag = self._channel.basic_consume(
-            self._queue, self._received, callback=self._consuming
-        )
+        while count := self._room():
+            self._channel.basic_qos(prefetch_count=count)
+            tag = self._channel.basic_consume(self._queue, self._received, callback=self._consuming)
+            self._coming[tag] = count
+
+    def _room(self) -> int:
+        """How many one more consumer may take."""
+        coming = sum(self._coming.values())
+        room = max(_AHEAD, self._wanted) - len(self._buffer) - coming
+        if room < _PREFETCH:
+            return 0
+        return _PREFETCH if self._left is None else min(_PREFETCH, self._left - coming)
 
     def _consuming(self, _frame: object) -> None:
         with self._changed:
             self._started = True
 
     def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._coming -= 1
+        tag = method.consumer_tag
+        self._coming[tag] -= 1
         if self._left is not None:
             self._left -= 1
         with self._changed:
@@ -196,9 +203,11 @@ class RabbitMQReader(Reader):
             self._exhausted = self._left == 0
             if self._enough(self._wanted):
                 self._changed.notify()
-        if not self._coming:
+        if not self._coming[tag]:
             # It keeps what it has, and gets no more when some of that is acknowledged.
-            self._channel.basic_cancel(self._consumer_tag, self._consume)
+            del self._coming[tag]
+            self._channel.basic_cancel(tag)
+            self._consume()
 
     def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
         self.down(self._link.explain(reason))
