@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.event import TIMESTAMP
 from dlmon.stores.base import Entry, Store, Written
 from dlmon.stores.columns import CONFLICT, Row, to_rows
 from dlmon.stores.retention import STEP, Retention
@@ -54,11 +56,17 @@ _SCHEMA = (
 )
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
-# Not INSERT OR IGNORE, which also swallows what breaks a constraint.
-_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+# Not INSERT OR IGNORE, which also swallows what breaks a constraint. OR FAIL leaves to the
+# transaction what is to be undone then: for a statement that undoes it by itself, SQLite copies
+# each page that it changes.
+_INSERT = (
+    "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+)
 
-# Each statement that runs gives other threads a turn, and has to wait for its own afterwards.
-_ROWS_AT_ONCE = 50
+# Other threads have their turn while a statement runs: the receiving one gets most of its work
+# done meanwhile. SQLite takes no more than 32,766 parameters.
+_ROWS_AT_ONCE = 1_000
+_STATEMENTS = 16  # that are kept: each number of rows is a statement of its own, and some are large
 
 _INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
 _DELETE = """
@@ -72,6 +80,9 @@ _REASONS = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it is a file in a writable folder",
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file; choose another path",
 }
+
+# Most times are in UTC already, and written as they are in the file but for the number of digits.
+_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[012][0-9]:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z").fullmatch
 
 _Values: TypeAlias = tuple[str, str, float, float, int, float, str, str]
 
@@ -110,22 +121,19 @@ class SqliteStore(Store):
     def write(self, entries: Sequence[Entry]) -> Written:
         fitting, rows, refused = to_rows(entries)
         stored_at = _utc_text(datetime.now(UTC))
-        values = [_values(row, stored_at) for row in rows]
+        values = [
+            _values(row, entry.event[TIMESTAMP], stored_at)
+            for row, entry in zip(rows, fitting, strict=True)
+        ]
         stored: list[Entry] = []
         duplicates: list[Entry] = []
         with self._transaction() as connection:
             for start in range(0, len(values), _ROWS_AT_ONCE):
                 some = slice(start, start + _ROWS_AT_ONCE)
-                connection.execute("SAVEPOINT clean")
-                if _insert(connection, values[some]) == len(values[some]):
-                    stored += fitting[some]
-                else:
-                    connection.execute("ROLLBACK TO clean")
-                    singly = _write_singly(connection, fitting[some], values[some])
-                    stored += singly.stored
-                    duplicates += singly.duplicates
-                    refused += singly.refused
-                connection.execute("RELEASE clean")
+                written = _write(connection, fitting[some], values[some])
+                stored += written.stored
+                duplicates += written.duplicates
+                refused += written.refused
         return Written(stored, duplicates, refused)
 
     def trim(self) -> int:
@@ -183,7 +191,11 @@ class SqliteStore(Store):
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
-            self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            self._path,
+            timeout=_BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS,
         )
         self._connection = connection
         self._check(connection)  # before anything is changed: it may be somebody else's file
@@ -233,41 +245,45 @@ class SqliteStore(Store):
                 raise
 
 
-def _insert(connection: sqlite3.Connection, rows: Sequence[_Values]) -> int:
-    """Insert rows whose ids are not taken; returns how many those were."""
-    return connection.execute(_insertion(len(rows)), list(chain.from_iterable(rows))).rowcount
-
-
-@cache
-def _insertion(rows: int) -> str:
-    return _INSERT.replace(_ROW, ", ".join([_ROW] * rows))
-
-
-def _write_singly(
+def _write(
     connection: sqlite3.Connection, entries: Sequence[Entry], rows: Sequence[_Values]
 ) -> Written:
-    """Write entries of which some have ids that are taken, in the store or by each other."""
+    """Insert the rows whose ids are not taken, by the store or by a row before."""
+    inserted = connection.execute(_insertion(len(rows)), list(chain.from_iterable(rows))).rowcount
+    if inserted == len(rows):
+        return Written(entries)
+    # A row that is inserted is the last one by its rowid.
+    newest = connection.execute(
+        "SELECT event_id FROM events ORDER BY rowid DESC LIMIT ?", (inserted,)
+    )
+    new = {event_id for (event_id,) in newest}
     stored: list[Entry] = []
     duplicates: list[Entry] = []
     conflicts: list[tuple[Entry, Violation]] = []
-    for entry, row in zip(entries, rows, strict=True):
-        if _insert(connection, [row]):
+    for entry, (event_id, *_, body, _) in zip(entries, rows, strict=True):
+        if event_id in new:
+            new.remove(event_id)  # the next one in this batch is another one
             stored.append(entry)
             continue
-        key, body = row[0], row[6]
-        (taken_by,) = connection.execute(
-            "SELECT body FROM events WHERE event_id = ?", (key,)
-        ).fetchone()
-        if taken_by == body:
+        taken_by = connection.execute("SELECT body FROM events WHERE event_id = ?", (event_id,))
+        if taken_by.fetchone() == (body,):
             duplicates.append(entry)
         else:
             conflicts.append((entry, CONFLICT))
     return Written(stored, duplicates, conflicts)
 
 
-def _values(row: Row, stored_at: str) -> _Values:
+@lru_cache(_STATEMENTS)
+def _insertion(rows: int) -> str:
+    return _INSERT.replace(_ROW, ", ".join([_ROW] * rows))
+
+
+def _values(row: Row, given_time: str, stored_at: str) -> _Values:
     event_id, timestamp, latitude, longitude, file_size, download_speed, body = row
-    time = _utc_text(timestamp)
+    if _UTC(given_time) and not given_time.startswith("24", 11):  # the next day, to Python 3.13
+        time = f"{given_time[:-1]:0<26}Z"
+    else:
+        time = _utc_text(timestamp)
     return event_id, time, latitude, longitude, file_size, download_speed, body, stored_at
 
 
