@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, log
 
 _LOWEST = 1e-3
@@ -23,10 +24,15 @@ class Histogram:
         self._buckets = [0] * _BUCKETS
 
     def add(self, value: float) -> None:
-        bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
-        self._buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
-        self.count += 1
-        self.total += value
+        self.add_all((value,))
+
+    def add_all(self, values: Sequence[float]) -> None:
+        buckets = self._buckets
+        for value in values:
+            bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
+            buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
+        self.count += len(values)
+        self.total += sum(values)
 
     def include(self, other: Histogram) -> None:
         """Count also what another one has counted."""

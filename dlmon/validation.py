@@ -32,6 +32,9 @@ MAX_VIOLATIONS = 100
 _SCREENED_AT_ONCE = 64
 """Bodies whose values fit into a processor's cache together."""
 
+_JUDGED_AT_ONCE = 16
+"""Bodies among which there is often no invalid one."""
+
 MAX_DEPTH = 200
 """Levels of nesting. RFC 8259 section 9 lets a parser set one; jsonschema-rs cannot explain what is
 wrong with a value of more than 255."""
@@ -197,6 +200,15 @@ class Validator:
         whole = WholePaths(body, value) if may_have_empty_keys(body) else None
         return Verdict(value, tuple(_violation(error, whole) for error in errors))
 
+    def judge_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
+        """The verdict on each of several bodies, in half the time where nearly all are valid."""
+        verdicts: list[Verdict] = []
+        for start in range(0, len(bodies), _JUDGED_AT_ONCE):
+            some = bodies[start : start + _JUDGED_AT_ONCE]
+            values = self._values_if_valid(some)
+            verdicts += map(self.judge, some) if values is None else map(Verdict, values)
+        return verdicts
+
     def too_large(self, size: int) -> Verdict:
         """The verdict on a body of so many bytes, which are more than the limit."""
         reason = f"{size} bytes are more than the limit of {self.max_event_bytes}"
@@ -210,27 +222,28 @@ class Validator:
         suspects: list[int] = []
         for start in range(0, len(bodies), _SCREENED_AT_ONCE):
             some = bodies[start : start + _SCREENED_AT_ONCE]
-            if not self._are_valid(some):
+            if self._values_if_valid(some) is None:
                 suspects += (start + index for index in self._invalid_of(some))
         return suspects
 
-    def _are_valid(self, bodies: Sequence[bytes]) -> bool:
-        """Whether all of these bodies are known to be valid."""
+    def _values_if_valid(self, bodies: Sequence[bytes]) -> list[Any] | None:
+        """These bodies parsed, where all of them are known to be valid."""
         if max(map(len, bodies)) > self._surely_flat_bytes and any(
             map(self._is_large_or_deep, bodies)
         ):
-            return False
+            return None
         try:
             values = list(map(orjson.loads, bodies))
         except orjson.JSONDecodeError:
-            return False
+            return None
         # Duplicate keys as in `_may_have_duplicates`, but in all bodies at once.
         text = b"".join(bodies)
-        return (
+        all_valid = (
             self.schema.all_valid(values)
             and b"\\" not in text
             and orjson.dumps(values).count(b'"') == text.count(b'"')
         )
+        return values if all_valid else None
 
     def _invalid_of(self, bodies: Sequence[bytes]) -> Iterator[int]:
         for index, body in enumerate(bodies):

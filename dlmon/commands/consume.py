@@ -31,7 +31,7 @@ from dlmon.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating
 from dlmon.validation import UNDECODABLE_HEADERS, Validator, Violation
 
-BATCH = 500
+BATCH = 1_000
 """Events that are stored in one commit and acknowledged together."""
 
 HOLD = 5 * 60.0
@@ -213,12 +213,10 @@ class _Flow:
         totals.duplicates += len(written.duplicates)
         for rejection in rejections:
             totals.rejected.add(rejection)
-        for entry in written.stored:
-            published_at = origins[id(entry)].headers.get(PUBLISHED_AT)
-            if type(published_at) is int:
-                totals.delay.add(committed_at - published_at)
-            if (speed := _speed(entry)) is not None:
-                totals.speed.add(speed)
+        published = (origins[id(entry)].headers.get(PUBLISHED_AT) for entry in written.stored)
+        totals.delay.add_all([committed_at - at for at in published if type(at) is int])
+        speeds = map(_speed, written.stored)
+        totals.speed.add_all([speed for speed in speeds if speed is not None])
         self.observer.settled(totals, written.stored, rejections)
 
     @contextmanager
@@ -234,11 +232,10 @@ class _Flow:
         entries: list[Entry] = []
         origins: dict[int, Delivery] = {}
         rejections: list[Rejection] = []
-        for delivery in deliveries:
-            value, violations = self.validator.judge(delivery.body)
-            if delivery.undecodable_headers is not None:
-                violations = (_UNDECODABLE_HEADERS,)
-            if violations:
+        verdicts = self.validator.judge_all([delivery.body for delivery in deliveries])
+        for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
+            readable = delivery.undecodable_headers is None
+            if violations := found if readable else (_UNDECODABLE_HEADERS,):
                 rejections.append(self._reject(delivery, violations, value))
             else:
                 event_id = event_id_of(value) or message_id_of(delivery)

@@ -309,10 +309,10 @@ class Killed(BaseException):
 class Deadly(Validator):
     """A judge that one event kills."""
 
-    def judge(self, body: bytes) -> Verdict:
-        if b"poison" in body:
+    def judge_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
+        if any(b"poison" in body for body in bodies):
             raise Killed
-        return super().judge(body)
+        return super().judge_all(bodies)
 
 
 def test_an_event_that_kills_the_process_goes_to_rejects_and_it_alone(

@@ -94,16 +94,20 @@ def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> N
     assert [validator.judge(body).valid for body in bodies] == valid
     suspects = validator.screen(bodies)
     assert set(suspects) >= {index for index, ok in enumerate(valid) if not ok}
-    counts = [len(validator.judge(body).violations) for body in bodies]
+    verdicts = [validator.judge(body) for body in bodies]
+    assert validator.judge_all(bodies) == verdicts
+    counts = [len(verdict.violations) for verdict in verdicts]
     assert [validator.count(body) for body in bodies] == counts
 
 
 @given(st.lists(st.binary(max_size=30) | VALUES.map(lambda one: json.dumps(one).encode())))
 def test_screening_misses_nothing_that_is_wrong(bodies: list[bytes]) -> None:
     validator = Validator(Schema({"type": ["object", "array"]}, "test"), max_event_bytes=25)
-    invalid = {index for index, body in enumerate(bodies) if not validator.judge(body).valid}
+    verdicts = [validator.judge(body) for body in bodies]
+    invalid = {index for index, verdict in enumerate(verdicts) if not verdict.valid}
     assert set(validator.screen(bodies)) >= invalid
-    counts = [len(validator.judge(body).violations) for body in bodies]
+    assert validator.judge_all(bodies) == verdicts
+    counts = [len(verdict.violations) for verdict in verdicts]
     assert [validator.count(body) for body in bodies] == counts
 
 
@@ -114,7 +118,9 @@ def test_screening_misses_nothing_that_is_wrong(bodies: list[bytes]) -> None:
 def test_screening_sees_duplicate_keys_among_sound_bodies(body: bytes) -> None:
     validator = Validator(Schema(True, "test"))
     sound = [b'{"a": "\\u0022"}', b'{ "a" : 1 }'] * 50
-    assert 70 in validator.screen([*sound[:70], body, *sound[70:]])
+    bodies = [*sound[:70], body, *sound[70:]]
+    assert 70 in validator.screen(bodies)
+    assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
 
 
 @pytest.mark.parametrize("uri", ["https://example.com/other", "file:///etc/passwd", "other.json"])

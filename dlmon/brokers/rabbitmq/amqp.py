@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pika
 import pika.compat
@@ -120,33 +120,121 @@ class _Encoded(pika.BasicProperties):  # type: ignore[misc]  # pika ships no typ
         return [self._encoded]
 
 
+class _Start(NamedTuple):
+    """What stands before the message id in properties: encoded, and decoded."""
+
+    encoded: bytes
+    content_type: str
+    headers: Mapping[str, Any]
+
+
 class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
     """Properties that are decoded also where their headers cannot be.
 
     Without it, a time out of range or deeply nested lists in a header close the connection before
     anybody has seen the message, and again each time it is delivered. `undecodable` has the bytes
     that could not be decoded (https://github.com/pika/pika/issues/1698).
+
+    What `PropertiesEncoder` encodes once for several messages is decoded once for them here, since
+    decoding takes a fifth of all that `consume` does.
     """
 
-    headers: dict[str | bytes, Any] | None
+    content_type: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, Any] | None = None
+    message_id: str | None = None
     undecodable: bytes | None = None
 
+    _ONE_START = struct.pack(
+        ">H",
+        pika.BasicProperties.FLAG_CONTENT_TYPE
+        | pika.BasicProperties.FLAG_HEADERS
+        | pika.BasicProperties.FLAG_DELIVERY_MODE
+        | pika.BasicProperties.FLAG_MESSAGE_ID,
+    )
+    _last = _Start(_ONE_START, "", {})  # is like no message: a content type has no room in it
+
+    def __init__(self) -> None:
+        """What no message says is None for all of them: it takes no time to set."""
+
     def decode(self, encoded: bytes, offset: int = 0) -> Any:
+        start, content_type, headers = _Properties._last
+        size = len(start)
+        if encoded.startswith(start) and encoded[size] == len(encoded) - size - 1:
+            self.content_type = content_type
+            self.headers = headers
+            self.message_id = _text(encoded[size + 1 :])
+            return self
+        self._decode_all(encoded, offset)
+        if encoded.startswith(self._ONE_START) and self.undecodable is None:
+            _, headers_end = _headers_at(encoded, 0)
+            start = encoded[: headers_end + 1]  # and the delivery mode
+            _Properties._last = _Start(start, self.content_type or "", self.headers or {})
+        return self
+
+    def _decode_all(self, encoded: bytes, offset: int) -> None:
         try:
             super().decode(encoded, offset)
         except _UNDECODABLE:
             start, end = _headers_at(encoded, offset)
             self.undecodable = encoded[start:end]
             super().decode(encoded[:start] + bytes(4) + encoded[end:], offset)
+        self.content_type = _text(self.content_type)
+        self.correlation_id = _text(self.correlation_id)
+        self.message_id = _text(self.message_id)
         if self.headers:
             self.headers = {
-                # pika leaves a name that is not UTF-8 as it is, and calls some integers long.
-                name.decode(errors="backslashreplace") if isinstance(name, bytes) else name: (
-                    int(value) if type(value) is pika.compat.long else value
-                )
+                # pika calls some integers long.
+                _text(name): int(value) if type(value) is pika.compat.long else value
                 for name, value in self.headers.items()
             }
+
+
+class _Address(NamedTuple):
+    """What deliveries to one consumer have in common before and behind their tag: encoded, and
+    decoded."""
+
+    before: bytes
+    behind: bytes
+    consumer_tag: str
+    exchange: str
+    routing_key: str
+
+
+class _Deliver(pika.spec.Basic.Deliver):  # type: ignore[misc]  # pika ships no types
+    """A delivery as RabbitMQ announces it (AMQP 0-9-1 section 1.8.3.9), most of which is decoded
+    once for deliveries that follow each other and have it in common."""
+
+    consumer_tag: str
+    exchange: str
+    routing_key: str
+
+    _TAG = struct.Struct(">Q?")  # and whether it was delivered before
+    _last = _Address(b"", b"", "", "", "")
+
+    def __init__(self) -> None:
+        """Everything is set when it is decoded."""
+
+    def decode(self, encoded: bytes, offset: int = 0) -> Any:
+        tag_at = offset + 1 + encoded[offset]
+        behind = encoded[tag_at + self._TAG.size :]
+        last = _Deliver._last
+        if behind == last.behind and encoded[offset:tag_at] == last.before:
+            self.delivery_tag, self.redelivered = self._TAG.unpack_from(encoded, tag_at)
+            _, _, self.consumer_tag, self.exchange, self.routing_key = last
+            return self
+        super().decode(encoded, offset)
+        self.exchange = _text(self.exchange)
+        self.routing_key = _text(self.routing_key)
+        _Deliver._last = _Address(
+            encoded[offset:tag_at], behind, self.consumer_tag, self.exchange, self.routing_key
+        )
         return self
+
+
+def _text(value: Any) -> Any:
+    """A short string, or None. pika leaves one that is not UTF-8 as it is."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 _UNDECODABLE = (
@@ -159,7 +247,8 @@ _UNDECODABLE = (
     TypeError,
     ValueError,
 )
-pika.spec.props[pika.BasicProperties.INDEX] = _Properties
+pika.spec.props[_Properties.INDEX] = _Properties
+pika.spec.methods[_Deliver.INDEX] = _Deliver
 
 
 def _headers_at(encoded: bytes, offset: int) -> tuple[int, int]:

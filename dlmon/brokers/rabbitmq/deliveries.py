@@ -40,12 +40,12 @@ def to_delivery(received: Received, channel: int) -> Delivery:
     # By position, which takes half the time: one is made for every message.
     return Delivery(
         body,
-        _text(properties.message_id),
+        properties.message_id,
         headers,
-        _text(properties.content_type),
-        _text(properties.correlation_id),
-        _text(method.exchange) or "",
-        _text(method.routing_key) or "",
+        properties.content_type,
+        properties.correlation_id,
+        method.exchange,
+        method.routing_key,
         count if type(count) is int and count > 0 else 0,
         Token(channel, method.delivery_tag),
         _dead_letter(headers[_DEATHS]) if _DEATHS in headers else None,
@@ -76,11 +76,6 @@ class Unsettled:
             yield tag, False
         for tag in wanted:
             del self._tags[tag]
-
-
-def _text(value: object) -> str | None:
-    """A short string. pika leaves one that is not UTF-8 as it is."""
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value  # type: ignore[return-value]
 
 
 def _dead_letter(deaths: object) -> DeadLetter | None:
