@@ -37,12 +37,11 @@ _MIN_WIDTH = 20
 def show_look(look: Look, where: str) -> None:
     """How many rejects there are, and how many of them were looked at."""
     there = look.depth.ready
-    if not there:
-        text = f"No rejects to see in {where}" if look.partial else f"No rejects in {where}"
-    elif look.looked >= there:
-        text = f"{counted(there, 'reject')} in {where}, all looked at"
-    else:
-        text = f"{counted(there, 'reject')} in {where}, {look.looked:,} looked at"
+    # No false total: what another reader holds is there too.
+    text = counted(there, "reject") if there else "No rejects"
+    text += f" to see in {where}" if look.partial else f" in {where}"
+    if there:
+        text += ", all looked at" if look.looked >= there else f", {look.looked:,} looked at"
     if look.selected < look.looked:
         text += f", {look.selected:,} selected"
     print_line(stdout(), Text(f"{text}.", "bold"))
