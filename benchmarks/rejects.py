@@ -61,8 +61,7 @@ class Measured(NamedTuple):
 @contextmanager
 def node_with_shovel() -> Iterator[PrivateNode]:
     with tempfile.TemporaryDirectory() as folder:
-        node = PrivateNode(Path(folder))
-        Path(folder, "plugins").write_text("[rabbitmq_shovel].")
+        node = PrivateNode(Path(folder), plugins="[rabbitmq_shovel].")
         node.start()
         try:
             yield node

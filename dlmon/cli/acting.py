@@ -105,12 +105,13 @@ def _can_ask() -> bool:
 
 @contextmanager
 def _receipt_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[Fate], None]]:
-    """Writes what it is told of to a file at once, one JSON object a line."""
+    """Appends what it is told of to a file at once, one JSON object a line: a run that is repeated
+    takes nothing from the receipt of the one before."""
     if path is None:
         yield lambda _fate: None
         return
     try:
-        with path.open("w", encoding="utf-8", buffering=1) as file:
+        with path.open("a", encoding="utf-8", buffering=1) as file:
             yield lambda fate: print(json.dumps({**fate._asdict(), "dry_run": dry_run}), file=file)
     except OSError as error:
         raise FileError(f"Cannot write {path}: {error.strerror}.") from error

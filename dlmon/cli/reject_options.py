@@ -81,7 +81,7 @@ ReceiptFile: TypeAlias = Annotated[
     typer.Option(
         "--receipt",
         metavar="FILE",
-        help="Write what became of each selected reject, one JSON object a line.",
+        help="Append what became of each selected reject, one JSON object a line.",
     ),
 ]
 

@@ -20,8 +20,9 @@ from dlmon.rejection import Rejection, from_delivery
 from dlmon.stop import Stop
 from dlmon.validation import Validator
 
-CHUNK = 500
-"""Rejects that are read, acted on and settled together."""
+CHUNK = 2_000
+"""Rejects that are read, acted on and settled together: a broker that writes to a disk takes about
+as long for one as for so many. A kill leaves no more in both places."""
 
 HOLD = 15 * 60.0
 """Seconds that one reader stays open. RabbitMQ closes a channel that holds a delivery for longer

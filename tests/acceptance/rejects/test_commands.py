@@ -259,14 +259,19 @@ def test_replay_hands_over_a_receipt_by_id(broker: Broker, dlmon: Dlmon, tmp_pat
     assert {one["dry_run"] for one in fates} == {False}
 
 
-def test_the_receipt_of_a_dry_run_says_that_it_is_one(
+def test_a_receipt_is_continued_and_says_what_was_a_dry_run(
     broker: Broker, dlmon: Dlmon, tmp_path: Path
 ) -> None:
     park(broker, [mended()])
-    assert dlmon("replay-rejects", "--dry-run", "--receipt", "receipt.ndjson").returncode == 0
-    [fate] = map(json.loads, (tmp_path / "receipt.ndjson").read_text().splitlines())
-    assert (fate["outcome"], fate["dry_run"]) == ("replayed", True)
+    replay = ("replay-rejects", "--receipt", "receipt.ndjson")
+    assert dlmon(*replay, "--dry-run").returncode == 0
     assert len(ids(broker, Queue.REJECTS)) == 1
+    assert dlmon(*replay, "--yes").returncode == 0
+    fates = [json.loads(line) for line in (tmp_path / "receipt.ndjson").read_text().splitlines()]
+    assert [(one["outcome"], one["dry_run"]) for one in fates] == [
+        ("replayed", True),
+        ("replayed", False),
+    ]
 
 
 def test_replay_shows_what_a_patch_does_before_it_asks(broker: Broker, dlmon: Dlmon) -> None:

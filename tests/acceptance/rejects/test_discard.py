@@ -6,7 +6,7 @@ import pytest
 
 from dlmon.brokers.base import Broker, Queue
 from dlmon.commands.discard_rejects import discard
-from dlmon.commands.rejects import FiledRejects, QueuedRejects, Receipt, Run
+from dlmon.commands.rejects import CHUNK, FiledRejects, QueuedRejects, Receipt, Run
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.errors import FileError
 from dlmon.rejection import Rejection
@@ -80,12 +80,12 @@ class _FullDisk(RejectsFile):
 def test_what_the_file_cannot_take_is_not_removed(
     broker: Broker, stop: Stop, tmp_path: Path
 ) -> None:
-    park(broker, [slow() for _ in range(1200)])
+    park(broker, [slow() for _ in range(2 * CHUNK)])
     with _FullDisk(tmp_path / "moved.ndjson") as file:
         receipt = go(broker, stop, Selection(), export=file)
     assert isinstance(receipt.error, FileError)
     left = set(ids(broker, Queue.REJECTS))
     moved = {one.message_id for one in read_rejects(tmp_path / "moved.ndjson")}
-    assert len(left) + receipt.done == 1200
-    assert receipt.done == 500
-    assert len(left | moved) == 1200
+    assert len(left) + receipt.done == 2 * CHUNK
+    assert receipt.done == CHUNK
+    assert len(left | moved) == 2 * CHUNK

@@ -1,8 +1,10 @@
-"""SIGKILL at any moment: each message is where it was, or where it went, or in both."""
+"""SIGKILL and Ctrl-C at any moment: each message is where it was, or where it went, or in both."""
 
 from __future__ import annotations
 
+import json
 import random
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -18,16 +20,19 @@ from dlmon.settings import Settings
 from dlmon.validation import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
+from tests.support.messages import wait_until
 from tests.support.rejections import ids, park, rejection
 
 ROUNDS = 8
 GROWTH = 1.5  # from round to round, so that a slow machine gets something done too
-PARKED = 4000
+PARKED = 8000
 
 
 def in_queue(settings: Settings, broker: Broker, queue: Queue) -> set[str]:
     """The ids in a queue, those too that the lease of a killed process still holds."""
     if not isinstance(settings.broker, LocalAddress):
+        # RabbitMQ takes a moment to notice that a process was killed.
+        wait_until(lambda: not broker.depth(queue).holders)
         return set(ids(broker, queue))
     with closing(sqlite3.connect(settings.broker.path)) as database:
         rows = database.execute(
@@ -84,6 +89,36 @@ def test_a_killed_action_loses_nothing(
     assert there | gone == {one.message_id for one in parked}
     assert killed > 1
     assert gone
+
+
+@pytest.mark.parametrize("command", [["replay-rejects"], ["discard-rejects", "--all"]])
+def test_an_interrupted_action_has_done_what_its_receipt_says(
+    *, settings: Settings, broker: Broker, dlmon: Dlmon, tmp_path: Path, command: list[str]
+) -> None:
+    odd = Violation("type", "/file_size", "what an older schema said")
+    parked = {one.message_id: one for one in (rejection(make_body(), odd) for _ in range(PARKED))}
+    park(broker, parked.values())
+    chance = random.Random(command[0])
+    codes = []
+    done: list[str] = []
+    for number in range(ROUNDS):
+        receipt = tmp_path / f"receipt-{number}"
+        process = dlmon.start(*command, "--yes", "--receipt", str(receipt))
+        while not receipt.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.1 * number))
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert not stderr
+        codes.append(process.returncode)
+        done += [json.loads(line)["message_id"] for line in receipt.read_text().splitlines()]
+    assert len(done) == len(set(done))
+    assert in_queue(settings, broker, Queue.REJECTS) == parked.keys() - done
+    if command == ["replay-rejects"]:
+        assert ids(broker, Queue.ARRIVALS) == sorted(done)
+    # A signal that comes when all is done and told ends the process as it ends any other.
+    assert set(codes) <= {0, 130, -signal.SIGINT}
+    assert 130 in codes
 
 
 def test_a_killed_look_costs_nothing(

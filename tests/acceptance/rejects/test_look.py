@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.commands.inspect_rejects import Look, look
+from dlmon.commands.rejects import CHUNK
 from dlmon.rejection import Rejection
 from dlmon.selection import Selection
 from dlmon.stop import Stop
@@ -37,14 +38,14 @@ def look_at(
 
 
 def test_a_look_shows_every_reject_as_it_was_parked(broker: Broker, stop: Stop) -> None:
-    parked = [slow() for _ in range(1200)]
+    parked = [slow() for _ in range(CHUNK + 1)]
     park(broker, parked)
     seen: list[Rejection] = []
     result = look_at(broker, stop, seen=seen)
     assert sorted(seen, key=lambda one: one.message_id) == sorted(
         parked, key=lambda one: one.message_id
     )
-    assert (result.depth.ready, result.looked, result.selected) == (1200, 1200, 1200)
+    assert (result.depth.ready, result.looked, result.selected) == (CHUNK + 1, CHUNK + 1, CHUNK + 1)
     assert not result.interrupted
     assert not result.ran_out
 
@@ -102,7 +103,7 @@ def test_a_look_tells_that_another_reader_holds_some(broker: Broker, stop: Stop)
 
 
 def test_a_stopped_look_says_so_and_has_what_it_saw(broker: Broker, stop: Stop) -> None:
-    park(broker, [slow() for _ in range(1000)])
+    park(broker, [slow() for _ in range(CHUNK + 1)])
     seen: list[Rejection] = []
 
     def visit(rejections: Sequence[Rejection]) -> None:
@@ -113,7 +114,7 @@ def test_a_stopped_look_says_so_and_has_what_it_saw(broker: Broker, stop: Stop) 
         broker, VALIDATOR, EVERYTHING, visit, stop=stop, progress=lambda _looked, _total: None
     )
     assert result.interrupted
-    assert 0 < result.looked == len(seen) < 1000
+    assert 0 < result.looked == len(seen) < CHUNK + 1
 
 
 def test_an_empty_queue_is_looked_at_in_no_time(broker: Broker, stop: Stop) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -79,6 +80,21 @@ def test_a_replayed_message_is_as_it_was_but_for_what_rejecting_added(
     assert (arrived.body, arrived.message_id) == (parked.body, parked.message_id)
     assert arrived.content_type == "application/json"
     assert arrived.headers == {"agent": "7", "dlmon-published-at": 5, "dlmon-replays": 2}
+
+
+def test_no_header_and_no_file_can_name_another_place_to_go(broker: Broker, stop: Stop) -> None:
+    parked, filed = (replace(mended(), origin="amq.direct elsewhere") for _ in range(2))
+    park(broker, [parked])
+    assert go(broker, stop).done == 1
+    replay(FiledRejects([filed], stop), broker, Rules(VALIDATOR, Selection()), Run(stop))
+    assert ids(broker, Queue.ARRIVALS) == sorted([parked.message_id, filed.message_id])
+
+
+def test_a_rate_is_kept(broker: Broker, stop: Stop) -> None:
+    park(broker, [mended() for _ in range(30)])
+    started = time.monotonic()
+    assert go(broker, stop, rate=20).done == 30
+    assert time.monotonic() - started >= 29 / 20 - 0.05
 
 
 def test_a_filter_decides_what_is_replayed(broker: Broker, stop: Stop) -> None:
