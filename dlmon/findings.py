@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
-from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -22,9 +21,11 @@ from dlmon.event_files.block import (
     Position,
 )
 from dlmon.json_text import Place, places, too_deep_at
+from dlmon.screening import UNKNOWN, Screener, Suspect
 from dlmon.validation import (
     DUPLICATE_KEY,
     MAX_DEPTH,
+    MAX_VIOLATIONS,
     NOT_JSON,
     TOO_LARGE,
     Validator,
@@ -120,32 +121,38 @@ class BlockJudge:
 
     def __init__(self, validator: Validator, wishes: Wishes | None = None) -> None:
         self._validator = validator
+        self._screener = Screener(validator)
         self._wishes = wishes or Wishes()
 
     def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
         """file: the name for findings. wanted: how many of them to tell; None for all."""
-        bodies = [block.data] if block.oversized else _bodies(block)
-        suspects = [0] if block.oversized else self._validator.screen(bodies)
-        starts = _starts(block, bodies) if suspects or self._wishes.ids else []
         found = _Found(file, block, wanted, tally=self._wishes.tally)
-        blank = 0
         for fault in block.faults:
             found.add_fault(fault)
-        for index in suspects:
-            body = bodies[index]
-            if block.spans is None and not body.strip(WHITESPACE):
-                blank += 1
-            elif block.oversized:
-                found.add(0, body, self._validator.too_large(block.oversized))
-            elif found.full and not (self._wishes.tally or body.startswith(BYTE_ORDER_MARK)):
-                violations = self._validator.count(body)
-                if self._wishes.first_only:
-                    violations = min(violations, 1)
-                found.count(starts[index], body, violations)
-            else:
-                found.add(starts[index], body, self._verdict(body))
-        ids = tuple(_ids(block, bodies, starts)) if self._wishes.ids else ()
-        return found.judged(len(bodies) - blank, ids)
+        if block.oversized:
+            found.add(0, block.data, self._validator.too_large(block.oversized))
+            return found.judged(1, ())
+        events = 0
+        for screened in self._screener.screen(block):
+            events += screened.events
+            for suspect in screened.suspects:
+                body = block.data[suspect.start : suspect.end]
+                if found.full and not (self._wishes.tally or body.startswith(BYTE_ORDER_MARK)):
+                    found.count(suspect, self._count(suspect, body))
+                else:
+                    found.add(suspect.start, body, self._verdict(body))
+        ids = tuple(_ids(block)) if self._wishes.ids else ()
+        return found.judged(events, ids)
+
+    def _count(self, suspect: Suspect, body: bytes) -> int:
+        """How many violations a suspect has, in less time than it takes to tell them."""
+        most = 1 if self._wishes.first_only else MAX_VIOLATIONS
+        schema = self._validator.schema.compiled
+        if suspect.value is UNKNOWN:
+            return min(most, len(self._validator.judge(body).violations))
+        if most == 1:
+            return int(not schema.is_valid(suspect.value))
+        return min(most, len(list(schema.iter_errors(suspect.value))))
 
     def _verdict(self, body: bytes) -> Verdict:
         verdict = self._validator.judge(body)
@@ -212,11 +219,11 @@ class _Found:
             position = self._position.after(body[: spot.start])
             self._tell(self._finding(spot, start, body, position, event_id))
 
-    def count(self, start: int, body: bytes, violations: int) -> None:
+    def count(self, suspect: Suspect, violations: int) -> None:
         """An event with so many violations, of which nothing else is known."""
         if violations:
             self._count += violations
-            self._invalid.append((start, start + len(body)))
+            self._invalid.append((suspect.start, suspect.end))
 
     def judged(self, events: int, ids: tuple[IdSeen, ...]) -> Judged:
         shown = sorted(self._findings, key=lambda one: one.position)[: self._wanted]
@@ -252,26 +259,20 @@ class _Found:
         )
 
 
-def _bodies(block: Block) -> list[bytes]:
-    data = block.data
+def _events(block: Block) -> Iterator[tuple[int, bytes]]:
+    """Each event of a block, blank lines among them, and at which byte it begins."""
     if block.spans is not None:
-        return [data[start:end] for start, end in block.spans]
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
+        yield from ((start, block.data[start:end]) for start, end in block.spans)
+        return
+    start = 0
+    for line in block.data.split(b"\n"):
+        yield start, line
+        start += len(line) + 1
 
 
-def _starts(block: Block, bodies: Sequence[bytes]) -> list[int]:
-    """At which byte of a block each of its events begins."""
-    if block.spans is not None:
-        return [start for start, _ in block.spans]
-    return list(accumulate((len(body) + 1 for body in bodies), initial=0))
-
-
-def _ids(block: Block, bodies: Sequence[bytes], starts: Sequence[int]) -> Iterator[IdSeen]:
+def _ids(block: Block) -> Iterator[IdSeen]:
     at, position = 0, block.position
-    for start, body in zip(starts, bodies, strict=False):
+    for start, body in _events(block):
         try:
             event_id = event_id_of(orjson.loads(body))
         except orjson.JSONDecodeError:

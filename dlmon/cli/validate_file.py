@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -21,6 +22,7 @@ _TEXT = "text"
 _OUTPUTS = (_TEXT, "json", "ndjson", "github", "sarif", "junit")
 _LAYOUTS = ("ndjson", "json", "array")
 _SHOWN_AS_TEXT = 100
+_FEW_COLLECTIONS = 100_000  # objects from one to the next
 
 
 def validate_file(
@@ -134,6 +136,9 @@ def validate_file(
         split_valid=split_valid,
         split_invalid=split_invalid,
     )
+    # Parsed events are trees: they go without the collector, which would look in vain for cycles.
+    gc.freeze()
+    gc.set_threshold(_FEW_COLLECTIONS)
     paths = list(files_in(files, tuple(glob or DEFAULT_GLOBS)))
     size = total_size(paths)
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))

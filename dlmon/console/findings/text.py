@@ -9,11 +9,9 @@ from contextlib import contextmanager
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from dlmon.commands.validate_file import Counts, FileResult, Result
-from dlmon.commands.validate_file import Progress as Told
+from dlmon.commands.validate_file import Counts, FileResult, Progress, Result
 from dlmon.console.findings import FinalReport
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import safe
@@ -94,7 +92,7 @@ def show_unreadable(result: Result) -> None:
 
 
 @contextmanager
-def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iterator[Told]:
+def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iterator[Progress]:
     """A bar on a terminal, where a report would not run into it.
 
     size: bytes of all files, None if nobody knows.
@@ -104,16 +102,22 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
         console = report.console  # one for both, so that the bar stays below the findings
     elif not hidden and sys.stdout.isatty():
         hidden = True
-    columns = (
+    if hidden or not console.is_terminal:
+        yield lambda _read, _counts: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    # Nothing is redirected: stdout may be a file all the same.
+    bar = Bar(
         BarColumn(),
         DownloadColumn(binary_units=True),
         TextColumn("{task.description}", markup=False),
         TimeRemainingColumn(),
-    )
-    hidden = hidden or not console.is_terminal
-    # Nothing is redirected: stdout may be a file all the same.
-    bar = Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
     task = bar.add_task("", total=size)
     started = drawn = time.monotonic()
@@ -121,7 +125,7 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
     def tell(read: int, counts: Counts) -> None:
         nonlocal drawn
         now = time.monotonic()
-        if hidden or now - drawn < _REFRESH:
+        if now - drawn < _REFRESH:
             return
         if not bar.live.is_started:
             bar.start()  # what takes no longer than this needs no bar
