@@ -57,7 +57,8 @@ class Screener:
         self._max_bytes = validator.max_event_bytes
         self._fewest_strings = _fewest_strings(validator.schema.document)
         # Between two events of an array stands this. Nobody can know it, and so no event contains
-        # it: where every other element of the array is a mark, each of the rest is one event.
+        # it: where all marks are elements of the array, each second one, the others are one event
+        # each.
         self._mark = os.urandom(8).hex()
         self._separator = b',"%b",' % self._mark.encode()
         self._most_are_invalid = False
@@ -77,10 +78,9 @@ class Screener:
 
     def _screen(self, part: _Part) -> tuple[int, list[tuple[int, Any]]]:
         """How many events, and the suspects: which of the texts, and their values."""
-        joined = part.joined(self._separator)
-        if (values := self._parse(joined)) is None:
+        joined, number = part.joined(self._separator)
+        if (values := self._parse(joined, number)) is None:
             return self._screen_each(part.texts())
-        number = len(values)
         # Of equal keys, a parser keeps one: the text then has more strings than the values.
         strings = count_strings(joined) - (number - 1)
         # Each level of nesting is an array, or has a key.
@@ -95,7 +95,7 @@ class Screener:
             others = strings - sum(count_strings(texts[index]) for index in invalid)
             if others == self._fewest_strings * (number - len(invalid)):
                 return number, [(one, self._known(texts[one], values[one])) for one in invalid]
-        if strings == count_strings(orjson.dumps(values)) and self._are_small(joined, part):
+        if self._are_small(joined, part) and strings == count_strings(orjson.dumps(values)):
             return number, [(index, values[index]) for index in invalid]
         return self._screen_each(part.texts())
 
@@ -113,17 +113,16 @@ class Screener:
         self._most_are_invalid = 2 * len(invalid) > len(values)
         return invalid
 
-    def _parse(self, joined: bytes) -> list[Any] | None:
+    def _parse(self, joined: bytes, number: int) -> list[Any] | None:
         """The values of some texts; None unless each is just one value."""
         try:
             values = orjson.loads(b"[%b]" % joined)
         except orjson.JSONDecodeError:
             return None
-        marks = values[1::2]
-        if len(values) % 2 and marks.count(self._mark) == len(marks):
-            events: list[Any] = values[::2]
-            return events
-        return None
+        if len(values) != 2 * number - 1 or values[1::2].count(self._mark) != number - 1:
+            return None
+        events: list[Any] = values[::2]
+        return events
 
     def _are_small(self, joined: bytes, part: _Part) -> bool:
         """Whether none of some texts is over a limit: of its size, or of its depth."""
@@ -139,8 +138,9 @@ class Screener:
 
     def _known(self, text: bytes, value: Any) -> Any:
         """The value of a text, if there is nothing wrong with it but what the schema says."""
-        sound = count_strings(text) == count_strings(orjson.dumps(value))
-        return value if sound and self._is_small(text) else UNKNOWN
+        small = self._is_small(text)
+        sound = small and count_strings(text) == count_strings(orjson.dumps(value))
+        return value if sound else UNKNOWN
 
     def _screen_each(self, texts: Sequence[bytes]) -> tuple[int, list[tuple[int, Any]]]:
         blank = 0
@@ -164,8 +164,8 @@ class _Part(ABC):
     """Some texts of a block."""
 
     @abstractmethod
-    def joined(self, separator: bytes) -> bytes:
-        """All of them."""
+    def joined(self, separator: bytes) -> tuple[bytes, int]:
+        """All of them, and how many they are."""
 
     @abstractmethod
     def texts(self) -> Sequence[bytes]:
@@ -181,8 +181,9 @@ class _Lines(_Part):
         self._text = text
         self._start = start
 
-    def joined(self, separator: bytes) -> bytes:
-        return self._text.replace(b"\n", separator)
+    def joined(self, separator: bytes) -> tuple[bytes, int]:
+        joined = self._text.replace(b"\n", separator)
+        return joined, 1 + (len(joined) - len(self._text)) // (len(separator) - 1)
 
     def texts(self) -> Sequence[bytes]:
         return self._text.split(b"\n")
@@ -201,8 +202,8 @@ class _Values(_Part):
         self._texts = [data[start:end] for start, end in spans]
         self._spans = spans
 
-    def joined(self, separator: bytes) -> bytes:
-        return separator.join(self._texts)
+    def joined(self, separator: bytes) -> tuple[bytes, int]:
+        return separator.join(self._texts), len(self._texts)
 
     def texts(self) -> Sequence[bytes]:
         return self._texts

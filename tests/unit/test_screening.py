@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlmon.event_files.block import WHITESPACE, Block, Position
@@ -30,7 +30,7 @@ TEXTS = st.sampled_from(
         *(b'{"a":"","a":"","b":{"c":1}}', b'{"a":"","b":{"c":1,"c":2}}', b'{"a":1,"b":{"c":"x"}}'),
         *(b'{"a":"\\"","b":{"c":1}}', b'{"\\u0061":"","a":"\\\\","b":{"c":1}}', b'{"a":""}'),
         *(b"", b" ", b"1", b"1,2", b"[1", b"2]", b"]", b"[", b'{"a":[{}', b"{}]}", b"{},{}", b'"'),
-        *(b'"",""', b"[[]]", b"\xff", b"\xef\xbb\xbf{}", b"NaN", b"{", b"[" * 30 + b"]" * 30),
+        *(b'"",""', b"[[]]", b"\xff", b"\xef\xbb\xbf{}", b"NaN", b"{", b"[" * 300 + b"]" * 300),
     ]
 )
 
@@ -55,6 +55,12 @@ def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
 @pytest.mark.parametrize("document", [NESTED, True, {"type": "array"}, {"type": "string"}])
 @pytest.mark.parametrize("limit", [65536, 40])
 @given(lists=st.lists(st.lists(TEXTS, max_size=60), min_size=1, max_size=3))
+@example([[b"[1", b"2]"]])
+@example([[b"1,2"]])
+@example([[b" "]])
+@example([[b"[" * 300 + b"]" * 300]])
+@example([[b"[1", b"2]", b"3,4"]])
+@example([[b'{"a":[{}', b"{}]}", b"{},{}"]])
 def test_every_invalid_event_is_a_suspect(
     document: Any, limit: int, lists: list[list[bytes]]
 ) -> None:
