@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-_ALLOCATIONS = 20_000
+_ALLOCATIONS = 100_000
 
 
 def collect_rarely() -> None:

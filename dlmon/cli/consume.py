@@ -25,7 +25,7 @@ def consume(
         typer.Option(
             min=1, max=10_000, metavar="N", help="Store and acknowledge up to so many at once."
         ),
-    ] = 1_000,
+    ] = 2_000,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="End after so many events.")
     ] = None,

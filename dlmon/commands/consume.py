@@ -31,7 +31,7 @@ from dlmon.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating
 from dlmon.validation import UNDECODABLE_HEADERS, Validator, Violation
 
-BATCH = 1_000
+BATCH = 2_000
 """Events that are stored in one commit and acknowledged together."""
 
 HOLD = 5 * 60.0

@@ -55,13 +55,16 @@ def _row(entry: Entry) -> Row:
     """Raises: KeyError, TypeError or ValueError for an event of which `_misfits` says more."""
     event = entry.event
     coordinates = event[COORDINATES]
+    latitude, longitude = coordinates[LATITUDE], coordinates[LONGITUDE]
+    speed = event[DOWNLOAD_SPEED]
     return Row(
         _text(event[EVENT_ID]).lower(),
         _time(event[TIMESTAMP]),
-        _real(coordinates[LATITUDE]),
-        _real(coordinates[LONGITUDE]),
+        # What nearly all of them are already, without a call for each.
+        latitude if type(latitude) is float else _real(latitude),
+        longitude if type(longitude) is float else _real(longitude),
         _integer(event[FILE_SIZE]),
-        _real(event[DOWNLOAD_SPEED]),
+        speed if type(speed) is float else _real(speed),
         entry.body.decode(),
     )
 

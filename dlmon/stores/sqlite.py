@@ -65,7 +65,7 @@ _INSERT = (
 
 # Other threads have their turn while a statement runs: the receiving one gets most of its work
 # done meanwhile. SQLite takes no more than 32,766 parameters.
-_ROWS_AT_ONCE = 1_000
+_ROWS_AT_ONCE = 2_000
 _STATEMENTS = 16  # that are kept: each number of rows is a statement of its own, and some are large
 
 _INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
