@@ -1,157 +1,185 @@
-"""How fast `dlmon validate-file` is, against the ceiling and what else there is. In ratios.
+"""How fast `dlmon validate-file` is, beside the ceiling and what else there is.
 
-    python benchmarks/validate_file.py [--events 1000000] [--runs 3] [--other-events 2000]
+    python -m benchmarks.validate_file [--events 1000000] [--rounds 5] [--many 10000000]
 
-Writes files of events without invalid ones, with 1% and with only invalid ones, into a temporary
-folder, and runs each program on each of them, in turns. The ceiling is a bare loop of orjson and
-jsonschema-rs over the lines, in one process, which finds out no more than how many are invalid.
-Programs that are not there are left out: jq, wc, node with ajv and ajv-formats (NODE_PATH names the
-folder of modules), and check-jsonschema, which gets a few events only, each in a file of its own.
+Files of events, none, 1% or all of which the schema forbids, are judged by each program in turn.
+All of them say how many are invalid, dlmon also where and why. The ceiling is a bare loop of orjson
+and jsonschema-rs in one process. check-jsonschema knows no NDJSON, and gets a few events only, each
+in a file of its own. Then the memory of dlmon on a file, and on one with many more lines.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import random
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from dlmon.validation import DEFAULT_SCHEMA, shipped_schemas
+from benchmarks.rounds import ROOT
+from benchmarks.table import table
+from dlmon.simulation import Simulation
+from dlmon.simulation.faults import FAULTS
+from dlmon.validation import (
+    DEFAULT_SCHEMA,
+    DUPLICATE_KEY,
+    ID_CONFLICT,
+    NOT_JSON,
+    NOT_UTF8,
+    TOO_LARGE,
+    UNSTORABLE,
+    shipped_schemas,
+)
 
-SCHEMA = shipped_schemas() / DEFAULT_SCHEMA
-
-CEILING = """
-import sys, orjson
-from dlmon.validation import load_schema
-is_valid, loads, invalid = load_schema().compiled.is_valid, orjson.loads, 0
-with open(sys.argv[1], "rb") as file:
-    for line in file:
-        if not is_valid(loads(line)):
-            invalid += 1
-print(invalid)
-"""
-
-AJV = """
-const Ajv = require("ajv/dist/2020"), formats = require("ajv-formats"), fs = require("fs");
-const ajv = new Ajv({strict: false, allErrors: true});
-formats(ajv);
-const validate = ajv.compile(JSON.parse(fs.readFileSync(process.argv[1])));
-const lines = require("readline").createInterface({input: fs.createReadStream(process.argv[2])});
-let invalid = 0;
-lines.on("line", (line) => { if (!validate(JSON.parse(line))) invalid += 1; });
-lines.on("close", () => console.log(invalid));
-"""
+SCHEMA = str(shipped_schemas() / DEFAULT_SCHEMA)
+NOT_BY_SCHEMA = {DUPLICATE_KEY, ID_CONFLICT, NOT_JSON, NOT_UTF8, TOO_LARGE, UNSTORABLE}
+START = 1_767_225_600_000  # 2026-01-01
+AT_ONCE = 1_000
+SHARES = (0.0, 0.01, 1.0)
+POLL = 0.02
+NODE = ROOT / "benchmarks" / "node" / "validate.js"
+DLMON = (sys.executable, "-m", "dlmon", "validate-file")
 
 
-class Program(NamedTuple):
+class Contender(NamedTuple):
+    """A program that gets the name of a file behind its arguments."""
+
     name: str
-    command: list[str]
+    command: Sequence[str]
 
 
-def programs(file: Path) -> list[Program]:
-    dlmon = [sys.executable, "-m", "dlmon", "validate-file", str(file)]
-    found = [
-        Program("ceiling", [sys.executable, "-c", CEILING, str(file)]),
-        Program("dlmon --jobs 1", [*dlmon, "--jobs", "1"]),
-        Program("dlmon --jobs 2", [*dlmon, "--jobs", "2"]),
-    ]
-    if shutil.which("node") and runs(["node", "-e", 'require("ajv"); require("ajv-formats")']):
-        found.append(Program("ajv in node", ["node", "-e", AJV, str(SCHEMA), str(file)]))
-    if shutil.which("jq"):
-        found.append(Program("jq -c .", ["jq", "-c", ".", str(file)]))
-    if shutil.which("wc"):
-        found.append(Program("wc -l", ["wc", "-l", str(file)]))
-    return found
+CONTENDERS = (
+    Contender("ceiling", (sys.executable, "-m", "benchmarks.contenders.bare_loop", SCHEMA)),
+    Contender("dlmon validate-file --jobs 1", (*DLMON, "--jobs", "1")),
+    Contender("dlmon validate-file --jobs 2", (*DLMON, "--jobs", "2")),
+    Contender("dlmon validate-file --jobs 2 --first", (*DLMON, "--jobs", "2", "--first")),
+    Contender("ajv in Node, first error", ("node", str(NODE), SCHEMA)),
+    Contender("ajv in Node, all errors", ("node", str(NODE), SCHEMA, "--all")),
+    Contender("jq -c .", ("jq", "-c", ".")),
+    Contender("wc -l", ("wc", "-l")),
+)
+FEW = (
+    Contender("check-jsonschema", ("check-jsonschema", "--schemafile", SCHEMA)),
+    Contender("dlmon validate-file", DLMON),
+)
 
 
-def runs(command: list[str]) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+class Memory(NamedTuple):
+    """The most that was resident at once, in MB: in all processes together, and in the largest."""
 
-
-def seconds(command: list[str]) -> float:
-    started = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    taken = time.perf_counter() - started
-    if done.returncode not in (0, 1):
-        sys.exit(f"{command[0]} failed: {done.stderr.decode()[-300:]}")
-    return taken
+    together: int
+    largest: int
 
 
 def write_events(file: Path, count: int, invalid: float) -> None:
-    chance = random.Random(1)  # noqa: S311  (nothing secret)
-    with file.open("w") as out:
-        for _ in range(count):
-            latitude = chance.uniform(-90, 90) + 200 * (chance.random() < invalid)
-            out.write(
-                f'{{"event_id": "{uuid.UUID(int=chance.getrandbits(128), version=4)}", '
-                f'"timestamp": "2026-03-01T12:{chance.randrange(60):02}:{chance.randrange(60):02}Z"'
-                f', "coordinates": {{"latitude": {latitude:.6f}, '
-                f'"longitude": {chance.uniform(-180, 180):.6f}}}, '
-                f'"file_size": {chance.randrange(10**9)}, '
-                f'"download_speed": {chance.lognormvariate(2, 1):.3f}}}\n'
-            )
+    """Some of which the schema forbids, and which are fine otherwise: ajv ends at other faults."""
+    faults = [fault for fault in FAULTS if fault.code not in NOT_BY_SCHEMA]
+    simulation = Simulation(seed=1, start=START, invalid=invalid, faults=faults)
+    with file.open("wb") as out:
+        for left in range(count, 0, -AT_ONCE):
+            events = simulation.take(min(left, AT_ONCE))
+            out.write(b"".join(event.body + b"\n" for event in events))
 
 
-def compare(file: Path, count: int, rounds: int) -> None:
-    """One line a program: events per second, and that as a share of the ceiling's."""
-    several = programs(file)
-    # In turns, so that whatever else this machine does slows all of them.
-    taken = [[seconds(program.command) for program in several] for _ in range(rounds)]
-    medians = [statistics.median(times) for times in zip(*taken, strict=True)]
-    for program, median in zip(several, medians, strict=True):
-        say(f"  {program.name:<18} {count / median:>12,.0f} events/s {medians[0] / median:>8.2f}")
+def seconds(contender: Contender, files: Sequence[str]) -> float | None:
+    """How long it took, None where it is not installed. Raises: RuntimeError where it failed."""
+    if not shutil.which(contender.command[0]):
+        return None
+    started = time.perf_counter()
+    done = subprocess.run(
+        [*contender.command, *files],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    taken = time.perf_counter() - started
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{contender.name}: {done.stderr.decode()[-300:]}")
+    return taken
 
 
-def check_jsonschema(file: Path, count: int) -> None:
-    """Each event in a file of its own: that program knows no NDJSON."""
-    if not shutil.which("check-jsonschema"):
+def compare(
+    title: str, contenders: Sequence[Contender], files: Sequence[str], count: int, rounds: int
+) -> None:
+    """Each in turn, so that whatever else the machine does slows all of them."""
+    subject = contenders[1].name
+    rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for _ in range(rounds):
+        for contender in contenders:
+            if taken := seconds(contender, files):
+                rates[contender.name].append(count / taken)
+    print("\n".join((*table(title, rates, subject), "")), flush=True)
+
+
+def memory(arguments: Sequence[str]) -> Memory:
+    """Of dlmon, while it runs."""
+    together = largest = 0
+    with subprocess.Popen([*DLMON, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            resident = list(resident_kb(process.pid))
+            together = max(together, sum(resident))
+            largest = max(largest, *resident, 0)
+            time.sleep(POLL)
+    return Memory(together // 1024, largest // 1024)
+
+
+def resident_kb(pid: int) -> Iterator[int]:
+    """Of a process and those below it. Pages that they share count in each."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
         return
-    folder = file.with_suffix(".d")
+    yield from (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+    for child in below:
+        yield from resident_kb(int(child))
+
+
+def single_files(folder: Path, file: Path, count: int) -> list[str]:
+    """The first events of a file, each in one of its own."""
     folder.mkdir()
-    with file.open() as lines:
-        names = [str(folder / f"{number}.json") for number in range(count)]
-        for name, line in zip(names, lines, strict=False):
-            Path(name).write_text(line)
-    taken = seconds(["check-jsonschema", "--schemafile", str(SCHEMA), *names])
-    own = seconds([sys.executable, "-m", "dlmon", "validate-file", *names])
-    say(f"{count:,} files of one event each, events/s")
-    say(f"  check-jsonschema   {count / taken:>12,.0f}")
-    say(f"  dlmon              {count / own:>12,.0f} {taken / own:>8.2f} times as fast")
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
+    names = []
+    with file.open("rb") as lines:
+        for number, line in enumerate(islice(lines, count)):
+            names.append(str(folder / f"{number}.json"))
+            Path(names[-1]).write_bytes(line)
+    return names
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    """All tables, on stdout."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.validate_file")
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--other-events", type=int, default=2000, help="for check-jsonschema")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--few", type=int, default=2_000, help="events for check-jsonschema")
+    parser.add_argument("--many", type=int, default=10_000_000, help="events, for memory")
     given = parser.parse_args()
-    say(f"{given.events:,} events, {os.cpu_count()} cores, median of {given.runs} runs")
-    with tempfile.TemporaryDirectory() as folder:
-        for share in (0, 0.01, 1):
-            file = Path(folder, f"events-{share}.ndjson")
+    with TemporaryDirectory(prefix="dlmon-benchmarks-") as folder:
+        file = Path(folder, "events.ndjson")
+        for share in SHARES:
             write_events(file, given.events, share)
-            say(f"{share:.0%} invalid; of the ceiling")
-            compare(file, given.events, given.runs)
-            if not share:
-                check_jsonschema(file, given.other_events)
-            file.unlink()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    say(f"largest process: {peak} MB")
+            title = f"{given.events:,} events, {share:.0%} invalid"
+            compare(title, CONTENDERS, [str(file)], given.events, given.rounds)
+        write_events(file, given.events, SHARES[1])
+        names = single_files(Path(folder, "single"), file, given.few)
+        compare(f"{given.few:,} files of one event", FEW, names, given.few, given.rounds)
+
+        print("| memory | events | all processes | largest |\n|---|--:|--:|--:|")
+        many = Path(folder, "many.ndjson")
+        with many.open("wb") as out:
+            for _ in range(given.many // given.events):
+                out.write(file.read_bytes())
+        for path, count in ((file, given.events), (many, given.many)):
+            for jobs in ("1", "2"):
+                most = memory([str(path), "--jobs", jobs])
+                what = f"--jobs {jobs} | {count:,} | {most.together} MB | {most.largest} MB"
+                print(f"| {what} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -180,13 +180,15 @@ class _Lines(_Part):
     def __init__(self, text: bytes, start: int) -> None:
         self._text = text
         self._start = start
+        self._texts: Sequence[bytes] = ()
 
     def joined(self, separator: bytes) -> tuple[bytes, int]:
         joined = self._text.replace(b"\n", separator)
         return joined, 1 + (len(joined) - len(self._text)) // (len(separator) - 1)
 
     def texts(self) -> Sequence[bytes]:
-        return self._text.split(b"\n")
+        self._texts = self._texts or self._text.split(b"\n")
+        return self._texts
 
     def spans(self, indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
         texts = self.texts()

@@ -57,6 +57,7 @@ def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
 @given(lists=st.lists(st.lists(TEXTS, max_size=60), min_size=1, max_size=3))
 @example([[b"[1", b"2]"]])
 @example([[b"1,2"]])
+@example([[b"[1", b"2]", b"3,4,5"]])
 @example([[b" "]])
 @example([[b"[" * 300 + b"]" * 300]])
 @example([[b"[1", b"2]", b"3,4"]])
