@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--rounds N] [--events N] [--only TEXT]`: both tables, on stdout."""
+"""`python -m benchmarks [--rounds N] [--events N] [--only TEXT ...]`: both tables, on stdout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from benchmarks.broker import Bench, bench
-from benchmarks.rounds import CONSUMERS, PRODUCERS, CannotRun, Contender
+from benchmarks.rounds import CONSUME, CONSUMERS, PRODUCE, PRODUCERS, CannotRun, Contender
 from benchmarks.table import table
 
 
@@ -14,15 +14,22 @@ def main() -> None:
     """Run all contenders in turn, so many rounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--events", type=int, default=50_000, help="of about 200 bytes, each round")
-    parser.add_argument("--only", default="", help="contenders with this in their name")
+    parser.add_argument(
+        "--events", type=int, default=100_000, help="of about 200 bytes, each round"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="contenders with one of these in their name"
+    )
     arguments = parser.parse_args()
     with bench() as prepared:
-        for title, all_of_them in (("consume", CONSUMERS), ("produce", PRODUCERS)):
-            contenders = [one for one in all_of_them if arguments.only in one.name]
+        for subject, all_of_them in ((CONSUME, CONSUMERS), (PRODUCE, PRODUCERS)):
+            contenders = [
+                one for one in all_of_them if any(text in one.name for text in arguments.only)
+            ]
             if contenders:
                 rates = _run(prepared, contenders, arguments.rounds, arguments.events)
-                print("\n".join(("", *table(title, rates))))
+                title = "receive" if subject == CONSUME else "publish"
+                print("\n".join(("", *table(title, rates, subject))))
 
 
 def _run(

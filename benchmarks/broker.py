@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,8 +52,9 @@ class Bench:
 
         def batches() -> Iterator[list[Message]]:
             for left in range(count, 0, -_AT_ONCE):
+                headers = {PUBLISHED_AT: time.time_ns() // 1_000_000}
                 yield [
-                    Message(event.body, event.message_id, {PUBLISHED_AT: 0})
+                    Message(event.body, event.message_id, headers)
                     for event in events.take(min(left, _AT_ONCE))
                 ]
 

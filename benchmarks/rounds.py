@@ -19,6 +19,7 @@ from dlmon.validation import DEFAULT_SCHEMA, shipped_schemas
 ROOT = Path(__file__).parents[1]
 _NODE = Path(__file__).parent / "node"
 _DLMON_RATE = re.compile(r"\(([\d,]+)/s\)")
+_MISSING = re.compile(r"No module named .*|Cannot find package .*")
 _LONGEST = 600.0  # seconds
 
 
@@ -55,17 +56,22 @@ class Contender:
                 "schema": shipped_schemas() / DEFAULT_SCHEMA,
             }
             command = [part.format(**values) for part in self.command]
-            done = subprocess.run(
-                command,
-                env=bench.environment,
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=_LONGEST,
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    command,
+                    env=bench.environment,
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                    timeout=_LONGEST,
+                    check=False,
+                )
+            except FileNotFoundError as error:
+                raise CannotRun(f"{error.filename} is not installed") from error
+        if missing := _MISSING.search(done.stderr):
+            raise CannotRun(missing[0])
         if done.returncode:
-            raise CannotRun(done.stderr.strip().splitlines()[-1])
+            raise RuntimeError(f"{self.name}: {done.stderr}")
         if done.stdout:
             rate: float = json.loads(done.stdout)["rate"]
             return rate
@@ -81,18 +87,19 @@ def _python(name: str) -> Sequence[str]:
     return (sys.executable, "-m", program, "{url}", "{queue}", "{count}", "{events}")
 
 
-_CONSUME = ("consume", "--count", "{count}", "--store", "{store}")
-_PRODUCE = ("produce", "--rate", "0", "--count", "{count}")
+_CONSUMING = ("consume", "--count", "{count}", "--store", "{store}")
+_PRODUCING = ("produce", "--rate", "0", "--count", "{count}")
 _AMQPLIB = (
     *(shutil.which("node") or "node", str(_NODE / "consume.js")),
     *("{url}", "{queue}", "{count}", "{events}", "{schema}", str(PREFETCH)),
 )
 
+CONSUME, PRODUCE = "dlmon consume", "dlmon produce --rate 0"
 CONSUMERS = (
     Contender("bare pika, no-op callback", _python("bare_pika_consume"), consumes=True),
-    Contender("dlmon consume", _dlmon(*_CONSUME), consumes=True),
-    Contender("dlmon consume, 10% invalid", _dlmon(*_CONSUME), consumes=True, invalid=0.1),
-    Contender("dlmon consume --workers 2", _dlmon(*_CONSUME, "--workers", "2"), consumes=True),
+    Contender(CONSUME, _dlmon(*_CONSUMING), consumes=True),
+    Contender("dlmon consume, 10% invalid", _dlmon(*_CONSUMING), consumes=True, invalid=0.1),
+    Contender("dlmon consume --workers 2", _dlmon(*_CONSUMING, "--workers", "2"), consumes=True),
     Contender("aio-pika, jsonschema-rs", _python("aio_pika_consume"), consumes=True, slowness=4),
     Contender("FastStream, pydantic", _python("faststream_consume"), consumes=True, slowness=10),
     Contender("the usual way", _python("usual_way_consume"), consumes=True, slowness=50),
@@ -100,10 +107,10 @@ CONSUMERS = (
 )
 PRODUCERS = (
     Contender("bare pika, window of confirms", _python("bare_pika_produce"), consumes=False),
-    Contender("dlmon produce --rate 0", _dlmon(*_PRODUCE), consumes=False),
+    Contender(PRODUCE, _dlmon(*_PRODUCING), consumes=False),
     Contender(
         "dlmon produce --rate 0 --from FILE",
-        _dlmon(*_PRODUCE, "--from", "{events}"),
+        _dlmon(*_PRODUCING, "--from", "{events}"),
         consumes=False,
     ),
     Contender("aio-pika, confirms", _python("aio_pika_produce"), consumes=False, slowness=4),

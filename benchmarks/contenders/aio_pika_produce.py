@@ -7,7 +7,7 @@ import uuid
 
 import aio_pika
 
-from benchmarks.contenders.clock import WINDOW, Clock, task
+from benchmarks.contenders.clock import ROUTING_KEY, WINDOW, Clock, task
 
 TASK = task()
 
@@ -24,17 +24,18 @@ async def main() -> None:
             message_id=str(uuid.uuid4()),
         )
         try:
-            await exchange.publish(message, TASK.queue)
+            await exchange.publish(message, ROUTING_KEY)
         finally:
             room.release()
 
     async with await aio_pika.connect(TASK.url) as connection:
         channel = await connection.channel(publisher_confirms=True)
+        exchange = await channel.get_exchange(TASK.exchange)
         clock = Clock()
         async with asyncio.TaskGroup() as group:
             for body in bodies:
                 await room.acquire()
-                group.create_task(publish(channel.default_exchange, body))
+                group.create_task(publish(exchange, body))
         clock.tell(len(bodies))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pika
 
-from benchmarks.contenders.clock import WINDOW, Clock, task
+from benchmarks.contenders.clock import ROUTING_KEY, WINDOW, Clock, task
 
 TASK = task()
 _REFILL = 200
@@ -36,7 +36,7 @@ def main() -> None:
             properties = pika.BasicProperties(
                 content_type="application/json", delivery_mode=2, message_id=str(uuid.uuid4())
             )
-            channel.basic_publish("", TASK.queue, body, properties, mandatory=True)
+            channel.basic_publish(TASK.exchange, ROUTING_KEY, body, properties, mandatory=True)
             published += 1
 
     def answered(channel: Any, frame: Any) -> None:

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-PREFETCH = 1_000
-ACKNOWLEDGED_AT_ONCE = 500
+PREFETCH = 4_000
+ACKNOWLEDGED_AT_ONCE = 2_000
 WINDOW = 4_000
 """The same for all who can choose, and what dlmon has."""
+
+ROUTING_KEY = "download.completed"
 
 
 class Task(NamedTuple):
@@ -21,6 +23,11 @@ class Task(NamedTuple):
     queue: str
     count: int
     events: Path
+
+    @property
+    def exchange(self) -> str:
+        """What to publish to, so that the broker routes for all of them alike."""
+        return self.queue.partition(".")[0]
 
     def bodies(self) -> list[bytes]:
         """What to publish."""

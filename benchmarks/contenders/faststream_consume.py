@@ -26,7 +26,7 @@ class Download(BaseModel):
     timestamp: AwareDatetime
     coordinates: Coordinates
     file_size: Annotated[int, Field(ge=0, lt=2**53)]
-    download_speed: Annotated[float, Field(gt=0)]
+    download_speed: Annotated[float, Field(ge=0)]
 
 
 broker = RabbitBroker(
