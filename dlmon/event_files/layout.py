@@ -45,7 +45,8 @@ def detect(head: bytes, *, final: bool) -> Layout | None:
     if second:
         # A text that goes on in the next line, rather than a line that is none.
         together = first + b"\n" + second + b"\n"
-        several = _stops_at(together) in (None, len(together))
+        broken_later = stop == len(first) and _stops_at(second) is not None
+        several = broken_later or _stops_at(together) in (None, len(together))
     else:
         several = _stops_at(first[:stop]) is None and first[slice(stop, None)].startswith(b"{")
     return Layout.JSON if several else Layout.NDJSON

@@ -193,3 +193,9 @@ def test_no_more_findings_than_wanted_are_told_and_all_are_counted(wanted: int |
     judged = BlockJudge(validator()).judge("file", part, wanted)
     assert (judged.events, len(judged.invalid), judged.findings) == (4, 4, 5)
     assert len(judged.shown) == (5 if wanted is None else wanted)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_document_that_is_broken_in_its_second_line_is_one(end: str) -> None:
+    (finding,) = find(f'{{"a": "",{end} "b": [null,,]{end}}}{end}'.encode())
+    assert (finding.code, finding.position) == ("not-json", (2, 13))
