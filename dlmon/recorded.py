@@ -51,6 +51,10 @@ class RecordedEvents(Closing):
         self._ended = False
 
     @property
+    def descriptor(self) -> int:
+        return self._descriptor
+
+    @property
     def exhausted(self) -> bool:
         return self._ended and not self._events
 

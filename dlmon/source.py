@@ -27,6 +27,10 @@ class Source(Protocol):
     """Gives events, a few at a time."""
 
     @property
+    def descriptor(self) -> int | None:
+        """Readable once there may be more events; None where nobody has to wait for them."""
+
+    @property
     def exhausted(self) -> bool:
         """True once there will be no more events."""
 
@@ -47,6 +51,10 @@ class Judged:
     def __init__(self, source: Source, validator: Validator) -> None:
         self._source = source
         self._validator = validator
+
+    @property
+    def descriptor(self) -> int | None:
+        return self._source.descriptor
 
     @property
     def exhausted(self) -> bool:

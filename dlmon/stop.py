@@ -42,9 +42,14 @@ class Stop:
         """True once the grace is over too: leave what is in hand."""
         return self._asked_at is not None and time.monotonic() - self._asked_at >= self._grace
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Sleep until a stop is asked for, and no longer than `seconds`; returns `requested`."""
+    def wait(self, seconds: float | None = None, descriptor: int | None = None) -> bool:
+        """Sleep until a stop is asked for, and no longer than `seconds`; returns `requested`.
+
+        descriptor: wakes the sleeper, too, when there is something to read from it.
+        """
         poll = select.poll()
         poll.register(self._readable, select.POLLIN)
+        if descriptor is not None:
+            poll.register(descriptor, select.POLLIN)
         poll.poll(None if seconds is None else min(max(0.0, seconds) * 1000, _LONGEST_POLL))
         return self.requested

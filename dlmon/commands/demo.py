@@ -78,6 +78,10 @@ class _Noted(Source):
         self.events: list[Planned] = []
 
     @property
+    def descriptor(self) -> int | None:
+        return self._source.descriptor
+
+    @property
     def exhausted(self) -> bool:
         return self._source.exhausted
 

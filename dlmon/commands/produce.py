@@ -26,7 +26,8 @@ MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024
 """Of bodies: the broker's window counts messages, and a message may have megabytes."""
 
 _TURN = 0.1  # seconds without an event after which the broker gets to tell of confirms
-_POLL = 0.01  # seconds from one look for events to the next, where they are read from a pipe
+_GATHER = 0.001  # seconds for several events to come together, where they are read from a pipe
+_POLL = 0.01  # seconds without an event after which the pace, and the window, are asked again
 _TELL_EVERY = 60.0
 _RETRY_AT_STOP = 0.1
 
@@ -182,8 +183,11 @@ class _Flow:
         handed over before is for the broker to finish.
         """
         idle = 0.0
+        short = False
         while not self._ends():
             if idle and self.stop.wait(idle):
+                return
+            if short and self.stop.wait(_POLL, self.source.descriptor):
                 return
             over = self.pace.over
             limit = self._limit()
@@ -195,10 +199,13 @@ class _Flow:
                 return
             if over and not batch:
                 return
-            if not limit or len(batch) < due:
+            short = len(batch) < due
+            if short:
+                idle = _GATHER
+            elif not limit:
                 idle = _POLL
             else:
-                idle = min(_TURN, self.pace.delay()) if len(batch) < limit else 0.0
+                idle = min(_TURN, self.pace.delay()) if due < limit else 0.0
             self.observer.told(self.totals)
             yield batch
 

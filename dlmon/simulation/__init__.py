@@ -17,6 +17,7 @@ class Simulation:
     that two runs with one seed publish the same ids with other bodies.
     """
 
+    descriptor = None
     exhausted = False
 
     def __init__(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import subprocess
 import sys
@@ -53,6 +54,19 @@ def test_a_new_stop_is_not_requested() -> None:
     stop = Stop()
     assert not stop.requested
     assert not stop.expired
+
+
+def test_waiting_ends_when_there_is_something_to_read() -> None:
+    reader, writer = os.pipe()
+    try:
+        assert Stop().wait(0.01, reader) is False
+        os.write(writer, b"x")
+        started = time.monotonic()
+        assert Stop().wait(60, reader) is False
+        assert time.monotonic() - started < 30
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def test_waiting_takes_as_long_as_asked_where_nobody_stops() -> None:
