@@ -24,7 +24,7 @@ PATIENCE = 40.0
 STOP_WITHIN = 5.0
 """Seconds that a process takes to end when it is asked to, at most."""
 
-BUSY = 5.0
+BUSY = 1.0
 """Seconds that a process which has ended by itself may take to be gone, on a busy machine."""
 
 
