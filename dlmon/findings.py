@@ -136,23 +136,22 @@ class BlockJudge:
         for screened in self._screener.screen(block):
             events += screened.events
             for suspect in screened.suspects:
-                body = block.data[suspect.start : suspect.end]
-                if found.full and not (self._wishes.tally or body.startswith(BYTE_ORDER_MARK)):
-                    found.count(suspect, self._count(suspect, body))
+                if found.full and not self._wishes.tally:
+                    found.count(suspect, self._count(suspect, block.data))
                 else:
+                    body = block.data[suspect.start : suspect.end]
                     found.add(suspect.start, body, self._verdict(body))
         ids = tuple(_ids(block)) if self._wishes.ids else ()
         return found.judged(events, ids)
 
-    def _count(self, suspect: Suspect, body: bytes) -> int:
+    def _count(self, suspect: Suspect, data: bytes) -> int:
         """How many violations a suspect has, in less time than it takes to tell them."""
-        most = 1 if self._wishes.first_only else MAX_VIOLATIONS
         schema = self._validator.schema.compiled
         if suspect.value is UNKNOWN:
-            return min(most, len(self._validator.judge(body).violations))
-        if most == 1:
+            return len(self._verdict(data[suspect.start : suspect.end]).violations)
+        if self._wishes.first_only:
             return int(not schema.is_valid(suspect.value))
-        return min(most, len(list(schema.iter_errors(suspect.value))))
+        return min(MAX_VIOLATIONS, len(list(schema.iter_errors(suspect.value))))
 
     def _verdict(self, body: bytes) -> Verdict:
         verdict = self._validator.judge(body)
@@ -179,17 +178,13 @@ class _Found:
         self._file = file
         self._block = block
         self._wanted = sys.maxsize if wanted is None else wanted
+        self.full = self._wanted <= 0  # no more findings are wanted than there are
         self._tally: Tally | None = {} if tally else None
         self._count = 0
         self._invalid: list[tuple[int, int]] = []
         self._findings: list[Finding] = []
         self._at = 0
         self._position = block.position  # of byte `_at`
-
-    @property
-    def full(self) -> bool:
-        """Whether no more findings are wanted than there are."""
-        return len(self._findings) >= self._wanted
 
     def add_fault(self, fault: Fault) -> None:
         self._count += 1
@@ -233,6 +228,7 @@ class _Found:
     def _tell(self, finding: Finding) -> None:
         if not self.full:
             self._findings.append(finding)
+            self.full = len(self._findings) >= self._wanted
         if self._tally is not None:
             self._tally.setdefault((finding.code, finding.path), (0, finding))
             self._tick((finding.code, finding.path))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import orjson
@@ -70,9 +71,10 @@ class Screener:
             events, found = self._screen(part)
             suspects = []
             if found:
-                spans = part.spans([index for index, _ in found])
+                indexes, values = zip(*found, strict=True)
                 suspects = [
-                    Suspect(*span, value) for span, (_, value) in zip(spans, found, strict=True)
+                    Suspect(start, end, value)
+                    for (start, end), value in zip(part.spans(indexes), values, strict=True)
                 ]
             yield Screened(events, suspects)
 
@@ -173,7 +175,7 @@ class _Part(ABC):
 
     @abstractmethod
     def spans(self, indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """The bytes of some of them in the block; indexes ascend."""
+        """The bytes of some of them in the block."""
 
 
 class _Lines(_Part):
@@ -191,12 +193,9 @@ class _Lines(_Part):
         return self._texts
 
     def spans(self, indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        texts = self.texts()
-        at, start = 0, self._start
-        for index in indexes:
-            start += sum(map(len, texts[at:index])) + index - at
-            at = index
-            yield start, start + len(texts[index])
+        lengths = list(accumulate(map(len, self.texts()), initial=self._start))
+        # In front of a line stand as many line ends as lines.
+        return ((lengths[index] + index, lengths[index + 1] + index) for index in indexes)
 
 
 class _Values(_Part):
