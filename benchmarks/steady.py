@@ -1,4 +1,4 @@
-"""`python -m benchmarks.steady [--seconds N] [--events N]`: pace, delay and memory, on stdout."""
+"""`python -m benchmarks.steady`: pace, delay and memory, on stdout; --help has its options."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.broker import Bench, bench
 from benchmarks.rounds import ROOT
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Queue
+from dlmon.brokers.base import Message, Queue
+from dlmon.commands.consume import BATCH
 from dlmon.rejection import PUBLISHED_AT
+from dlmon.simulation import Simulation
 
+_ALL = ("delay", "pace", "stall", "memory", "large")
 _STALL = 5.0
+_LARGE = 60_000  # bytes; the limit is 65,536 unless --max-event-bytes says otherwise
+_LOOK = 0.2  # seconds from one look at the memory of a process to the next
 _WINDOW = 0.25
 _AT_ONCE = 5_000
 _DELAY = re.compile(r"published to stored: .*")
@@ -108,12 +114,12 @@ def memory(prepared: Bench, count: int) -> str:
     store = f"sqlite:///{prepared.folder / 'memory.db'}"
     consumer = start(prepared, "consume", "--store", store, "--count", str(count))
     producer = start(prepared, "produce", "--rate", "0", "--count", str(count))
-    seen: dict[str, list[float]] = {"consume": [], "produce": []}
+    seen: dict[str, list[float]] = {"consume": [0.0], "produce": [0.0]}
     while consumer.poll() is None:
         for name, process in (("consume", consumer), ("produce", producer)):
             if (megabytes := resident(process.pid)) is not None:
                 seen[name].append(megabytes)
-        time.sleep(1)
+        time.sleep(_LOOK)
     finish(producer)
     finish(consumer)
     told = (
@@ -122,6 +128,31 @@ def memory(prepared: Bench, count: int) -> str:
         for name, values in seen.items()
     )
     return f"memory over {count:,} events: {'; '.join(told)}"
+
+
+def large(prepared: Bench, count: int) -> str:
+    """Resident memory of a consumer that finds large events in its queue."""
+    prepared.empty()
+    bodies = (
+        event.body[:-1] + b',"note":"%b"}' % (b"x" * _LARGE) for event in Simulation().take(count)
+    )
+    messages = (Message(body, str(number)) for number, body in enumerate(bodies))
+    with open_broker(prepared.settings()) as broker:
+        broker.publish(Queue.ARRIVALS, iter(lambda: list(islice(messages, 100)), []))
+    lines = []
+    for batch in (BATCH, BATCH // 10):
+        store = f"sqlite:///{prepared.folder / f'large-{batch}.db'}"
+        half = str(count // 2)
+        consumer = start(
+            prepared, "consume", "--store", store, "--count", half, "--batch", str(batch)
+        )
+        most = 0.0
+        while consumer.poll() is None:
+            most = max(most, resident(consumer.pid) or 0.0)
+            time.sleep(_LOOK)
+        finish(consumer)
+        lines.append(f"consume --batch {batch} of events with {_LARGE:,} bytes: {most:.0f} MB")
+    return "\n".join(lines)
 
 
 def resident(process: int) -> float | None:
@@ -135,15 +166,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steady", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="of each measurement")
     parser.add_argument("--events", type=int, default=1_000_000, help="for memory")
+    parser.add_argument("--only", nargs="+", choices=_ALL, default=_ALL)
     arguments = parser.parse_args()
+    seconds, events = arguments.seconds, arguments.events
     with bench() as prepared:
-        for rate in (10, 1_000):
-            print(delay(prepared, rate, arguments.seconds), flush=True)
-        for rate in (10, 1_000, 10_000):
-            print(pace(prepared, rate, arguments.seconds), flush=True)
-        for rate in (10, 1_000):
-            print(stall(prepared, rate), flush=True)
-        print(memory(prepared, arguments.events), flush=True)
+        measurements: dict[str, Iterator[str]] = {
+            "delay": (delay(prepared, rate, seconds) for rate in (10, 1_000)),
+            "pace": (pace(prepared, rate, seconds) for rate in (10, 1_000, 10_000)),
+            "stall": (stall(prepared, rate) for rate in (10, 1_000)),
+            "memory": (memory(prepared, events) for _ in range(1)),
+            "large": (large(prepared, events // 100) for _ in range(1)),
+        }
+        for name in arguments.only:
+            for line in measurements[name]:
+                print(line, flush=True)
 
 
 if __name__ == "__main__":
