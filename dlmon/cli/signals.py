@@ -21,18 +21,22 @@ _ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(
+    consequence: str = "unacknowledged events will be delivered again",
+) -> Iterator[Stop]:
     """A stop that SIGTERM and Ctrl-C request; a second Ctrl-C leaves at once.
 
     Work that does not end within its grace (a store that hangs in a system call, say) is left by
-    ending the process: what was not acknowledged is delivered again.
+    ending the process, which tells the consequence of that.
     """
     stop = Stop()
     # A Python handler runs between two steps of the main thread, and not while that hangs. The
     # interpreter writes the number of a signal into this pipe in any case.
     heard, told = os.pipe()
     os.set_blocking(told, False)
-    watchdog = threading.Thread(target=_watch, args=(heard, stop), name="signals", daemon=True)
+    watchdog = threading.Thread(
+        target=_watch, args=(heard, stop, consequence), name="signals", daemon=True
+    )
     watchdog.start()
     told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     before = {number: signal.signal(number, _heard) for number in _ASKING}
@@ -69,7 +73,7 @@ def _heard(_number: int, _frame: FrameType | None) -> None:
     """Nothing: a signal without a Python handler is not written to the pipe."""
 
 
-def _watch(heard: int, stop: Stop) -> None:
+def _watch(heard: int, stop: Stop, consequence: str) -> None:
     poll = select.poll()
     poll.register(heard, select.POLLIN)
     deadline: float | None = None
@@ -83,8 +87,7 @@ def _watch(heard: int, stop: Stop) -> None:
             stop.request()
             deadline = time.monotonic() + GRACE + _BEYOND_GRACE
     _leave(
-        f"dlmon: what was in hand did not finish within {GRACE:g} s and was left; "
-        "unacknowledged events will be delivered again.\n"
+        f"dlmon: what was in hand did not finish within {GRACE:g} s and was left; {consequence}.\n"
     )
 
 

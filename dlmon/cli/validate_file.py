@@ -144,7 +144,7 @@ def validate_file(
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
     with (
         command.judges(validator, wanted, size) as judges,
-        stop_on_signals() as stop,
+        stop_on_signals("not all events were judged") as stop,
         progress_bar(report, size, hidden=quiet) as progress,
     ):
         result = command.validate_files(

@@ -44,6 +44,17 @@ def test_a_signal_while_a_pipe_is_full_loses_nothing(
         assert pipe.read() == GOOD * MANY
 
 
+def test_ctrl_c_ends_it_while_nobody_reads_on(validate: ValidateFile) -> None:
+    (validate.folder / "events").write_bytes(GOOD * MANY)
+    with validate.start("events", "--split-valid", "-") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert process.stderr.read().endswith(b"was left; not all events were judged.\n")
+
+
 def test_a_pipe_that_does_not_wait_gets_everything(validate: ValidateFile) -> None:
     (validate.folder / "events").write_bytes(GOOD * MANY)
     readable, writable = os.pipe()
