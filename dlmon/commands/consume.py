@@ -34,6 +34,10 @@ from dlmon.validation import UNDECODABLE_HEADERS, Validator, Violation
 BATCH = 2_000
 """Events that are stored in one commit and acknowledged together."""
 
+PORTION_BYTES = 8 * 1024 * 1024
+"""Of bodies, beyond which a batch is handled in parts: judging and storing them takes several times
+as much memory."""
+
 HOLD = 5 * 60.0
 """Seconds that a batch is held while the store or the park fails. RabbitMQ closes a channel that
 holds a delivery for longer than its consumer_timeout, which is 30 minutes unless configured."""
@@ -335,14 +339,25 @@ class _Flow:
 
 
 def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    """What is handled together: suspects alone, and all others at once.
+    """What is handled together: suspects alone, and all others, as long as they are not too large.
 
     An event that kills this process takes with it all that is in hand. What came back several times
     is handled alone, in random order: each time half of the innocent ones are settled before it.
     """
-    suspects = [delivery for delivery in deliveries if delivery.delivery_count >= _SUSPECT]
-    if len(suspects) < len(deliveries):
-        yield [delivery for delivery in deliveries if delivery.delivery_count < _SUSPECT]
+    suspects: list[Delivery] = []
+    portion: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        if delivery.delivery_count >= _SUSPECT:
+            suspects.append(delivery)
+            continue
+        size += len(delivery.body)
+        if size > PORTION_BYTES and portion:
+            yield portion
+            portion, size = [], len(delivery.body)
+        portion.append(delivery)
+    if portion:
+        yield portion
     shuffle(suspects)
     for suspect in suspects:
         yield [suspect]
