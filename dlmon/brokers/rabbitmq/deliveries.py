@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -54,28 +55,54 @@ def to_delivery(received: Received, channel: int) -> Delivery:
 
 
 class Unsettled:
-    """The tags that were handed out on one channel and are not settled, in their order."""
+    """The tags that were handed out on one channel and are not settled.
+
+    As ranges: a look holds a million of them, and nearly all follow each other.
+    """
 
     def __init__(self) -> None:
-        self._tags: dict[int, None] = {}
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._tags)
+        return self._count
 
     def add(self, tags: Iterable[int]) -> None:
-        self._tags.update(dict.fromkeys(tags))
+        """Further tags, each larger than all before."""
+        for tag in tags:
+            if self._lasts and self._lasts[-1] == tag - 1:
+                self._lasts[-1] = tag
+            else:
+                self._firsts.append(tag)
+                self._lasts.append(tag)
+            self._count += 1
 
     def settle(self, tags: Iterable[int]) -> Iterator[tuple[int, bool]]:
         """The acknowledgements, as tag and "all up to it too", that settle these tags and no
         others. Tags that are settled already need none."""
-        wanted = {tag for tag in tags if tag in self._tags}
-        oldest = list(itertools.takewhile(wanted.__contains__, self._tags))
+        settled = [tag for tag in sorted(set(tags)) if self._remove(tag)]
+        oldest = bisect_left(settled, self._firsts[0]) if self._firsts else len(settled)
         if oldest:
-            yield oldest[-1], len(oldest) > 1
-        for tag in sorted(wanted.difference(oldest)):
+            yield settled[oldest - 1], oldest > 1
+        for tag in settled[oldest:]:
             yield tag, False
-        for tag in wanted:
-            del self._tags[tag]
+
+    def _remove(self, tag: int) -> bool:
+        at = bisect_right(self._firsts, tag) - 1
+        if at < 0 or self._lasts[at] < tag:
+            return False
+        if self._firsts[at] == self._lasts[at]:
+            del self._firsts[at], self._lasts[at]
+        elif tag == self._firsts[at]:
+            self._firsts[at] = tag + 1
+        elif tag == self._lasts[at]:
+            self._lasts[at] = tag - 1
+        else:
+            self._firsts.insert(at + 1, tag + 1)
+            self._lasts.insert(at, tag - 1)
+        self._count -= 1
+        return True
 
 
 def _dead_letter(deaths: object) -> DeadLetter | None:
