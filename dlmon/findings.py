@@ -37,6 +37,7 @@ MAX_REASON = 500
 """Characters of a reason. Those of jsonschema-rs quote the value, however long it is."""
 
 _SNIPPET = 160  # bytes kept on each side of a place
+_ID_MEMBER = re.compile(rb'"%b"\s*+:\s*+("([^"]*+)")' % EVENT_ID.encode())
 _ORJSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
 
 
@@ -278,9 +279,9 @@ def _ids(block: Block) -> Iterator[IdSeen]:
         position = position.after(block.data[at:start])
         at = start
         # Not the first such member, perhaps, but then one with the same value.
-        quoted = re.escape(event_id.encode())
-        stands = re.search(b'"' + EVENT_ID.encode() + rb'"\s*+:\s*+("' + quoted + b'")', body)
-        first, last = stands.span(1) if stands else (0, 1)
+        quoted = event_id.encode()
+        stands = (one.span(1) for one in _ID_MEMBER.finditer(body) if one[2] == quoted)
+        first, last = next(stands, (0, 1))
         begin = position.after(body[:first])
         end = begin.after(body[first:last])
         digest = hashlib.blake2b(body.strip(WHITESPACE), digest_size=8).digest()
