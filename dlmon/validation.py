@@ -7,7 +7,7 @@ jsonschema-rs decides and explains; jsonschema only checks the schema itself whe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -28,9 +28,6 @@ MAX_EVENT_BYTES = 64 * 1024
 
 MAX_VIOLATIONS = 100
 """Violations reported of one event; an event that breaks more rules has been told enough."""
-
-_SCREENED_AT_ONCE = 64
-"""Bodies whose values fit into a processor's cache together."""
 
 _JUDGED_AT_ONCE = 16
 """Bodies among which there is often no invalid one."""
@@ -106,7 +103,11 @@ class Schema:
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             # Further lines of the message describe an instance, and here there is none.
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise SchemaError(f"The schema {source} cannot be used: {reason}.") from error
+            reason, fetching, _ = reason.partition(" and retrieving it failed")
+            if fetching:
+                reason += ": put it into $defs, since nothing is fetched"
+            where = _place_of_reference(document, reason)
+            raise SchemaError(f"The schema {source} cannot be used{where}: {reason}.") from error
 
     @cached_property
     def all_valid(self) -> Callable[[list[Any]], bool]:
@@ -214,18 +215,6 @@ class Validator:
         reason = f"{size} bytes are more than the limit of {self.max_event_bytes}"
         return Verdict(None, (Violation(TOO_LARGE, "", reason),))
 
-    def screen(self, bodies: Sequence[bytes]) -> list[int]:
-        """Which of several bodies may be invalid, by their indexes, in a fraction of the time.
-
-        Every invalid one is among them; `judge` tells which of them are.
-        """
-        suspects: list[int] = []
-        for start in range(0, len(bodies), _SCREENED_AT_ONCE):
-            some = bodies[start : start + _SCREENED_AT_ONCE]
-            if self._values_if_valid(some) is None:
-                suspects += (start + index for index in self._invalid_of(some))
-        return suspects
-
     def _values_if_valid(self, bodies: Sequence[bytes]) -> list[Any] | None:
         """These bodies parsed, where all of them are known to be valid."""
         if max(map(len, bodies)) > self._surely_flat_bytes and any(
@@ -244,31 +233,6 @@ class Validator:
             and orjson.dumps(values).count(b'"') == text.count(b'"')
         )
         return values if all_valid else None
-
-    def _invalid_of(self, bodies: Sequence[bytes]) -> Iterator[int]:
-        for index, body in enumerate(bodies):
-            if self._is_large_or_deep(body):
-                yield index
-                continue
-            try:
-                value = orjson.loads(body)
-            except orjson.JSONDecodeError:
-                yield index
-                continue
-            if not self._is_valid(value) or _may_have_duplicates(body, value):
-                yield index
-
-    def count(self, body: bytes) -> int:
-        """How many violations `judge` would tell of, in less time."""
-        if self._is_large_or_deep(body):
-            return len(self.judge(body).violations)
-        try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return 1
-        if _may_have_duplicates(body, value):
-            return len(self.judge(body).violations)
-        return sum(1 for _ in islice(self.schema.compiled.iter_errors(value), MAX_VIOLATIONS))
 
     def _is_large_or_deep(self, body: bytes) -> bool:
         return len(body) > self.max_event_bytes or (
@@ -340,4 +304,21 @@ def _check(document: Any, source: str) -> None:
 
 def _never_retrieve(uri: str) -> Any:
     # A schema from outside must not make dlmon fetch anything: not from a network, not from a disk.
-    raise ValueError(f"$ref to {uri}: put what it refers to into the schema's $defs")
+    raise ValueError(uri)
+
+
+def _place_of_reference(document: Any, reason: str) -> str:
+    """Where the reference stands that a reason quotes a part of; nothing, if that is not known."""
+    waiting = [("", document)]
+    while waiting:
+        path, node = waiting.pop()
+        members = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in members:
+            pointer = f"{path}/{escape_pointer(str(key))}"
+            if isinstance(value, dict | list):
+                waiting.append((pointer, value))
+            elif key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                parts = (value, *value.split("#"))
+                if any(part and f"{part}'" in reason for part in parts):
+                    return f" at {pointer}"
+    return ""

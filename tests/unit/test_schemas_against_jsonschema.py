@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dlmon.errors import SchemaError
+from dlmon.screening import Screener
 from dlmon.validation import Schema, Validator, load_schema
+from tests.support.blocks import by_spans, screen
 
 NAMES = st.sampled_from(["a", "b", "c"])
 WORDS = st.sampled_from(["", "a", "ab", "é", "2026-03-01", "2026-03-01T12:00:00Z", "10.0.0.1"])
@@ -92,34 +94,28 @@ def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> N
     bodies = [json.dumps(value).encode() for value in values]
     valid = [oracle.is_valid(orjson.loads(body)) for body in bodies]
     assert [validator.judge(body).valid for body in bodies] == valid
-    suspects = validator.screen(bodies)
-    assert set(suspects) >= {index for index, ok in enumerate(valid) if not ok}
-    verdicts = [validator.judge(body) for body in bodies]
-    assert validator.judge_all(bodies) == verdicts
-    counts = [len(verdict.violations) for verdict in verdicts]
-    assert [validator.count(body) for body in bodies] == counts
+    assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
+    block = by_spans(bodies)
+    _, suspects = screen(Screener(validator), block)
+    invalid = {body for body, ok in zip(bodies, valid, strict=True) if not ok}
+    assert {block.data[one.start : one.end] for one in suspects} >= invalid
 
 
 @given(st.lists(st.binary(max_size=30) | VALUES.map(lambda one: json.dumps(one).encode())))
-def test_screening_misses_nothing_that_is_wrong(bodies: list[bytes]) -> None:
+def test_judging_several_at_once_changes_no_verdict(bodies: list[bytes]) -> None:
     validator = Validator(Schema({"type": ["object", "array"]}, "test"), max_event_bytes=25)
-    verdicts = [validator.judge(body) for body in bodies]
-    invalid = {index for index, verdict in enumerate(verdicts) if not verdict.valid}
-    assert set(validator.screen(bodies)) >= invalid
-    assert validator.judge_all(bodies) == verdicts
-    counts = [len(verdict.violations) for verdict in verdicts]
-    assert [validator.count(body) for body in bodies] == counts
+    assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
 
 
 @pytest.mark.parametrize(
     "body",
     [b'{"a":1,"a":1}', b'{"a":{"b":1,"b":"\\u0022"}}', b'{"\\u0061":"\\"","a":"\\""}'],
 )
-def test_screening_sees_duplicate_keys_among_sound_bodies(body: bytes) -> None:
+def test_duplicate_keys_are_seen_among_sound_bodies(body: bytes) -> None:
     validator = Validator(Schema(True, "test"))
     sound = [b'{"a": "\\u0022"}', b'{ "a" : 1 }'] * 50
     bodies = [*sound[:70], body, *sound[70:]]
-    assert 70 in validator.screen(bodies)
+    assert not validator.judge(body).valid
     assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
 
 
@@ -127,7 +123,14 @@ def test_screening_sees_duplicate_keys_among_sound_bodies(body: bytes) -> None:
 def test_a_schema_never_makes_anybody_fetch_something(tmp_path: Path, uri: str) -> None:
     file = tmp_path / "schema.json"
     file.write_text(json.dumps({"properties": {"a": {"$ref": uri}}}))
-    with pytest.raises(SchemaError, match=r"\$defs|not present in a registry"):
+    with pytest.raises(SchemaError, match=r"at /properties/a/\$ref: .* nothing is fetched"):
+        load_schema(file)
+
+
+def test_a_schema_that_refers_to_nothing_is_told_where(tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text('{"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}], "$defs": {"a": {}}}')
+    with pytest.raises(SchemaError, match=r"at /anyOf/1/\$ref: Pointer '/\$defs/b' does not exist"):
         load_schema(file)
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dlmon.event_files.block import WHITESPACE, Block, Position
-from dlmon.screening import UNKNOWN, Screener, Suspect
+from dlmon.event_files.block import WHITESPACE
+from dlmon.screening import UNKNOWN, Screener
 from dlmon.validation import Schema, Validator, load_schema
+from tests.support.blocks import by_lines, by_spans, screen
 from tests.support.events import make_body
 
 NESTED = {
@@ -33,23 +34,6 @@ TEXTS = st.sampled_from(
         *(b'"",""', b"[[]]", b"\xff", b"\xef\xbb\xbf{}", b"NaN", b"{", b"[" * 300 + b"]" * 300),
     ]
 )
-
-
-def by_lines(texts: list[bytes]) -> Block:
-    return Block(b"\n".join(texts), Position())
-
-
-def by_spans(texts: list[bytes]) -> Block:
-    spans, start = [], 0
-    for text in texts:
-        spans.append((start, start + len(text)))
-        start += len(text) + 1
-    return Block(b"\n".join(texts), Position(), tuple(spans))
-
-
-def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
-    parts = list(screener.screen(block))
-    return sum(part.events for part in parts), [one for part in parts for one in part.suspects]
 
 
 @pytest.mark.parametrize("document", [NESTED, True, {"type": "array"}, {"type": "string"}])

@@ -1,0 +1,28 @@
+"""Blocks of events, and what screening makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dlmon.event_files.block import Block, Position
+from dlmon.screening import Screener, Suspect
+
+
+def by_lines(texts: Sequence[bytes]) -> Block:
+    """Each is a line."""
+    return Block(b"\n".join(texts), Position())
+
+
+def by_spans(texts: Sequence[bytes]) -> Block:
+    """Each is a value, wherever it stands."""
+    spans, start = [], 0
+    for text in texts:
+        spans.append((start, start + len(text)))
+        start += len(text) + 1
+    return Block(b"\n".join(texts), Position(), tuple(spans))
+
+
+def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
+    """How many events there are, and all suspects."""
+    parts = list(screener.screen(block))
+    return sum(part.events for part in parts), [one for part in parts for one in part.suspects]
