@@ -6,7 +6,7 @@ import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
-from dlmon.collector import collect_rarely
+from dlmon.collector import collect_rarely, switch_rarely
 
 
 def consume(
@@ -131,6 +131,7 @@ def consume(
                     watched_consumer(observer, settings.metrics, source)
                 )
             collect_rarely()
+            switch_rarely()
             result = command.consume(
                 source,
                 events,

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from dlmon.brokers import open_broker
-from dlmon.collector import collect_rarely
+from dlmon.collector import collect_rarely, switch_rarely
 from dlmon.commands.consume import Observer, consume
 from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
@@ -75,6 +75,7 @@ def _work(order: Order, stop: Stop, supervisor: _Supervisor) -> Ended:
             broker = opened.enter_context(open_broker(settings, stop))
             supervisor.tell(Ready())
             collect_rarely()
+            switch_rarely()
             result = consume(
                 broker,
                 store,
