@@ -8,7 +8,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from dlmon.validation import Violation
 
-MAX_BLOCK_EVENTS = 512
+MAX_BLOCK_EVENTS = 768
 """Events of one block: what is wrong with all of them has to fit into memory."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
