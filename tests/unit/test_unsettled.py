@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.brokers.rabbitmq.deliveries import Unsettled
+from dlmon.brokers.rabbitmq.deliveries import Unsettled, merged
 
 TAGS = st.sets(st.integers(1, 60))
 
@@ -22,14 +22,24 @@ def test_what_is_settled_is_settled_and_nothing_else(
         handed_out.update(later)
     at_broker = set(handed_out)
     wanted: set[int] = set()
+    held_back: list[tuple[int, bool]] = []
     for number, tags in enumerate(settled):
         some = [100 * (number // 2) + tag for tag in tags]
         wanted.update(some)
-        for tag, all_up_to_it in unsettled.settle(some):
-            assert tag in at_broker
-            at_broker -= {one for one in at_broker if one <= tag} if all_up_to_it else {tag}
-        assert at_broker == handed_out - wanted
+        settlements = list(unsettled.settle(some))
+        held_back = merged([*held_back, *settlements])
+        at_broker = _after(at_broker, settlements)
+        assert at_broker == _after(handed_out, held_back) == handed_out - wanted
         assert len(unsettled) == len(at_broker)
+
+
+def _after(at_broker: set[int], settlements: list[tuple[int, bool]]) -> set[int]:
+    """What a broker still has."""
+    left = set(at_broker)
+    for tag, all_up_to_it in settlements:
+        assert tag in left
+        left -= {one for one in left if one <= tag} if all_up_to_it else {tag}
+    return left
 
 
 def test_a_whole_batch_takes_one_acknowledgement() -> None:
@@ -37,3 +47,12 @@ def test_a_whole_batch_takes_one_acknowledgement() -> None:
     unsettled.add(range(1, 1001))
     assert list(unsettled.settle(range(1, 501))) == [(500, True)]
     assert list(unsettled.settle([*range(500, 600), 700])) == [(599, True), (700, False)]
+
+
+def test_batches_that_follow_each_other_take_one_acknowledgement() -> None:
+    unsettled = Unsettled()
+    unsettled.add(range(1, 101))
+    held_back: list[tuple[int, bool]] = []
+    for tag in range(1, 101):
+        held_back = merged([*held_back, *unsettled.settle([tag])])
+    assert held_back == [(100, True)]

@@ -10,7 +10,14 @@ from typing import Any
 
 from dlmon.brokers.base import Consumer, Delivery
 from dlmon.brokers.rabbitmq import amqp
-from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, next_channel, to_delivery
+from dlmon.brokers.rabbitmq.deliveries import (
+    Received,
+    Token,
+    Unsettled,
+    merged,
+    next_channel,
+    to_delivery,
+)
 from dlmon.brokers.rabbitmq.link import TICK, Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.stop import Stop
@@ -91,7 +98,7 @@ class RabbitMQConsumer(Consumer):
             if self._channel_number == number and self._channel is not None:
                 if not self._settlements:
                     self._held_back_at = time.monotonic()
-                self._settlements += settlements
+                self._settlements = merged([*self._settlements, *settlements])
                 self._settled += settled
                 self._settle()
 

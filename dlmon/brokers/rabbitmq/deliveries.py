@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -84,7 +84,7 @@ class Unsettled:
         settled = [tag for tag in sorted(set(tags)) if self._remove(tag)]
         oldest = bisect_left(settled, self._firsts[0]) if self._firsts else len(settled)
         if oldest:
-            yield settled[oldest - 1], oldest > 1
+            yield settled[oldest - 1], True
         for tag in settled[oldest:]:
             yield tag, False
 
@@ -103,6 +103,19 @@ class Unsettled:
             self._lasts.insert(at, tag - 1)
         self._count -= 1
         return True
+
+
+def merged(settlements: Sequence[tuple[int, bool]]) -> list[tuple[int, bool]]:
+    """Fewer acknowledgements that do the same as these: one for "all up to it too" stands for all
+    with smaller tags.
+
+    A quorum queue takes few at a time, and those that wait when the channel is closed are lost
+    (`quorum_commands_soft_limit`): what they are for would be delivered again.
+    """
+    last = max((tag for tag, all_up_to_it in settlements if all_up_to_it), default=None)
+    if last is None:
+        return list(settlements)
+    return [(last, True), *(one for one in settlements if one[0] > last)]
 
 
 def _dead_letter(deaths: object) -> DeadLetter | None:
