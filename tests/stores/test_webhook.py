@@ -86,7 +86,7 @@ def test_a_batch_that_is_too_large_is_halved(store: WebhookStore, webhook: Webho
 
 @pytest.mark.parametrize(
     "header",
-    ["30", format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)],
+    ["30", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)],
     ids=["seconds", "date"],
 )
 def test_a_server_that_asks_for_a_pause_is_left_alone(
