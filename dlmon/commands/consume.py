@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from random import shuffle
 
 from dlmon.backoff import Backoff
@@ -48,6 +49,8 @@ _IDLE_UNTIL_EMPTY = 0.1
 _SUSPECT = 2
 _TELL_EVERY = 60.0
 _RETRY_AT_STOP = 0.1
+_COUNT_OF = attrgetter("delivery_count")
+_BODY_OF = attrgetter("body")
 _UNDECODABLE_HEADERS = Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded")
 
 _log = logging.getLogger(__name__)
@@ -344,6 +347,14 @@ def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
     An event that kills this process takes with it all that is in hand. What came back several times
     is handled alone, in random order: each time half of the innocent ones are settled before it.
     """
+    if not deliveries:
+        return
+    if (
+        max(map(_COUNT_OF, deliveries)) < _SUSPECT
+        and sum(map(len, map(_BODY_OF, deliveries))) <= PORTION_BYTES
+    ):
+        yield deliveries  # as nearly always
+        return
     suspects: list[Delivery] = []
     portion: list[Delivery] = []
     size = 0
