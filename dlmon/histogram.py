@@ -23,16 +23,17 @@ class Histogram:
         self.total = 0.0
         self._buckets = [0] * _BUCKETS
 
-    def add(self, value: float) -> None:
-        self.add_all((value,))
+    def add(self, value: float, times: int = 1) -> None:
+        self.add_all((value,), times)
 
-    def add_all(self, values: Sequence[float]) -> None:
+    def add_all(self, values: Sequence[float], times: int = 1) -> None:
+        """Count each of these values so many times."""
         buckets = self._buckets
         for value in values:
             bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
-            buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
-        self.count += len(values)
-        self.total += sum(values)
+            buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += times
+        self.count += len(values) * times
+        self.total += sum(values) * times
 
     def include(self, other: Histogram) -> None:
         """Count also what another one has counted."""

@@ -10,12 +10,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
 from dlmon.event_files.block import WHITESPACE, Block
-from dlmon.json_text import count_strings
+from dlmon.json_text import count_rare, count_strings
 from dlmon.validation import MAX_DEPTH, Validator
 
 _BYTES_AT_ONCE = 8 * 1024
@@ -23,30 +23,22 @@ _BYTES_AT_ONCE = 8 * 1024
 
 _EVENTS_AT_ONCE = 40
 _RARE = 8  # one in so many
-_SAMPLE = 8
-
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SAMPLE = 2
 
 UNKNOWN: Any = object()
 """In place of a value: there is none, or more can be wrong than what the schema says."""
 
 
-class Suspect(NamedTuple):
-    """An event that may be invalid: bytes `start` to `end` of its block, exclusive.
-
-    value: what was parsed, if only the schema can be broken; else `UNKNOWN`.
-    """
-
-    start: int
-    end: int
-    value: Any
+Suspect: TypeAlias = tuple[tuple[int, int], Any]
+"""The bytes of an event in its block, end exclusive, and its value: what was parsed, if only the
+schema can be broken; else `UNKNOWN`."""
 
 
 class Screened(NamedTuple):
     """What is in a part of a block. Every invalid event is among the suspects."""
 
     events: int
-    suspects: list[Suspect]
+    suspects: Sequence[Suspect]
 
 
 class Screener:
@@ -56,7 +48,7 @@ class Screener:
         self._all_valid = validator.schema.all_valid
         self._is_valid = validator.schema.compiled.is_valid
         self._max_bytes = validator.max_event_bytes
-        self._fewest_strings = _fewest_strings(validator.schema.document)
+        self._fewest_strings = validator.schema.fewest_strings
         # Between two events of an array stands this. Nobody can know it, and so no event contains
         # it: where all marks are elements of the array, each second one, the others are one event
         # each.
@@ -67,22 +59,12 @@ class Screener:
     def screen(self, block: Block) -> Iterator[Screened]:
         """What is to be looked at again, part by part: no more values are held at once."""
         parts = _lines(block.data) if block.spans is None else _values(block.data, block.spans)
-        for part in parts:
-            events, found = self._screen(part)
-            suspects = []
-            if found:
-                indexes, values = zip(*found, strict=True)
-                suspects = [
-                    Suspect(start, end, value)
-                    for (start, end), value in zip(part.spans(indexes), values, strict=True)
-                ]
-            yield Screened(events, suspects)
+        return map(self._screen, parts)
 
-    def _screen(self, part: _Part) -> tuple[int, list[tuple[int, Any]]]:
-        """How many events, and the suspects: which of the texts, and their values."""
+    def _screen(self, part: _Part) -> Screened:
         joined, number = part.joined(self._separator)
         if (values := self._parse(joined, number)) is None:
-            return self._screen_each(part.texts())
+            return self._screen_each(part)
         # Of equal keys, a parser keeps one: the text then has more strings than the values.
         strings = count_strings(joined) - (number - 1)
         # Each level of nesting is an array, or has a key.
@@ -92,22 +74,29 @@ class Screener:
             and len(joined) <= self._max_bytes
         )
         invalid = self._invalid_of(values)
+        if flat and not invalid and strings == self._fewest_strings * number:
+            return Screened(number, ())
+        spans = part.spans(invalid)
         if flat and len(invalid) * _RARE <= number:
-            texts = part.texts() if invalid else []
-            others = strings - sum(count_strings(texts[index]) for index in invalid)
+            texts = [part.data[start:end] for start, end in spans]
+            others = strings - sum(map(count_strings, texts))
             if others == self._fewest_strings * (number - len(invalid)):
-                return number, [(one, self._known(texts[one], values[one])) for one in invalid]
+                known = [
+                    self._known(text, values[index])
+                    for text, index in zip(texts, invalid, strict=True)
+                ]
+                return Screened(number, list(zip(spans, known, strict=True)))
         if self._are_small(joined, part) and strings == count_strings(orjson.dumps(values)):
-            return number, [(index, values[index]) for index in invalid]
-        return self._screen_each(part.texts())
+            suspects = zip(spans, (values[index] for index in invalid), strict=True)
+            return Screened(number, list(suspects))
+        return self._screen_each(part)
 
     def _invalid_of(self, values: list[Any]) -> Sequence[int]:
         """Which values may be invalid."""
         is_valid = self._is_valid
         if self._most_are_invalid:
             # Whoever tells what is wrong with each of them will see that some are valid.
-            some = values[:_SAMPLE]
-            self._most_are_invalid = 2 * sum(map(is_valid, some)) < len(some)
+            self._most_are_invalid = not self._all_valid(values[:_SAMPLE])
             return range(len(values))
         if self._all_valid(values):
             return ()
@@ -129,7 +118,8 @@ class Screener:
     def _are_small(self, joined: bytes, part: _Part) -> bool:
         """Whether none of some texts is over a limit: of its size, or of its depth."""
         return (
-            len(joined) <= self._max_bytes and joined.count(b"{") + joined.count(b"[") <= MAX_DEPTH
+            len(joined) <= self._max_bytes
+            and count_rare(joined, b"{") + count_rare(joined, b"[") <= MAX_DEPTH
         ) or all(map(self._is_small, part.texts()))
 
     def _is_small(self, text: bytes) -> bool:
@@ -144,9 +134,11 @@ class Screener:
         sound = small and count_strings(text) == count_strings(orjson.dumps(value))
         return value if sound else UNKNOWN
 
-    def _screen_each(self, texts: Sequence[bytes]) -> tuple[int, list[tuple[int, Any]]]:
+    def _screen_each(self, part: _Part) -> Screened:
+        texts = part.texts()
         blank = 0
-        suspects = []
+        indexes: list[int] = []
+        values: list[Any] = []
         for index, text in enumerate(texts):
             try:
                 value = orjson.loads(text) if len(text) <= self._max_bytes else UNKNOWN
@@ -158,12 +150,16 @@ class Screener:
             if value is not UNKNOWN:
                 value = self._known(text, value)
             if value is UNKNOWN or not self._is_valid(value):
-                suspects.append((index, value))
-        return len(texts) - blank, suspects
+                indexes.append(index)
+                values.append(value)
+        suspects = zip(part.spans(indexes), values, strict=True)
+        return Screened(len(texts) - blank, list(suspects))
 
 
 class _Part(ABC):
-    """Some texts of a block."""
+    """Some texts of a block, which has `data`."""
+
+    data: bytes
 
     @abstractmethod
     def joined(self, separator: bytes) -> tuple[bytes, int]:
@@ -174,43 +170,45 @@ class _Part(ABC):
         """Each of them."""
 
     @abstractmethod
-    def spans(self, indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """The bytes of some of them in the block."""
+    def spans(self, indexes: Sequence[int]) -> Sequence[tuple[int, int]]:
+        """The bytes of some of them in the data. indexes: in ascending order."""
 
 
 class _Lines(_Part):
-    def __init__(self, text: bytes, start: int) -> None:
-        self._text = text
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        self.data = data
         self._start = start
-        self._texts: Sequence[bytes] = ()
+        self._text = data[start:end]
 
     def joined(self, separator: bytes) -> tuple[bytes, int]:
         joined = self._text.replace(b"\n", separator)
         return joined, 1 + (len(joined) - len(self._text)) // (len(separator) - 1)
 
     def texts(self) -> Sequence[bytes]:
-        self._texts = self._texts or self._text.split(b"\n")
-        return self._texts
+        return self._text.split(b"\n")
 
-    def spans(self, indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        lengths = list(accumulate(map(len, self.texts()), initial=self._start))
+    def spans(self, indexes: Sequence[int]) -> Sequence[tuple[int, int]]:
+        if not indexes:
+            return ()
+        lengths = map(len, self._text.split(b"\n", indexes[-1] + 1))
+        ends = list(accumulate(lengths, initial=self._start))
         # In front of a line stand as many line ends as lines.
-        return ((lengths[index] + index, lengths[index + 1] + index) for index in indexes)
+        return [(ends[index] + index, ends[index + 1] + index) for index in indexes]
 
 
 class _Values(_Part):
     def __init__(self, data: bytes, spans: Sequence[tuple[int, int]]) -> None:
-        self._texts = [data[start:end] for start, end in spans]
+        self.data = data
         self._spans = spans
 
     def joined(self, separator: bytes) -> tuple[bytes, int]:
-        return separator.join(self._texts), len(self._texts)
+        return separator.join(self.texts()), len(self._spans)
 
     def texts(self) -> Sequence[bytes]:
-        return self._texts
+        return [self.data[start:end] for start, end in self._spans]
 
-    def spans(self, indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        return (self._spans[index] for index in indexes)
+    def spans(self, indexes: Sequence[int]) -> Sequence[tuple[int, int]]:
+        return [self._spans[index] for index in indexes]
 
 
 def _lines(data: bytes) -> Iterator[_Part]:
@@ -219,26 +217,10 @@ def _lines(data: bytes) -> Iterator[_Part]:
         end = data.rfind(b"\n", at, at + _BYTES_AT_ONCE)
         if end < 0 and (end := data.find(b"\n", at)) < 0:
             end = len(data)
-        yield _Lines(data[at:end], at)
+        yield _Lines(data, at, end)
         at = end + 1
 
 
 def _values(data: bytes, spans: Sequence[tuple[int, int]]) -> Iterator[_Part]:
     for first in range(0, len(spans), _EVENTS_AT_ONCE):
         yield _Values(data, spans[first : first + _EVENTS_AT_ONCE])
-
-
-def _fewest_strings(schema: Any) -> int:
-    """A number of strings, keys among them, that no valid value has less of.
-
-    Where a text has just as many, no key can stand twice in it. That is cheap to compare, and what
-    it is worth depends on the schema: for events without further members it is exact.
-    """
-    if not isinstance(schema, dict) or schema.get("$schema", _DIALECT) != _DIALECT:
-        return 0
-    if schema.get("type") == "string":
-        return 1
-    if schema.get("type") != "object":
-        return 0
-    properties = schema.get("properties", {})
-    return sum(1 + _fewest_strings(properties.get(key)) for key in set(schema.get("required", ())))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -201,12 +202,15 @@ class _Flow:
 
     def _settle(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         with self._timed("judge"):
-            entries, origins, rejections = self._judge(deliveries)
+            entries, sources, rejections = self._judge(deliveries)
         with self._timed("store"):
             written = self._write(entries)
         committed_at = _now()
-        for entry, violation in written.refused:
-            rejections.append(self._reject(origins[id(entry)], (violation,), entry.event))
+        if len(written.stored) < len(entries):
+            origins = dict(zip(map(id, entries), sources, strict=True))
+            sources = [origins[id(entry)] for entry in written.stored]
+            for entry, violation in written.refused:
+                rejections.append(self._reject(origins[id(entry)], (violation,), entry.event))
         with self._timed("park"):
             self._park(rejections)
         consumer.acknowledge(deliveries)
@@ -215,15 +219,16 @@ class _Flow:
         totals = self.totals
         totals.batches += 1
         totals.received += len(deliveries)
-        totals.redelivered += sum(delivery.delivery_count > 0 for delivery in deliveries)
+        totals.redelivered += sum(map(bool, map(_COUNT_OF, deliveries)))
         totals.stored += len(written.stored)
         totals.duplicates += len(written.duplicates)
         for rejection in rejections:
             totals.rejected.add(rejection)
-        published = (origins[id(entry)].headers.get(PUBLISHED_AT) for entry in written.stored)
-        totals.delay.add_all([committed_at - at for at in published if type(at) is int])
-        speeds = map(_speed, written.stored)
-        totals.speed.add_all([speed for speed in speeds if speed is not None])
+        published = [delivery.headers.get(PUBLISHED_AT) for delivery in sources]
+        # Many events of a batch were published in the same millisecond.
+        for at, times in Counter(at for at in published if type(at) is int).items():
+            totals.delay.add(committed_at - at, times)
+        totals.speed.add_all(_speeds(written.stored))
         self.observer.settled(totals, written.stored, rejections)
 
     @contextmanager
@@ -234,22 +239,23 @@ class _Flow:
 
     def _judge(
         self, deliveries: Sequence[Delivery]
-    ) -> tuple[list[Entry], dict[int, Delivery], list[Rejection]]:
-        """What is valid, from which delivery each (by its id()) came, and what is not valid."""
+    ) -> tuple[list[Entry], list[Delivery], list[Rejection]]:
+        """What is valid, from which delivery each of it came, and what is not valid."""
         entries: list[Entry] = []
-        origins: dict[int, Delivery] = {}
+        sources: list[Delivery] = []
         rejections: list[Rejection] = []
-        verdicts = self.validator.judge_all([delivery.body for delivery in deliveries])
+        verdicts = self.validator.judge_all(list(map(_BODY_OF, deliveries)))
+        make = tuple.__new__  # in half the time of calling Entry
         for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
-            readable = delivery.undecodable_headers is None
-            if violations := found if readable else (_UNDECODABLE_HEADERS,):
-                rejections.append(self._reject(delivery, violations, value))
+            if delivery.undecodable_headers is not None:
+                rejections.append(self._reject(delivery, (_UNDECODABLE_HEADERS,), value))
+            elif found:
+                rejections.append(self._reject(delivery, found, value))
             else:
                 event_id = event_id_of(value) or message_id_of(delivery)
-                entry = Entry(event_id, delivery.body, value)
-                entries.append(entry)
-                origins[id(entry)] = delivery
-        return entries, origins, rejections
+                entries.append(make(Entry, (event_id, delivery.body, value)))
+                sources.append(delivery)
+        return entries, sources, rejections
 
     def _reject(
         self, delivery: Delivery, violations: Sequence[Violation], value: object
@@ -374,13 +380,10 @@ def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
         yield [suspect]
 
 
-def _speed(entry: Entry) -> float | None:
-    """An event's download speed. By another schema it may have none, or be no object at all."""
-    try:
-        speed = entry.event[DOWNLOAD_SPEED]
-    except (KeyError, TypeError):
-        return None
-    return speed if type(speed) in (int, float) else None
+def _speeds(entries: Sequence[Entry]) -> list[float]:
+    """The download speeds of events. By another schema, one may have none, or be no object."""
+    speeds = [entry.event.get(DOWNLOAD_SPEED) for entry in entries if type(entry.event) is dict]
+    return [speed for speed in speeds if type(speed) is float or type(speed) is int]
 
 
 def _now() -> int:

@@ -57,7 +57,7 @@ def _row(entry: Entry) -> Row:
     coordinates = event[COORDINATES]
     latitude, longitude = coordinates[LATITUDE], coordinates[LONGITUDE]
     speed = event[DOWNLOAD_SPEED]
-    return Row(
+    values = (
         _text(event[EVENT_ID]).lower(),
         _time(event[TIMESTAMP]),
         # What nearly all of them are already, without a call for each.
@@ -67,6 +67,7 @@ def _row(entry: Entry) -> Row:
         speed if type(speed) is float else _real(speed),
         entry.body.decode(),
     )
+    return tuple.__new__(Row, values)  # in half the time of calling Row
 
 
 def _misfits(event: object) -> Iterator[Violation]:

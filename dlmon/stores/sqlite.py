@@ -82,7 +82,10 @@ _REASONS = {
 }
 
 # Most times are in UTC already, and written as they are in the file but for the number of digits.
-_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[012][0-9]:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z").fullmatch
+# Hour 24 is the next day, to Python 3.13.
+_UTC = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?!24)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z"
+).fullmatch
 
 _Values: TypeAlias = tuple[str, str, float, float, int, float, str, str]
 
@@ -280,10 +283,8 @@ def _insertion(rows: int) -> str:
 
 def _values(row: Row, given_time: str, stored_at: str) -> _Values:
     event_id, timestamp, latitude, longitude, file_size, download_speed, body = row
-    if _UTC(given_time) and not given_time.startswith("24", 11):  # the next day, to Python 3.13
-        time = f"{given_time[:-1]:0<26}Z"
-    else:
-        time = _utc_text(timestamp)
+    # The other way takes five times as long.
+    time = given_time[:-1].ljust(26, "0") + "Z" if _UTC(given_time) else _utc_text(timestamp)
     return event_id, time, latitude, longitude, file_size, download_speed, body, stored_at
 
 

@@ -16,6 +16,7 @@ from dlmon.errors import SchemaError
 from dlmon.screening import Screener
 from dlmon.validation import Schema, Validator, load_schema
 from tests.support.blocks import by_spans, screen
+from tests.support.events import make_body
 
 NAMES = st.sampled_from(["a", "b", "c"])
 WORDS = st.sampled_from(["", "a", "ab", "é", "2026-03-01", "2026-03-01T12:00:00Z", "10.0.0.1"])
@@ -87,7 +88,7 @@ def documents(draw: st.DrawFn) -> Any:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(documents(), st.lists(VALUES, min_size=1, max_size=5))
+@given(documents(), st.lists(VALUES, min_size=1, max_size=12))
 def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> None:
     validator = Validator(Schema(document, "test"))
     oracle = Draft202012Validator(document, format_checker=FormatChecker())
@@ -117,6 +118,22 @@ def test_duplicate_keys_are_seen_among_sound_bodies(body: bytes) -> None:
     bodies = [*sound[:70], body, *sound[70:]]
     assert not validator.judge(body).valid
     assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
+
+
+TWICE = make_body().replace(b"{", b'{"file_size":7,', 1)
+WITHOUT = make_body().replace(b'"file_size":1596500,', b"")
+
+
+@pytest.mark.parametrize(
+    "odd", [[TWICE], [TWICE, WITHOUT], [WITHOUT], [make_body(note="x"), TWICE]]
+)
+def test_duplicate_keys_are_seen_among_sound_events(odd: list[bytes]) -> None:
+    validator = Validator(load_schema())
+    bodies = [make_body() for _ in range(70)]
+    bodies[50:50] = odd
+    verdicts = validator.judge_all(bodies)
+    assert verdicts == [validator.judge(body) for body in bodies]
+    assert sum(not verdict.valid for verdict in verdicts) == len({TWICE, WITHOUT}.intersection(odd))
 
 
 @pytest.mark.parametrize("uri", ["https://example.com/other", "file:///etc/passwd", "other.json"])

@@ -16,7 +16,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
     Unsettled,
     merged,
     next_channel,
-    to_delivery,
+    to_deliveries,
 )
 from dlmon.brokers.rabbitmq.link import TICK, Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
@@ -78,9 +78,9 @@ class RabbitMQConsumer(Consumer):
                 self._link.submit(self._settle)
             number = self._channel_number
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
-            self._unsettled.add(one.method.delivery_tag for one in received)
+            self._unsettled.add([method.delivery_tag for method, _, _ in received])
             self._handed_out += len(received)
-        return [to_delivery(one, number) for one in received]
+        return to_deliveries(received, number)
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         with self._changed:
@@ -191,7 +191,7 @@ class RabbitMQConsumer(Consumer):
     def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._delivered += 1
         # Without the lock, since a deque needs none, and it would be taken for each message.
-        self._buffer.append(Received(method, properties, body))
+        self._buffer.append((method, properties, body))
         if self._wanted is not None and len(self._buffer) >= self._wanted:
             with self._changed:
                 self._changed.notify()

@@ -11,7 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from dlmon.brokers.base import Delivery, Depth, Reader
-from dlmon.brokers.rabbitmq.deliveries import Received, Token, Unsettled, next_channel, to_delivery
+from dlmon.brokers.rabbitmq.deliveries import (
+    Received,
+    Token,
+    Unsettled,
+    next_channel,
+    to_deliveries,
+)
 from dlmon.brokers.rabbitmq.link import Link
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.stop import Stop
@@ -64,8 +70,8 @@ class RabbitMQReader(Reader):
             if self._lost is not None:
                 raise self._lost
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
-            self._unsettled.add(one.method.delivery_tag for one in received)
-        return [to_delivery(one, self._channel_number) for one in received]
+            self._unsettled.add([method.delivery_tag for method, _, _ in received])
+        return to_deliveries(received, self._channel_number)
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         tags = [
@@ -200,7 +206,7 @@ class RabbitMQReader(Reader):
         if self._left is not None:
             self._left -= 1
         with self._changed:
-            self._buffer.append(Received(method, properties, body))
+            self._buffer.append((method, properties, body))
             self._taken += 1
             self._exhausted = self._left == 0
             if self._enough(self._wanted):
