@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from dlmon.broken_rules import BrokenRules, Rule
 from dlmon.event import EVENT_ID, event_id_of
 from dlmon.event_files.block import (
     BYTE_ORDER_MARK,
@@ -21,7 +23,7 @@ from dlmon.event_files.block import (
     Position,
 )
 from dlmon.json_text import Place, places, too_deep_at
-from dlmon.screening import UNKNOWN, Screener, Suspect
+from dlmon.screening import UNKNOWN, Screener
 from dlmon.validation import (
     DUPLICATE_KEY,
     MAX_DEPTH,
@@ -136,23 +138,33 @@ class BlockJudge:
         events = 0
         for screened in self._screener.screen(block):
             events += screened.events
-            for suspect in screened.suspects:
-                if found.full and not self._wishes.tally:
-                    found.count(suspect, self._count(suspect, block.data))
-                else:
-                    body = block.data[suspect.start : suspect.end]
-                    found.add(suspect.start, body, self._verdict(body))
+            for span, value in screened.suspects:
+                if not (found.full and self._counted(found, span, value)):
+                    body = block.data[slice(*span)]
+                    found.add(span[0], body, self._verdict(body))
         ids = tuple(_ids(block)) if self._wishes.ids else ()
         return found.judged(events, ids)
 
-    def _count(self, suspect: Suspect, data: bytes) -> int:
-        """How many violations a suspect has, in less time than it takes to tell them."""
+    def _counted(self, found: _Found, span: tuple[int, int], value: Any) -> bool:
+        """Count an event that need not be explained; False where only explaining tells enough."""
+        wishes = self._wishes
+        if value is UNKNOWN or (wishes.tally and wishes.first_only):
+            return False
         schema = self._validator.schema.compiled
-        if suspect.value is UNKNOWN:
-            return len(self._verdict(data[suspect.start : suspect.end]).violations)
-        if self._wishes.first_only:
-            return int(not schema.is_valid(suspect.value))
-        return min(MAX_VIOLATIONS, len(list(schema.iter_errors(suspect.value))))
+        if wishes.first_only:
+            found.count(span, int(not schema.is_valid(value)))
+            return True
+        broken = self._broken_rules.of(value)
+        if wishes.tally:
+            return broken is not None and found.count_rules(span, broken)
+        violations = len(list(schema.iter_errors(value)) if broken is None else broken)
+        found.count(span, min(MAX_VIOLATIONS, violations))
+        return True
+
+    @cached_property
+    def _broken_rules(self) -> BrokenRules:
+        # Most files have not enough invalid events to need it.
+        return BrokenRules(self._validator.schema)
 
     def _verdict(self, body: bytes) -> Verdict:
         verdict = self._validator.judge(body)
@@ -215,11 +227,21 @@ class _Found:
             position = self._position.after(body[: spot.start])
             self._tell(self._finding(spot, start, body, position, event_id))
 
-    def count(self, suspect: Suspect, violations: int) -> None:
-        """An event with so many violations, of which nothing else is known."""
+    def count(self, span: tuple[int, int], violations: int) -> None:
+        """An event with so many violations, of which nothing else is asked."""
         if violations:
             self._count += violations
-            self._invalid.append((suspect.start, suspect.end))
+            self._invalid.append(span)
+
+    def count_rules(self, span: tuple[int, int], broken: Sequence[Rule]) -> bool:
+        """An event that breaks these rules; False where one of them needs a finding to show."""
+        tally = self._tally or {}
+        if len(broken) > MAX_VIOLATIONS or any(rule not in tally for rule in broken):
+            return False
+        for rule in broken:
+            self._tick(rule)
+        self.count(span, len(broken))
+        return True
 
     def judged(self, events: int, ids: tuple[IdSeen, ...]) -> Judged:
         shown = sorted(self._findings, key=lambda one: one.position)[: self._wanted]

@@ -137,3 +137,11 @@ def count_strings(text: bytes) -> int:
         # From the left, so that of `\\\\"` the first two go together: the quote ends the string.
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return text.count(b'"') // 2
+
+
+def count_rare(text: bytes, what: bytes) -> int:
+    """How often a byte stands in a text, at once where that is seldom.
+
+    `bytes.count` looks at each byte, where `bytes.replace` jumps from one to the next.
+    """
+    return len(text) - len(text.replace(what, b""))

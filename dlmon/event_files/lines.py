@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Feed, Part, Piece, Position
+from dlmon.json_text import count_rare
 
 
 def read_lines(feed: Feed, limit: int) -> Iterator[Part]:
@@ -51,7 +52,7 @@ def _long_line(beginning: bytes, feed: Feed, position: Position) -> Iterator[Par
 
 def _cut(lines: bytes) -> Iterator[tuple[bytes, int]]:
     """Lines in blocks with no more of them than a block may have, and with how many."""
-    count = lines.count(b"\n")
+    count = count_rare(lines, b"\n")
     if count <= MAX_BLOCK_EVENTS:
         yield lines, count
         return

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from dlmon.event_files.block import Block, Position
-from dlmon.screening import Screener, Suspect
+from dlmon.screening import Screener
+
+
+class Suspect(NamedTuple):
+    """An event that may be invalid: bytes `start` to `end` of its block, exclusive."""
+
+    start: int
+    end: int
+    value: Any
 
 
 def by_lines(texts: Sequence[bytes]) -> Block:
@@ -25,4 +34,6 @@ def by_spans(texts: Sequence[bytes]) -> Block:
 def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
     """How many events there are, and all suspects."""
     parts = list(screener.screen(block))
-    return sum(part.events for part in parts), [one for part in parts for one in part.suspects]
+    return sum(part.events for part in parts), [
+        Suspect(*span, value) for part in parts for span, value in part.suspects
+    ]

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dlmon.event_files.block import Block, Piece
+from dlmon.event_files.block import Block, Piece, Position
 from dlmon.event_files.layout import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.findings import BlockJudge, Finding, Snippet, Wishes
-from dlmon.validation import Schema, Validator
+from dlmon.simulation import Simulation
+from dlmon.validation import Schema, Validator, load_schema
 from tests.support.slow_json import SlowReader
 
 # Every number and every boolean breaks a rule, wherever it is.
@@ -62,6 +63,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=12,
 )
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=4)
+SHIPPED = load_schema().document
 SIZES = st.lists(st.integers(1, 40), max_size=40)
 
 
@@ -201,6 +203,21 @@ def test_no_more_findings_than_wanted_are_told_and_all_are_counted(wanted: int |
     judged = BlockJudge(validator()).judge("file", part, wanted)
     assert (judged.events, len(judged.invalid), judged.findings) == (4, 4, 5)
     assert len(judged.shown) == (5 if wanted is None else wanted)
+
+
+@pytest.mark.parametrize("schema", [load_schema(), Schema({"allOf": [SHIPPED]}, "test")])
+@pytest.mark.parametrize("first_only", [False, True])
+@given(seed=st.integers(0, 99), share=st.sampled_from([0.02, 0.4, 1.0]))
+def test_what_is_only_counted_is_counted_as_if_it_were_told(
+    schema: Schema, first_only: bool, seed: int, share: float
+) -> None:
+    events = Simulation(seed=seed, start=0, invalid=share).take(100)
+    block = Block(b"\n".join(event.body for event in events), Position())
+    for tally in (False, True):
+        judge = BlockJudge(Validator(schema), Wishes(first_only, tally))
+        told, counted = (judge.judge("file", block, wanted) for wanted in (None, 0))
+        assert counted == told._replace(shown=())
+        assert len(told.shown) == told.findings
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
