@@ -63,6 +63,12 @@ _INSERT = (
     "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 )
 
+# A row that is inserted is the last one by its rowid. As one text, since other threads have their
+# turn before each row that is read; no id contains a NUL.
+_NEWEST = """
+    SELECT group_concat(event_id, char(0))
+    FROM (SELECT event_id FROM events ORDER BY rowid DESC LIMIT ?)"""
+
 # Other threads have their turn while a statement runs: the receiving one gets most of its work
 # done meanwhile. SQLite takes no more than 32,766 parameters.
 _ROWS_AT_ONCE = 2_000
@@ -255,11 +261,8 @@ def _write(
     inserted = connection.execute(_insertion(len(rows)), list(chain.from_iterable(rows))).rowcount
     if inserted == len(rows):
         return Written(entries)
-    # A row that is inserted is the last one by its rowid.
-    newest = connection.execute(
-        "SELECT event_id FROM events ORDER BY rowid DESC LIMIT ?", (inserted,)
-    )
-    new = {event_id for (event_id,) in newest}
+    (newest,) = connection.execute(_NEWEST, (inserted,)).fetchone()
+    new = set(newest.split("\0")) if inserted else set()
     stored: list[Entry] = []
     duplicates: list[Entry] = []
     conflicts: list[tuple[Entry, Violation]] = []
