@@ -6,9 +6,11 @@ import heapq
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from dlmon.rejection import Rejection
-from dlmon.validation import Violation
+if TYPE_CHECKING:  # what they import takes a while, and `validate-file` has only findings
+    from dlmon.rejection import Rejection
+    from dlmon.validation import Violation
 
 MAX_GROUPS = 1000
 """Groups that are told apart. Paths come from events, so that a flood can have any number."""

@@ -89,6 +89,12 @@ for _name, _command in (
     app.command(_name)(_command)
 
 
+def _forget_other_commands(wanted: str) -> None:
+    """To make parsers of all commands takes a tenth of a start; nothing, if `wanted` is none."""
+    named = [one for one in app.registered_commands if one.name == wanted]
+    app.registered_commands = named or app.registered_commands
+
+
 class _CtrlC(BaseException):
     """Ctrl-C outside of `stop_on_signals`. Not a KeyboardInterrupt: typer would end with 1."""
 
@@ -101,6 +107,7 @@ def main() -> NoReturn:
     """Run `dlmon` with this process's arguments, and exit."""
     signal.signal(signal.SIGINT, _interrupt)
     make_stdout_whole()
+    _forget_other_commands("".join(sys.argv[1:2]))
     try:
         app()
         code = ExitCode.DONE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from dlmon.errors import ExitCode, FileError
 from dlmon.event_files.block import Block, Position
@@ -18,8 +18,10 @@ from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.grouping import MAX_GROUPS, OTHER
 from dlmon.judging import End, Item, Judges
 from dlmon.stop import Stop
-from dlmon.unique_ids import Repeated, UniqueIds
 from dlmon.validation import ID_CONFLICT, Validator
+
+if TYPE_CHECKING:
+    from dlmon.unique_ids import Repeated, UniqueIds
 
 REPEATED_ID = "repeated-id"
 """The code of an event that stands twice. With another body, it is `id-conflict`."""
@@ -163,6 +165,8 @@ def validate_files(
     with ExitStack() as stack:
         run = _Run(paths, report, options, progress)
         if options.unique:
+            from dlmon.unique_ids import UniqueIds
+
             run.ids = stack.enter_context(UniqueIds())
         if options.split_valid is not None or options.split_invalid is not None:
             split = Split(options.split_valid, options.split_invalid)
