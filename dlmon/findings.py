@@ -125,11 +125,14 @@ class BlockJudge:
     def __init__(self, validator: Validator, wishes: Wishes | None = None) -> None:
         self._validator = validator
         self._screener = Screener(validator)
+        self._is_valid = validator.schema.compiled.is_valid
+        self._iter_errors = validator.schema.compiled.iter_errors
         self._wishes = wishes or Wishes()
 
     def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
         """file: the name for findings. wanted: how many of them to tell; None for all."""
-        found = _Found(file, block, wanted, tally=self._wishes.tally)
+        tally = self._wishes.tally
+        found = _Found(file, block, wanted, tally=tally)
         for fault in block.faults:
             found.add_fault(fault)
         if block.oversized:
@@ -139,27 +142,33 @@ class BlockJudge:
         for screened in self._screener.screen(block):
             events += screened.events
             for span, value in screened.suspects:
-                if not (found.full and self._counted(found, span, value)):
-                    body = block.data[slice(*span)]
-                    found.add(span[0], body, self._verdict(body))
+                if found.full and value is not UNKNOWN:
+                    if not tally:
+                        if violations := self._count(value):
+                            found.count(span, violations)
+                        continue
+                    if self._tallied(found, span, value):
+                        continue
+                body = block.data[slice(*span)]
+                found.add(span[0], body, self._verdict(body))
         ids = tuple(_ids(block)) if self._wishes.ids else ()
         return found.judged(events, ids)
 
-    def _counted(self, found: _Found, span: tuple[int, int], value: Any) -> bool:
-        """Count an event that need not be explained; False where only explaining tells enough."""
-        wishes = self._wishes
-        if value is UNKNOWN or (wishes.tally and wishes.first_only):
-            return False
-        schema = self._validator.schema.compiled
-        if wishes.first_only:
-            found.count(span, int(not schema.is_valid(value)))
-            return True
+    def _count(self, value: Any) -> int:
+        """How many violations an event has, in less time than it takes to tell them."""
+        if self._wishes.first_only:
+            return int(not self._is_valid(value))
         broken = self._broken_rules.of(value)
-        if wishes.tally:
-            return broken is not None and found.count_rules(span, broken)
-        violations = len(list(schema.iter_errors(value)) if broken is None else broken)
-        found.count(span, min(MAX_VIOLATIONS, violations))
-        return True
+        if broken is None or len(broken) > MAX_VIOLATIONS:
+            return min(MAX_VIOLATIONS, len(list(self._iter_errors(value))))
+        return len(broken)
+
+    def _tallied(self, found: _Found, span: tuple[int, int], value: Any) -> bool:
+        """Tally an event by the rules it breaks; False where it has to be explained for that."""
+        broken = None if self._wishes.first_only else self._broken_rules.of(value)
+        if broken is None or len(broken) > MAX_VIOLATIONS:
+            return False
+        return found.count_rules(span, broken)
 
     @cached_property
     def _broken_rules(self) -> BrokenRules:
@@ -228,19 +237,19 @@ class _Found:
             self._tell(self._finding(spot, start, body, position, event_id))
 
     def count(self, span: tuple[int, int], violations: int) -> None:
-        """An event with so many violations, of which nothing else is asked."""
-        if violations:
-            self._count += violations
-            self._invalid.append(span)
+        """An invalid event with so many violations, of which nothing else is asked."""
+        self._count += violations
+        self._invalid.append(span)
 
     def count_rules(self, span: tuple[int, int], broken: Sequence[Rule]) -> bool:
-        """An event that breaks these rules; False where one of them needs a finding to show."""
+        """An event that breaks these rules; False where one of them has no example yet."""
         tally = self._tally or {}
-        if len(broken) > MAX_VIOLATIONS or any(rule not in tally for rule in broken):
+        if any(rule not in tally for rule in broken):
             return False
         for rule in broken:
             self._tick(rule)
-        self.count(span, len(broken))
+        if broken:
+            self.count(span, len(broken))
         return True
 
     def judged(self, events: int, ids: tuple[IdSeen, ...]) -> Judged:
