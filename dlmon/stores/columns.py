@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from dlmon.event import (
     COORDINATES,
@@ -21,12 +21,15 @@ from dlmon.validation import ID_CONFLICT, UNSTORABLE, Violation
 CONFLICT = Violation(ID_CONFLICT, f"/{EVENT_ID}", "another event with this id is in the store")
 
 
-class Row(NamedTuple):
+Moment = TypeVar("Moment")
+
+
+class Row(NamedTuple, Generic[Moment]):
     """An event in columns. The id is in lower case, since RFC 9562 compares UUIDs without regard to
-    it; the time is in UTC; the body is as it came."""
+    it; the time is as the database takes it; the body is as it came."""
 
     event_id: str
-    timestamp: datetime
+    timestamp: Moment
     latitude: float
     longitude: float
     file_size: int
@@ -35,15 +38,18 @@ class Row(NamedTuple):
 
 
 def to_rows(
-    entries: Sequence[Entry],
-) -> tuple[list[Entry], list[Row], list[tuple[Entry, Violation]]]:
-    """The entries that fit, the row of each, and those that do not, with the reason."""
+    entries: Sequence[Entry], to_moment: Callable[[Any], Moment]
+) -> tuple[list[Entry], list[Row[Moment]], list[tuple[Entry, Violation]]]:
+    """The entries that fit, the row of each, and those that do not, with the reason.
+
+    to_moment: what the database takes for a time, as `to_utc` or a function that calls it.
+    """
     fitting: list[Entry] = []
-    rows: list[Row] = []
+    rows: list[Row[Moment]] = []
     refused: list[tuple[Entry, Violation]] = []
     for entry in entries:
         try:
-            rows.append(_row(entry))
+            rows.append(_row(entry, to_moment))
         except (KeyError, TypeError, ValueError):
             refused.append((entry, next(_misfits(entry.event))))
         else:
@@ -51,7 +57,20 @@ def to_rows(
     return fitting, rows, refused
 
 
-def _row(entry: Entry) -> Row:
+def to_utc(value: Any) -> datetime:
+    """A time of an event in UTC. Raises: ValueError for one that is none, or out of range."""
+    moment = datetime.fromisoformat(_text(value).upper())
+    if moment.tzinfo is UTC:
+        return moment
+    if moment.tzinfo is None:
+        raise ValueError("the time has no offset")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("in UTC it is beyond the years 1 to 9999") from error
+
+
+def _row(entry: Entry, to_moment: Callable[[Any], Moment]) -> Row[Moment]:
     """Raises: KeyError, TypeError or ValueError for an event of which `_misfits` says more."""
     event = entry.event
     coordinates = event[COORDINATES]
@@ -59,7 +78,7 @@ def _row(entry: Entry) -> Row:
     speed = event[DOWNLOAD_SPEED]
     values = (
         _text(event[EVENT_ID]).lower(),
-        _time(event[TIMESTAMP]),
+        to_moment(event[TIMESTAMP]),
         # What nearly all of them are already, without a call for each.
         latitude if type(latitude) is float else _real(latitude),
         longitude if type(longitude) is float else _real(longitude),
@@ -74,7 +93,7 @@ def _misfits(event: object) -> Iterator[Violation]:
     """What keeps an event out of the columns."""
     members: tuple[tuple[tuple[str, ...], Callable[[Any], object]], ...] = (
         ((EVENT_ID,), _text),
-        ((TIMESTAMP,), _time),
+        ((TIMESTAMP,), to_utc),
         ((COORDINATES, LATITUDE), _real),
         ((COORDINATES, LONGITUDE), _real),
         ((FILE_SIZE,), _integer),
@@ -116,15 +135,3 @@ def _integer(value: Any, wanted: str = "integer") -> int:
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"{value} is an integer of more than 64 bits")
     return value
-
-
-def _time(value: Any) -> datetime:
-    moment = datetime.fromisoformat(_text(value).upper())
-    if moment.tzinfo is UTC:
-        return moment
-    if moment.tzinfo is None:
-        raise ValueError("the time has no offset")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("in UTC it is beyond the years 1 to 9999") from error

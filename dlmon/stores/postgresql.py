@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import psycopg
@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from dlmon.addresses import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, Written
-from dlmon.stores.columns import CONFLICT, Row, to_rows
+from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
 from dlmon.validation import Violation
 
@@ -147,7 +147,7 @@ class PostgresqlStore(Store):
                 connection.execute(_DELETE, (self._keep, 0))
 
     def write(self, entries: Sequence[Entry]) -> Written:
-        fitting, rows, refused = to_rows(entries)
+        fitting, rows, refused = to_rows(entries, to_utc)
         if not rows:
             return Written(refused=refused)
         with self._transaction() as connection:
@@ -242,7 +242,7 @@ def _columns(connection: _Connection) -> dict[str, str]:
     return dict(connection.execute(_FIND_COLUMNS).fetchall())
 
 
-def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _portions(rows: Sequence[Row[datetime]]) -> Iterator[Sequence[Row[datetime]]]:
     """What goes into one statement each."""
     start = size = 0
     for number, row in enumerate(rows):
@@ -253,7 +253,9 @@ def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     yield rows[start:]
 
 
-def _bodies(connection: _Connection, rows: Sequence[Row], new: set[str]) -> dict[str, str]:
+def _bodies(
+    connection: _Connection, rows: Sequence[Row[datetime]], new: set[str]
+) -> dict[str, str]:
     """The bodies, by id, of events that were in the store before."""
     known = list({row.event_id for row in rows} - new)
     bodies: dict[str, str] = dict(connection.execute(_FIND, (known,)).fetchall())
@@ -264,7 +266,7 @@ def _bodies(connection: _Connection, rows: Sequence[Row], new: set[str]) -> dict
 
 def _tell_apart(
     entries: Sequence[Entry],
-    rows: Sequence[Row],
+    rows: Sequence[Row[datetime]],
     refused: Sequence[tuple[Entry, Violation]],
     new: set[str],
     bodies: dict[str, str],

@@ -9,14 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 from dlmon.errors import EventsRefused, StoreUnavailable
-from dlmon.event import TIMESTAMP
 from dlmon.stores.base import Entry, Store, Written
-from dlmon.stores.columns import CONFLICT, Row, to_rows
+from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
 from dlmon.validation import Violation
 
@@ -93,8 +91,6 @@ _UTC = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?!24)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z"
 ).fullmatch
 
-_Values: TypeAlias = tuple[str, str, float, float, int, float, str, str]
-
 
 class SqliteStore(Store):
     """Keeps identity: an event is stored once, however often it is written.
@@ -128,18 +124,14 @@ class SqliteStore(Store):
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def write(self, entries: Sequence[Entry]) -> Written:
-        fitting, rows, refused = to_rows(entries)
-        stored_at = _utc_text(datetime.now(UTC))
-        values = [
-            _values(row, entry.event[TIMESTAMP], stored_at)
-            for row, entry in zip(rows, fitting, strict=True)
-        ]
+        fitting, rows, refused = to_rows(entries, _to_text)
+        stored_at = _as_text(datetime.now(UTC))
         stored: list[Entry] = []
         duplicates: list[Entry] = []
         with self._transaction() as connection:
-            for start in range(0, len(values), _ROWS_AT_ONCE):
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = slice(start, start + _ROWS_AT_ONCE)
-                written = _write(connection, fitting[some], values[some])
+                written = _write(connection, fitting[some], rows[some], stored_at)
                 stored += written.stored
                 duplicates += written.duplicates
                 refused += written.refused
@@ -148,7 +140,7 @@ class SqliteStore(Store):
     def trim(self) -> int:
         if (keep := self._retention.due()) is None:
             return 0
-        before = _utc_text(datetime.now(UTC) - keep)
+        before = _as_text(datetime.now(UTC) - keep)
         with self._transaction() as connection:
             deleted = connection.execute(_DELETE, (before, STEP)).rowcount
         return self._retention.done(deleted)
@@ -255,10 +247,17 @@ class SqliteStore(Store):
 
 
 def _write(
-    connection: sqlite3.Connection, entries: Sequence[Entry], rows: Sequence[_Values]
+    connection: sqlite3.Connection,
+    entries: Sequence[Entry],
+    rows: Sequence[Row[str]],
+    stored_at: str,
 ) -> Written:
     """Insert the rows whose ids are not taken, by the store or by a row before."""
-    inserted = connection.execute(_insertion(len(rows)), list(chain.from_iterable(rows))).rowcount
+    values: list[str | float] = []
+    for row in rows:
+        values += row
+        values.append(stored_at)
+    inserted = connection.execute(_insertion(len(rows)), values).rowcount
     if inserted == len(rows):
         return Written(entries)
     (newest,) = connection.execute(_NEWEST, (inserted,)).fetchone()
@@ -266,13 +265,13 @@ def _write(
     stored: list[Entry] = []
     duplicates: list[Entry] = []
     conflicts: list[tuple[Entry, Violation]] = []
-    for entry, (event_id, *_, body, _) in zip(entries, rows, strict=True):
-        if event_id in new:
-            new.remove(event_id)  # the next one in this batch is another one
+    for entry, row in zip(entries, rows, strict=True):
+        if row.event_id in new:
+            new.remove(row.event_id)  # the next one in this batch is another one
             stored.append(entry)
             continue
-        taken_by = connection.execute("SELECT body FROM events WHERE event_id = ?", (event_id,))
-        if taken_by.fetchone() == (body,):
+        taken_by = connection.execute("SELECT body FROM events WHERE event_id = ?", (row.event_id,))
+        if taken_by.fetchone() == (row.body,):
             duplicates.append(entry)
         else:
             conflicts.append((entry, CONFLICT))
@@ -284,14 +283,14 @@ def _insertion(rows: int) -> str:
     return _INSERT.replace(_ROW, ", ".join([_ROW] * rows))
 
 
-def _values(row: Row, given_time: str, stored_at: str) -> _Values:
-    event_id, timestamp, latitude, longitude, file_size, download_speed, body = row
+def _to_text(given: Any) -> str:
+    """A time of an event, as it is stored. Raises: ValueError for one that cannot be."""
+    moment = to_utc(given)
     # The other way takes five times as long.
-    time = given_time[:-1].ljust(26, "0") + "Z" if _UTC(given_time) else _utc_text(timestamp)
-    return event_id, time, latitude, longitude, file_size, download_speed, body, stored_at
+    return given[:-1].ljust(26, "0") + "Z" if _UTC(given) else _as_text(moment)
 
 
-def _utc_text(moment: datetime) -> str:
+def _as_text(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
