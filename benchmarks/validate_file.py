@@ -11,6 +11,7 @@ in a file of its own. Then the memory of dlmon on a file, and on one with many m
 from __future__ import annotations
 
 import argparse
+import compileall
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,8 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=2_000, help="events for check-jsonschema")
     parser.add_argument("--many", type=int, default=10_000_000, help="events, for memory")
     given = parser.parse_args()
+    for package in ("dlmon", "benchmarks"):  # as installing them does
+        compileall.compile_dir(ROOT / package, quiet=1)
     with TemporaryDirectory(prefix="dlmon-benchmarks-") as folder:
         file = Path(folder, "events.ndjson")
         for share in SHARES:

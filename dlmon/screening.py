@@ -65,8 +65,6 @@ class Screener:
         joined, number = part.joined(self._separator)
         if (values := self._parse(joined, number)) is None:
             return self._screen_each(part)
-        # Of equal keys, a parser keeps one: the text then has more strings than the values.
-        strings = count_strings(joined) - (number - 1)
         # Each level of nesting is an array, or has a key.
         flat = (
             b"[" not in joined
@@ -74,10 +72,9 @@ class Screener:
             and len(joined) <= self._max_bytes
         )
         invalid = self._invalid_of(values)
-        if flat and not invalid and strings == self._fewest_strings * number:
-            return Screened(number, ())
         spans = part.spans(invalid)
         if flat and len(invalid) * _RARE <= number:
+            strings = count_strings(joined) - (number - 1)
             texts = [part.data[start:end] for start, end in spans]
             others = strings - sum(map(count_strings, texts))
             if others == self._fewest_strings * (number - len(invalid)):
@@ -86,7 +83,7 @@ class Screener:
                     for text, index in zip(texts, invalid, strict=True)
                 ]
                 return Screened(number, list(zip(spans, known, strict=True)))
-        if self._are_small(joined, part) and strings == count_strings(orjson.dumps(values)):
+        if self._are_small(joined, part) and not self._may_have_duplicates(joined, values):
             suspects = zip(spans, (values[index] for index in invalid), strict=True)
             return Screened(number, list(suspects))
         return self._screen_each(part)
@@ -127,6 +124,13 @@ class Screener:
             # Each level takes two brackets.
             len(text) <= 2 * MAX_DEPTH or text.count(b"{") + text.count(b"[") <= MAX_DEPTH
         )
+
+    def _may_have_duplicates(self, joined: bytes, values: list[Any]) -> bool:
+        """Of equal keys, a parser keeps one: the text then has more strings than the values."""
+        again = orjson.dumps(values)
+        if again == b"[%b]" % joined.replace(self._separator, b","):
+            return False  # so most events are written
+        return count_strings(joined) - (len(values) - 1) != count_strings(again)
 
     def _known(self, text: bytes, value: Any) -> Any:
         """The value of a text, if there is nothing wrong with it but what the schema says."""
