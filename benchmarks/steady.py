@@ -173,7 +173,7 @@ def main() -> None:
         measurements: dict[str, Iterator[str]] = {
             "delay": (delay(prepared, rate, seconds) for rate in (10, 1_000)),
             "pace": (pace(prepared, rate, seconds) for rate in (10, 1_000, 10_000)),
-            "stall": (stall(prepared, rate) for rate in (10, 1_000)),
+            "stall": (stall(prepared, rate) for rate in (10, 1_000, 10_000)),
             "memory": (memory(prepared, events) for _ in range(1)),
             "large": (large(prepared, events // 100) for _ in range(1)),
         }
