@@ -54,8 +54,11 @@ class Contender(NamedTuple):
     command: Sequence[str]
 
 
+BARE_LOOP = (sys.executable, "-m", "benchmarks.contenders.bare_loop", SCHEMA)
 CONTENDERS = (
-    Contender("ceiling", (sys.executable, "-m", "benchmarks.contenders.bare_loop", SCHEMA)),
+    Contender("ceiling", BARE_LOOP),
+    # What a second process is worth on this machine at this time: both judge the whole file.
+    Contender("ceiling, each of two at once", ("sh", "-c", '"$@" & "$@"; wait', "sh", *BARE_LOOP)),
     Contender("dlmon validate-file --jobs 1", (*DLMON, "--jobs", "1")),
     Contender("dlmon validate-file --jobs 2", (*DLMON, "--jobs", "2")),
     Contender("dlmon validate-file --jobs 2 --first", (*DLMON, "--jobs", "2", "--first")),
@@ -109,7 +112,7 @@ def compare(
     title: str, contenders: Sequence[Contender], files: Sequence[str], count: int, rounds: int
 ) -> None:
     """Each in turn, so that whatever else the machine does slows all of them."""
-    subject = contenders[1].name
+    subject = next(one.name for one in contenders if one.name.startswith("dlmon"))
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for _ in range(rounds):
         for contender in contenders:
