@@ -90,7 +90,7 @@ for _name, _command in (
 
 
 def _forget_other_commands(wanted: str) -> None:
-    """To make parsers of all commands takes a tenth of a start; nothing, if `wanted` is none."""
+    """Leave only this one, if it is one: to make the parsers of all takes a tenth of a start."""
     named = [one for one in app.registered_commands if one.name == wanted]
     app.registered_commands = named or app.registered_commands
 
