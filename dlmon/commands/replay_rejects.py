@@ -106,10 +106,10 @@ def replay(
         for one in chosen:
             if id(one.message) in confirmed:
                 receipt.note(Outcome.REPLAYED, one.held.rejection)
-            elif problem is not None:
+            elif isinstance(problem, BrokerError):
                 receipt.note(Outcome.FAILED, one.held.rejection, str(problem))
             else:
-                receipt.note(Outcome.LEFT, one.held.rejection, "stopped before it was its turn")
+                receipt.note(Outcome.LEFT, one.held.rejection, "stopped before it was confirmed")
                 receipt.interrupted = True
         rejects.remove([one.held for one in chosen if id(one.message) in confirmed])
         if problem is not None:

@@ -219,6 +219,11 @@ class Link:
                     loop.start()
             except SettingsError as error:  # a file of the login, which may be there again later
                 self._cause = error
+            except AssertionError:
+                # pika's own, where it does not expect that a connection is closed which is being
+                # made: it takes the class AMQPConnectionWorkflowAborted for no exception.
+                if not self._closing.is_set():
+                    raise
             finally:
                 with self._lock:
                     self._loop = None
