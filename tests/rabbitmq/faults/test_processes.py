@@ -64,7 +64,7 @@ def test_four_consumers_and_two_producers_of_which_any_is_killed_at_random(
     producers = [pipeline.produce(*produce) for _ in range(2)]
     consumers = [pipeline.consume("--batch", "50") for _ in range(4)]
     pipeline.goes_on()
-    over = time.monotonic() + 15
+    over = time.monotonic() + 10
     kills = 0
     while time.monotonic() < over:
         time.sleep(chance.uniform(0.2, 1.0))
@@ -106,7 +106,7 @@ def test_signals_at_any_moment(pipeline: Pipeline, reconciled: Reconciled) -> No
     longest = 0.0
     codes: Counter[int] = Counter()
     steady = pipeline.produce("--rate", "500", "--invalid", "5%")
-    for number in (signal.SIGINT, signal.SIGTERM) * 6:
+    for number in (signal.SIGINT, signal.SIGTERM) * 4:
         producer = pipeline.produce("--rate", "500", "--invalid", "5%")
         consumer = pipeline.consume()
         time.sleep(chance.uniform(0, 2.0))
