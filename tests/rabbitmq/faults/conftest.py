@@ -26,7 +26,7 @@ NOTICED_WITHIN = 2 * (HEARTBEAT + 5.0)
 
 LOST = "Connecting again."
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURES = "what became of each event"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,9 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if figures := terminalreporter.config.stash.get(_FIGURES, None):
-        terminalreporter.section("what became of each event")
-        terminalreporter.write_line("\n".join(figures))
+    # By way of the reports, which come from all processes where tests run in several.
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    told = [
+        text
+        for report in reports
+        for name, text in (report.user_properties if report.when == "call" else ())
+        if name == _FIGURES
+    ]
+    if told:
+        terminalreporter.section(_FIGURES)
+        terminalreporter.write_line("\n".join(told))
 
 
 @pytest.fixture
@@ -72,7 +80,6 @@ Reconciled = Callable[..., None]
 @pytest.fixture
 def reconciled(request: pytest.FixtureRequest) -> Reconciled:
     """Drains a pipeline, and asserts that no event was lost and none is where it should not be."""
-    figures = request.config.stash.setdefault(_FIGURES, [])
 
     def reconciled(pipeline: Pipeline, **more: float) -> None:
         """more: figures to print."""
@@ -90,7 +97,8 @@ def reconciled(request: pytest.FixtureRequest) -> Reconciled:
             **more,
         }
         text = ", ".join(f"{round(number, 1):,} {name}" for name, number in told.items())
-        figures.append(f"{request.node.name.removeprefix('test_')}: {text}")
+        name = request.node.name.removeprefix("test_")
+        request.node.user_properties.append((_FIGURES, f"{name}: {text}"))
         assert found.sound, (found.lost, found.unexpected)
         assert found.stored + found.rejected >= found.confirmed > 0
 
