@@ -2,24 +2,23 @@
 
 To explain a violation takes jsonschema-rs several times as long as to find it, and whoever only
 counts needs no words. Most schemas of events say what each member has to be like, and each of these
-rules holds or not whatever becomes of the others. So they can be asked one by one.
+rules holds or not whatever becomes of the others. From such a schema another one is made, which no
+value breaks: with a keyword of our own, it tells each rule of the first one that is broken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import jsonschema_rs
 
 from dlmon.json_text import escape_pointer
-from dlmon.validation import DIALECT, Schema
+from dlmon.validation import DIALECT, MAX_VIOLATIONS, Schema
 
 Rule: TypeAlias = tuple[str, str]
 """Its code and the JSON Pointer of the value that breaks it, as in `Violation`."""
-
-_IsValid: TypeAlias = Callable[[Any], bool]
 
 # Each is broken once or not at all, whatever else the schema says.
 _INDEPENDENT = frozenset(
@@ -39,111 +38,97 @@ _FORBID_NOTHING = frozenset(
 _BY_MEMBER = frozenset({"properties", "required"})
 
 _URI = "urn:dlmon:one"
+_TELL = "urn:dlmon:tell"
+_NEXT = "urn:dlmon:next"
+_UNKNOWN = ()
+"""In place of a rule: some are broken, and only explaining can tell which."""
 
 
 class BrokenRules:
     """Tells the broken rules of values by one schema."""
 
     def __init__(self, schema: Schema) -> None:
-        self._node = _node(schema.document, "", "", _Compiler(schema.document))
+        told: list[Any] = []  # values, and behind each the rules that it breaks
 
-    def of(self, value: Any) -> list[Rule] | None:
-        """Each broken rule, as often as it is broken; None where only explaining can tell."""
-        if self._node is None:
-            return None
-        rules: list[Rule] = []
-        return rules if self._node.find(value, rules) else None
+        class Next:
+            """The keyword that each value comes by."""
 
+            def __init__(self, *_: Any) -> None:
+                self.validate = told.append
 
-class _Compiler:
-    """Makes validators of parts of a schema."""
+        class Tell:
+            """The keyword that is come by where a rule is broken, which is its value."""
 
-    def __init__(self, document: Any) -> None:
-        self._registry = jsonschema_rs.Registry([(_URI, document)])
+            def __init__(self, _schema: Any, rule: list[str], _path: Any) -> None:
+                self._rule = tuple(rule)
 
-    def part(self, pointer: str) -> _IsValid:
-        """The schema at a JSON Pointer into the document."""
-        # As the fragment of a URI (RFC 6901 section 6).
-        return self._compile({"$ref": f"{_URI}#{quote(pointer)}"})
+            def validate(self, _value: Any) -> None:
+                told.append(self._rule)
 
-    def keyword(self, keyword: str, value: Any) -> _IsValid:
-        """One keyword alone; it must not refer to anything."""
-        return self._compile({keyword: value})
+        self._told = told
+        self._look_at = None
+        if _can_be_told(schema.document):
+            telling = _telling(schema.document, "", "")
+            self._look_at = jsonschema_rs.validator_for(
+                {"$schema": DIALECT, "items": {"if": {_NEXT: True}, "then": telling}},
+                validate_formats=True,
+                registry=jsonschema_rs.Registry([(_URI, schema.document)]),
+                keywords={_NEXT: Next, _TELL: Tell},
+            ).is_valid
 
-    def _compile(self, schema: Mapping[str, Any]) -> _IsValid:
-        is_valid: _IsValid = jsonschema_rs.validator_for(
-            {"$schema": DIALECT, **schema}, validate_formats=True, registry=self._registry
-        ).is_valid
-        return is_valid
+    def of_each(self, values: Sequence[Any]) -> list[list[Rule] | None]:
+        """Of each value, the broken rules, as often as they are broken.
 
-
-class _Node:
-    """The rules for one value, and for its members."""
-
-    __slots__ = ("_checks", "_leaves", "_missing", "_nested", "_object_checks")
-
-    def __init__(
-        self, schema: Mapping[str, Any], pointer: str, path: str, compiler: _Compiler
-    ) -> None:
-        """pointer: of the schema in its document. path: of the value in the event."""
-        checks = [
-            (compiler.keyword(keyword, value), (keyword, path))
-            for keyword, value in schema.items()
-            if keyword in _INDEPENDENT
-        ]
-        # Events are objects, and to ask for the type of each would take as long as for a member.
-        is_object = schema.get("type") == "object"
-        self._checks = checks
-        self._object_checks = [one for one in checks if not (is_object and one[1][0] == "type")]
-        self._missing = ("required", path)
-        # Members without members, with how to tell what is wrong with one: None if nobody can.
-        self._leaves: list[tuple[str, bool, _IsValid, _Node | None]] = []
-        self._nested: list[tuple[str, bool, _Node]] = []
-        required = schema.get("required", ())
-        members = schema.get("properties", {})
-        for name, member in members.items():
-            token = f"/{escape_pointer(name)}"
-            at = f"{pointer}/properties{token}"
-            node = _node(member, at, f"{path}{token}", compiler)
-            if node is not None and node._leaves:
-                self._nested.append((name, name in required, node))
+        None in place of those that only explaining can tell, or that are more than are told.
+        """
+        if self._look_at is None:
+            return [None] * len(values)
+        self._look_at(values)
+        each: list[list[Rule] | None] = []
+        for one in self._told:
+            if type(one) is not tuple:  # no JSON value is a tuple
+                rules: list[Rule] = []
+                each.append(rules)
+            elif one == _UNKNOWN:
+                each[-1] = None
             else:
-                self._leaves.append((name, name in required, compiler.part(at), node))
-        for name in required:
-            if name not in members:
-                self._leaves.append((name, True, _anything, None))
-
-    def find(self, value: Any, rules: list[Rule]) -> bool:
-        """Add the broken rules to others; False where that cannot be told."""
-        is_object = type(value) is dict
-        for is_valid, rule in self._object_checks if is_object else self._checks:
-            if not is_valid(value):
-                rules.append(rule)
-        if not is_object:
-            return True
-        for name, required, is_valid, node in self._leaves:
-            if name in value:
-                if not is_valid(value[name]) and not (node and node.find(value[name], rules)):
-                    return False
-            elif required:
-                rules.append(self._missing)
-        for name, required, node in self._nested:
-            if name in value:
-                if not node.find(value[name], rules):
-                    return False
-            elif required:
-                rules.append(self._missing)
-        return True
+                rules.append(one)
+        if len(self._told) > MAX_VIOLATIONS:
+            each = [None if one is None or len(one) > MAX_VIOLATIONS else one for one in each]
+        self._told.clear()
+        return each
 
 
-def _anything(_value: Any) -> bool:
-    return True
+def _can_be_told(schema: Any) -> bool:
+    """Whether its rules do not depend on each other, and are known."""
+    return (
+        isinstance(schema, dict)
+        and schema.get("$schema", DIALECT) == DIALECT
+        and schema.keys() <= _INDEPENDENT | _FORBID_NOTHING | _BY_MEMBER
+    )
 
 
-def _node(schema: Any, pointer: str, path: str, compiler: _Compiler) -> _Node | None:
-    """None where rules depend on each other, or nobody knows what they are."""
-    if not isinstance(schema, dict) or schema.get("$schema", DIALECT) != DIALECT:
-        return None
-    if not schema.keys() <= _INDEPENDENT | _FORBID_NOTHING | _BY_MEMBER:
-        return None
-    return _Node(schema, pointer, path, compiler)
+def _telling(schema: Any, pointer: str, path: str) -> dict[str, Any]:
+    """The schema that tells of another one, which stands at a JSON Pointer of the document.
+
+    path: of the value in the event.
+    """
+    if not _can_be_told(schema):
+        # As the fragment of a URI (RFC 6901 section 6).
+        return _unless({"$ref": f"{_URI}#{quote(pointer)}"}, _UNKNOWN)
+    rules = [({code: value}, code) for code, value in schema.items() if code in _INDEPENDENT]
+    rules += [({"required": [name]}, "required") for name in schema.get("required", ())]
+    telling: dict[str, Any] = {}
+    if rules:
+        telling["if"] = {code: schema[code] for _, code in rules}
+        telling["else"] = {"allOf": [_unless(rule, (code, path)) for rule, code in rules]}
+    if "properties" in schema:
+        telling["properties"] = members = {}
+        for name, member in schema["properties"].items():
+            token = f"/{escape_pointer(name)}"
+            members[name] = _telling(member, f"{pointer}/properties{token}", f"{path}{token}")
+    return telling
+
+
+def _unless(schema: Mapping[str, Any], rule: Rule | tuple[()]) -> dict[str, Any]:
+    return {"if": schema, "else": {_TELL: [*rule]}}

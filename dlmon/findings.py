@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
-import orjson
-
 from dlmon.broken_rules import BrokenRules, Rule
-from dlmon.event import EVENT_ID, event_id_of
+from dlmon.event import event_id_of
 from dlmon.event_files.block import (
     BYTE_ORDER_MARK,
     BYTE_ORDER_MARK_REASON,
-    WHITESPACE,
     Block,
     Fault,
     Position,
 )
+from dlmon.event_files.ids import IdSeen, ids_seen
 from dlmon.json_text import Place, places, too_deep_at
-from dlmon.screening import UNKNOWN, Screener
+from dlmon.screening import UNKNOWN, Screened, Screener
 from dlmon.validation import (
     DUPLICATE_KEY,
     MAX_DEPTH,
@@ -39,7 +37,6 @@ MAX_REASON = 500
 """Characters of a reason. Those of jsonschema-rs quote the value, however long it is."""
 
 _SNIPPET = 160  # bytes kept on each side of a place
-_ID_MEMBER = re.compile(rb'"%b"\s*+:\s*+("([^"]*+)")' % EVENT_ID.encode())
 _ORJSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
 
 
@@ -69,16 +66,6 @@ class Finding:
     snippet: Snippet
 
 
-class IdSeen(NamedTuple):
-    """The `event_id` of an event, a hash of its body, and where the id stands."""
-
-    event_id: str
-    body: bytes
-    line: int
-    column: int
-    end_column: int
-
-
 Tally: TypeAlias = dict[tuple[str, str], tuple[int, Finding]]
 """By code and path: how many findings, and the first of them."""
 
@@ -86,16 +73,17 @@ Tally: TypeAlias = dict[tuple[str, str], tuple[int, Finding]]
 class Judged(NamedTuple):
     """What judging a block came to.
 
-    invalid: the bytes of each invalid event in the block's data, end exclusive. findings: how many
-    there are; those of `shown` are told. tally, ids: where they were asked for.
+    findings: how many there are; those of `shown` are told. Where they were asked for: tally; ids;
+    and places, which are the bytes of each invalid event in the block's data, end exclusive.
     """
 
     events: int
-    invalid: tuple[tuple[int, int], ...]
+    invalid: int
     findings: int
     shown: tuple[Finding, ...]
     tally: Tally
     ids: tuple[IdSeen, ...]
+    places: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +91,14 @@ class Wishes:
     """What judging shall tell, besides how many events are invalid.
 
     first_only: of each event, only the first violation counts: the one `consume` names. tally:
-    count findings by code and path. ids: tell the ids of all events.
+    count findings by code and path. ids: tell the ids of all events. places: tell where the invalid
+    events are.
     """
 
     first_only: bool = False
     tally: bool = False
     ids: bool = False
+    places: bool = False
 
 
 class _Spot(NamedTuple):
@@ -131,8 +121,7 @@ class BlockJudge:
 
     def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
         """file: the name for findings. wanted: how many of them to tell; None for all."""
-        tally = self._wishes.tally
-        found = _Found(file, block, wanted, tally=tally)
+        found = _Found(file, block, wanted, self._wishes)
         for fault in block.faults:
             found.add_fault(fault)
         if block.oversized:
@@ -141,34 +130,57 @@ class BlockJudge:
         events = 0
         for screened in self._screener.screen(block):
             events += screened.events
-            for span, value in screened.suspects:
-                if found.full and value is not UNKNOWN:
-                    if not tally:
-                        if violations := self._count(value):
-                            found.count(span, violations)
-                        continue
-                    if self._tallied(found, span, value):
-                        continue
-                body = block.data[slice(*span)]
-                found.add(span[0], body, self._verdict(body))
-        ids = tuple(_ids(block)) if self._wishes.ids else ()
+            if screened.suspects:
+                self._look_at(screened, block, found)
+        ids = tuple(ids_seen(block)) if self._wishes.ids else ()
         return found.judged(events, ids)
 
-    def _count(self, value: Any) -> int:
-        """How many violations an event has, in less time than it takes to tell them."""
-        if self._wishes.first_only:
-            return int(not self._is_valid(value))
-        broken = self._broken_rules.of(value)
-        if broken is None or len(broken) > MAX_VIOLATIONS:
-            return min(MAX_VIOLATIONS, len(list(self._iter_errors(value))))
-        return len(broken)
+    def _look_at(self, screened: Screened, block: Block, found: _Found) -> None:
+        """Explain events as long as findings are wanted, and count those of the others."""
+        explained = 0
+        while not found.full and explained < len(screened.suspects):
+            self._explain(screened.spans[explained], block, found)
+            explained += 1
+        others = screened.suspects[explained:]
+        counts = self._tally(others, found) if self._wishes.tally else self._count(others)
+        if not self._wishes.places and None not in counts:
+            found.count(sum(filter(None, counts)), len(counts) - counts.count(0))
+            return
+        for index, violations in enumerate(counts, explained):
+            if violations is None:
+                self._explain(screened.spans[index], block, found)
+            elif violations:
+                found.count(violations, place=screened.spans[index])
 
-    def _tallied(self, found: _Found, span: tuple[int, int], value: Any) -> bool:
-        """Tally an event by the rules it breaks; False where it has to be explained for that."""
-        broken = None if self._wishes.first_only else self._broken_rules.of(value)
-        if broken is None or len(broken) > MAX_VIOLATIONS:
-            return False
-        return found.count_rules(span, broken)
+    def _count(self, suspects: Sequence[Any]) -> list[int | None]:
+        """How many violations each has, in less time than it takes to tell them; None to do so."""
+        if self._wishes.first_only:
+            is_valid = self._is_valid
+            return [None if value is UNKNOWN else int(not is_valid(value)) for value in suspects]
+        return [
+            self._count_errors(value) if broken is None or value is UNKNOWN else len(broken)
+            for value, broken in zip(suspects, self._broken_rules.of_each(suspects), strict=True)
+        ]
+
+    def _count_errors(self, value: Any) -> int | None:
+        if value is UNKNOWN:
+            return None
+        return sum(1 for _ in islice(self._iter_errors(value), MAX_VIOLATIONS))
+
+    def _tally(self, suspects: Sequence[Any], found: _Found) -> list[int | None]:
+        """The same, and their broken rules are tallied; None, too, for one without an example."""
+        if self._wishes.first_only:
+            return [None] * len(suspects)
+        return [
+            len(broken)
+            if broken is not None and value is not UNKNOWN and found.tally(broken)
+            else None
+            for value, broken in zip(suspects, self._broken_rules.of_each(suspects), strict=True)
+        ]
+
+    def _explain(self, span: tuple[int, int], block: Block, found: _Found) -> None:
+        body = block.data[slice(*span)]
+        found.add(span[0], body, self._verdict(body))
 
     @cached_property
     def _broken_rules(self) -> BrokenRules:
@@ -196,14 +208,15 @@ class BlockJudge:
 class _Found:
     """What is wrong in one block."""
 
-    def __init__(self, file: str, block: Block, wanted: int | None, *, tally: bool) -> None:
+    def __init__(self, file: str, block: Block, wanted: int | None, wishes: Wishes) -> None:
         self._file = file
         self._block = block
         self._wanted = sys.maxsize if wanted is None else wanted
         self.full = self._wanted <= 0  # no more findings are wanted than there are
-        self._tally: Tally | None = {} if tally else None
+        self._tally: Tally | None = {} if wishes.tally else None
+        self._places: list[tuple[int, int]] | None = [] if wishes.places else None
         self._count = 0
-        self._invalid: list[tuple[int, int]] = []
+        self._invalid = 0
         self._findings: list[Finding] = []
         self._at = 0
         self._position = block.position  # of byte `_at`
@@ -220,8 +233,7 @@ class _Found:
         violations = verdict.violations
         if not violations:
             return
-        self._count += len(violations)
-        self._invalid.append((start, start + len(body)))
+        self.count(len(violations), place=(start, start + len(body)))
         tally = self._tally
         if self.full and (
             tally is None or all((one.code, one.path) in tally for one in violations)
@@ -236,26 +248,27 @@ class _Found:
             position = self._position.after(body[: spot.start])
             self._tell(self._finding(spot, start, body, position, event_id))
 
-    def count(self, span: tuple[int, int], violations: int) -> None:
-        """An invalid event with so many violations, of which nothing else is asked."""
+    def count(self, violations: int, events: int = 1, place: tuple[int, int] | None = None) -> None:
+        """Count invalid events. place: the bytes of the one event."""
         self._count += violations
-        self._invalid.append(span)
+        self._invalid += events
+        if self._places is not None and place is not None:
+            self._places.append(place)
 
-    def count_rules(self, span: tuple[int, int], broken: Sequence[Rule]) -> bool:
-        """An event that breaks these rules; False where one of them has no example yet."""
+    def tally(self, broken: Sequence[Rule]) -> bool:
+        """Tally the rules that an event breaks; False where one of them has no example yet."""
         tally = self._tally or {}
         if any(rule not in tally for rule in broken):
             return False
         for rule in broken:
             self._tick(rule)
-        if broken:
-            self.count(span, len(broken))
         return True
 
     def judged(self, events: int, ids: tuple[IdSeen, ...]) -> Judged:
         shown = sorted(self._findings, key=lambda one: one.position)[: self._wanted]
         tally = self._tally or {}
-        return Judged(events, tuple(self._invalid), self._count, tuple(shown), tally, ids)
+        places = tuple(self._places or ())
+        return Judged(events, self._invalid, self._count, tuple(shown), tally, ids, places)
 
     def _tell(self, finding: Finding) -> None:
         if not self.full:
@@ -285,38 +298,6 @@ class _Found:
             event_id=event_id,
             snippet=_snippet(self._block.data, start + spot.start, start + spot.end),
         )
-
-
-def _events(block: Block) -> Iterator[tuple[int, bytes]]:
-    """Each event of a block, blank lines among them, and at which byte it begins."""
-    if block.spans is not None:
-        yield from ((start, block.data[start:end]) for start, end in block.spans)
-        return
-    start = 0
-    for line in block.data.split(b"\n"):
-        yield start, line
-        start += len(line) + 1
-
-
-def _ids(block: Block) -> Iterator[IdSeen]:
-    at, position = 0, block.position
-    for start, body in _events(block):
-        try:
-            event_id = event_id_of(orjson.loads(body))
-        except orjson.JSONDecodeError:
-            continue
-        if event_id is None:
-            continue
-        position = position.after(block.data[at:start])
-        at = start
-        # Not the first such member, perhaps, but then one with the same value.
-        quoted = event_id.encode()
-        stands = (one.span(1) for one in _ID_MEMBER.finditer(body) if one[2] == quoted)
-        first, last = next(stands, (0, 1))
-        begin = position.after(body[:first])
-        end = begin.after(body[first:last])
-        digest = hashlib.blake2b(body.strip(WHITESPACE), digest_size=8).digest()
-        yield IdSeen(event_id, digest, begin.line, begin.column, end.column)
 
 
 def _spots(body: bytes, verdict: Verdict) -> Iterator[_Spot]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import orjson
 
@@ -25,20 +26,32 @@ _EVENTS_AT_ONCE = 40
 _RARE = 8  # one in so many
 _SAMPLE = 2
 
-UNKNOWN: Any = object()
-"""In place of a value: there is none, or more can be wrong than what the schema says."""
+UNKNOWN: Any = []
+"""In place of a value: there is none, or more can be wrong than what the schema says.
+
+A value like others to whoever judges it, but only this one is this one.
+"""
 
 
-Suspect: TypeAlias = tuple[tuple[int, int], Any]
-"""The bytes of an event in its block, end exclusive, and its value: what was parsed, if only the
-schema can be broken; else `UNKNOWN`."""
+class Screened:
+    """What is in a part of a block: so many events, every invalid one among the suspects.
 
+    suspects: the value of each, which is what was parsed, if only the schema can be broken; else
+    `UNKNOWN`.
+    """
 
-class Screened(NamedTuple):
-    """What is in a part of a block. Every invalid event is among the suspects."""
+    def __init__(
+        self, events: int, part: _Part, indexes: Sequence[int], suspects: Sequence[Any]
+    ) -> None:
+        self.events = events
+        self.suspects = suspects
+        self._part = part
+        self._indexes = indexes
 
-    events: int
-    suspects: Sequence[Suspect]
+    @cached_property
+    def spans(self) -> Sequence[tuple[int, int]]:
+        """The bytes of each suspect in the block, end exclusive."""
+        return self._part.spans(self._indexes)
 
 
 class Screener:
@@ -63,8 +76,10 @@ class Screener:
 
     def _screen(self, part: _Part) -> Screened:
         joined, number = part.joined(self._separator)
-        if (values := self._parse(joined, number)) is None:
+        text = b"[%b]" % joined
+        if (parsed := self._parse(text, number)) is None:
             return self._screen_each(part)
+        values = parsed[::2]
         # Each level of nesting is an array, or has a key.
         flat = (
             b"[" not in joined
@@ -72,20 +87,17 @@ class Screener:
             and len(joined) <= self._max_bytes
         )
         invalid = self._invalid_of(values)
-        spans = part.spans(invalid)
+        suspects = [values[index] for index in invalid]
+        screened = Screened(number, part, invalid, suspects)
         if flat and len(invalid) * _RARE <= number:
             strings = count_strings(joined) - (number - 1)
-            texts = [part.data[start:end] for start, end in spans]
+            texts = [part.data[start:end] for start, end in screened.spans]
             others = strings - sum(map(count_strings, texts))
             if others == self._fewest_strings * (number - len(invalid)):
-                known = [
-                    self._known(text, values[index])
-                    for text, index in zip(texts, invalid, strict=True)
-                ]
-                return Screened(number, list(zip(spans, known, strict=True)))
-        if self._are_small(joined, part) and not self._may_have_duplicates(joined, values):
-            suspects = zip(spans, (values[index] for index in invalid), strict=True)
-            return Screened(number, list(suspects))
+                screened.suspects = list(map(self._known, texts, suspects))
+                return screened
+        if self._are_small(joined, part) and not self._may_have_duplicates(text, parsed):
+            return screened
         return self._screen_each(part)
 
     def _invalid_of(self, values: list[Any]) -> Sequence[int]:
@@ -101,16 +113,15 @@ class Screener:
         self._most_are_invalid = 2 * len(invalid) > len(values)
         return invalid
 
-    def _parse(self, joined: bytes, number: int) -> list[Any] | None:
-        """The values of some texts; None unless each is just one value."""
+    def _parse(self, text: bytes, number: int) -> list[Any] | None:
+        """The events in an array, and a mark between any two; None unless each is one value."""
         try:
-            values = orjson.loads(b"[%b]" % joined)
+            values: list[Any] = orjson.loads(text)
         except orjson.JSONDecodeError:
             return None
         if len(values) != 2 * number - 1 or values[1::2].count(self._mark) != number - 1:
             return None
-        events: list[Any] = values[::2]
-        return events
+        return values
 
     def _are_small(self, joined: bytes, part: _Part) -> bool:
         """Whether none of some texts is over a limit: of its size, or of its depth."""
@@ -125,12 +136,11 @@ class Screener:
             len(text) <= 2 * MAX_DEPTH or text.count(b"{") + text.count(b"[") <= MAX_DEPTH
         )
 
-    def _may_have_duplicates(self, joined: bytes, values: list[Any]) -> bool:
+    def _may_have_duplicates(self, text: bytes, values: list[Any]) -> bool:
         """Of equal keys, a parser keeps one: the text then has more strings than the values."""
         again = orjson.dumps(values)
-        if again == b"[%b]" % joined.replace(self._separator, b","):
-            return False  # so most events are written
-        return count_strings(joined) - (len(values) - 1) != count_strings(again)
+        # So most events are written.
+        return again != text and count_strings(text) != count_strings(again)
 
     def _known(self, text: bytes, value: Any) -> Any:
         """The value of a text, if there is nothing wrong with it but what the schema says."""
@@ -156,8 +166,7 @@ class Screener:
             if value is UNKNOWN or not self._is_valid(value):
                 indexes.append(index)
                 values.append(value)
-        suspects = zip(part.spans(indexes), values, strict=True)
-        return Screened(len(texts) - blank, list(suspects))
+        return Screened(len(texts) - blank, part, indexes, values)
 
 
 class _Part(ABC):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dlmon.closing import Closing
 from dlmon.errors import FileError
-from dlmon.findings import IdSeen
+from dlmon.event_files.ids import IdSeen
 
 _CACHE_KB = 16 * 1024
 

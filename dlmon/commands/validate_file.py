@@ -52,7 +52,7 @@ class Counts:
 
     def add(self, judged: Judged, shown: int) -> None:
         self.events += judged.events
-        self.invalid += len(judged.invalid)
+        self.invalid += judged.invalid
         self.findings += judged.findings
         self.hidden += judged.findings - shown
 
@@ -143,7 +143,12 @@ def judges(validator: Validator, options: Options, size: int | None) -> Judges:
 
     size: bytes of all files, None if nobody knows.
     """
-    wishes = Wishes(options.first_only, options.groups, options.unique)
+    wishes = Wishes(
+        first_only=options.first_only,
+        tally=options.groups,
+        ids=options.unique,
+        places=options.split_valid is not None or options.split_invalid is not None,
+    )
     small = size is not None and size < _WORTH_A_PROCESS
     return Judges(BlockJudge(validator, wishes), 1 if small else options.jobs)
 
@@ -226,7 +231,7 @@ class _Run:
             self._end(item.file, item.part)
             return
         if self.split is not None:
-            self.split.write(item.part, judged.invalid if judged else ())
+            self.split.write(item.part, judged.places if judged else ())
         if judged is None or not isinstance(item.part, Block):
             return
         self._block = item.part

@@ -35,5 +35,7 @@ def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
     """How many events there are, and all suspects."""
     parts = list(screener.screen(block))
     return sum(part.events for part in parts), [
-        Suspect(*span, value) for part in parts for span, value in part.suspects
+        Suspect(*span, value)
+        for part in parts
+        for span, value in zip(part.spans, part.suspects, strict=True)
     ]

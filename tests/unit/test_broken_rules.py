@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dlmon.broken_rules import BrokenRules
 from dlmon.json_text import escape_pointer
 from dlmon.simulation import Simulation
-from dlmon.validation import Schema, Validator, load_schema
+from dlmon.validation import MAX_VIOLATIONS, Schema, Validator, load_schema
 
 NAMES = st.sampled_from(["a", "b", "~/é %", "", "$ref"])
 WORDS = st.sampled_from(["", "a", "ab", "2026-03-01T12:00:00Z", "10.0.0.1"])
@@ -87,15 +87,14 @@ def test_the_same_rules_are_broken_as_explaining_says(document: Any, values: lis
     document = {**document, "$defs": {"x": {"type": "string"}}}
     validator = Validator(Schema(document, "test"))
     broken_rules = BrokenRules(validator.schema)
-    for value in values:
-        broken = broken_rules.of(value)
+    for value, broken in zip(values, broken_rules.of_each(values), strict=True):
         assert broken is None or Counter(broken) == told(validator, value)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.recursive(keywords(st.nothing()), keywords, max_leaves=6), VALUES)
 def test_independent_rules_are_always_told(document: Any, value: Any) -> None:
-    assert BrokenRules(Schema(document, "test")).of(value) is not None
+    assert BrokenRules(Schema(document, "test")).of_each([value]) != [None]
 
 
 def test_the_rules_of_simulated_events_are_told_without_explaining_them() -> None:
@@ -105,7 +104,7 @@ def test_the_rules_of_simulated_events_are_told_without_explaining_them() -> Non
         value, violations = validator.judge(event.body)
         codes = {one.code for one in violations}
         if value is not None and "duplicate-key" not in codes:
-            broken = broken_rules.of(value)
+            (broken,) = broken_rules.of_each([value])
             assert Counter(broken) == Counter((one.code, one.path) for one in violations)
 
 
@@ -121,10 +120,18 @@ def test_the_rules_of_simulated_events_are_told_without_explaining_them() -> Non
     ],
 )
 def test_rules_that_nobody_can_split_are_not_told(document: Any) -> None:
-    assert BrokenRules(Schema(document, "test")).of(1) is None
+    assert BrokenRules(Schema(document, "test")).of_each([1, 1]) == [None, None]
+
+
+def test_a_value_with_more_broken_rules_than_are_told_is_to_be_explained() -> None:
+    names = [str(number) for number in range(MAX_VIOLATIONS + 1)]
+    broken_rules = BrokenRules(Schema({"required": names}, "test"))
+    most, every = dict.fromkeys(names[:1]), dict.fromkeys(names)
+    told = broken_rules.of_each([{}, most, every])
+    assert told == [None, [("required", "")] * MAX_VIOLATIONS, []]
 
 
 @given(NAMES)
 def test_where_a_rule_is_broken_is_a_pointer(name: str) -> None:
     schema = Schema({"properties": {name: {"type": "string"}}}, "test")
-    assert BrokenRules(schema).of({name: 1}) == [("type", f"/{escape_pointer(name)}")]
+    assert BrokenRules(schema).of_each([{name: 1}]) == [[("type", f"/{escape_pointer(name)}")]]

@@ -201,7 +201,7 @@ def test_no_more_findings_than_wanted_are_told_and_all_are_counted(wanted: int |
     (part,) = read_events(iter([lines]), LIMIT)
     assert isinstance(part, Block)
     judged = BlockJudge(validator()).judge("file", part, wanted)
-    assert (judged.events, len(judged.invalid), judged.findings) == (4, 4, 5)
+    assert (judged.events, judged.invalid, judged.findings) == (4, 4, 5)
     assert len(judged.shown) == (5 if wanted is None else wanted)
 
 
