@@ -89,10 +89,10 @@ class BrokenRules:
             if type(one) is not tuple:  # no JSON value is a tuple
                 rules: list[Rule] = []
                 each.append(rules)
-            elif one == _UNKNOWN:
-                each[-1] = None
-            else:
+            elif one:
                 rules.append(one)
+            else:
+                each[-1] = None  # `_UNKNOWN`
         if len(self._told) > MAX_VIOLATIONS:
             each = [None if one is None or len(one) > MAX_VIOLATIONS else one for one in each]
         self._told.clear()

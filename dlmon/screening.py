@@ -87,7 +87,7 @@ class Screener:
             and len(joined) <= self._max_bytes
         )
         invalid = self._invalid_of(values)
-        suspects = [values[index] for index in invalid]
+        suspects = values if len(invalid) == number else [values[index] for index in invalid]
         screened = Screened(number, part, invalid, suspects)
         if flat and len(invalid) * _RARE <= number:
             strings = count_strings(joined) - (number - 1)
