@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jsonschema_rs
 
 from dlmon.json_text import escape_pointer
-from dlmon.validation import DIALECT, MAX_VIOLATIONS, Schema
+from dlmon.validation import DIALECT, MAX_VIOLATIONS, SCHEMA_URI, Schema
 
 Rule: TypeAlias = tuple[str, str]
 """Its code and the JSON Pointer of the value that breaks it, as in `Violation`."""
@@ -37,7 +37,6 @@ _FORBID_NOTHING = frozenset(
 )
 _BY_MEMBER = frozenset({"properties", "required"})
 
-_URI = "urn:dlmon:one"
 _TELL = "urn:dlmon:tell"
 _NEXT = "urn:dlmon:next"
 _UNKNOWN = ()
@@ -51,13 +50,13 @@ class BrokenRules:
         told: list[Any] = []  # values, and behind each the rules that it breaks
 
         class Next:
-            """The keyword that each value comes by."""
+            """The keyword that each value meets first: what is told next is about this one."""
 
             def __init__(self, *_: Any) -> None:
                 self.validate = told.append
 
         class Tell:
-            """The keyword that is come by where a rule is broken, which is its value."""
+            """The keyword that is met where a rule is broken; its value is that rule."""
 
             def __init__(self, _schema: Any, rule: list[str], _path: Any) -> None:
                 self._rule = tuple(rule)
@@ -72,7 +71,7 @@ class BrokenRules:
             self._look_at = jsonschema_rs.validator_for(
                 {"$schema": DIALECT, "items": {"if": {_NEXT: True}, "then": telling}},
                 validate_formats=True,
-                registry=jsonschema_rs.Registry([(_URI, schema.document)]),
+                registry=schema.registry,
                 keywords={_NEXT: Next, _TELL: Tell},
             ).is_valid
 
@@ -115,7 +114,7 @@ def _telling(schema: Any, pointer: str, path: str) -> dict[str, Any]:
     """
     if not _can_be_told(schema):
         # As the fragment of a URI (RFC 6901 section 6).
-        return _unless({"$ref": f"{_URI}#{quote(pointer)}"}, _UNKNOWN)
+        return _unless({"$ref": f"{SCHEMA_URI}#{quote(pointer)}"}, _UNKNOWN)
     rules = [({code: value}, code) for code, value in schema.items() if code in _INDEPENDENT]
     rules += [({"required": [name]}, "required") for name in schema.get("required", ())]
     telling: dict[str, Any] = {}

@@ -40,6 +40,9 @@ wrong with a value of more than 255."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 """The version of JSON Schema that a schema is in which names none."""
 
+SCHEMA_URI = "urn:dlmon:schema"
+"""The name of a schema for others that are made of it."""
+
 DEFAULT_SCHEMA = "download_event.schema.json"
 
 # Codes that are no keyword of JSON Schema. They are stable: headers, reports and filters use them.
@@ -114,14 +117,16 @@ class Schema:
     @cached_property
     def all_valid(self) -> Callable[[list[Any]], bool]:
         """Whether every one of several values is valid: one call is faster than many."""
-        uri = "urn:dlmon:one"
-        several = {"$schema": DIALECT, "items": {"$ref": uri}}
+        several = {"$schema": DIALECT, "items": {"$ref": SCHEMA_URI}}
         is_valid: Callable[[Any], bool] = jsonschema_rs.validator_for(
-            several,
-            validate_formats=True,
-            registry=jsonschema_rs.Registry([(uri, self.document)]),
+            several, validate_formats=True, registry=self.registry
         ).is_valid
         return is_valid
+
+    @cached_property
+    def registry(self) -> jsonschema_rs.Registry:
+        """Lets other schemas refer to this one, by `SCHEMA_URI`."""
+        return jsonschema_rs.Registry([(SCHEMA_URI, self.document)])
 
     @cached_property
     def fewest_strings(self) -> int:
