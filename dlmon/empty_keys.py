@@ -1,16 +1,20 @@
 """Puts empty keys back into the paths of jsonschema-rs, whose errors leave them out.
 
-Of `{"": [1]}`, it says that `/0` is wrong, where that is `//0` (RFC 6901 section 5).
+Of `{"": [1]}`, it says that `/0` is wrong, where that is `//0` (RFC 6901 section 5). What it calls
+an evaluation leaves nothing out, but tells no errors: only by which parts of a schema a value is
+valid.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from collections import defaultdict, deque
+from typing import TypeAlias
 
-import orjson
+import jsonschema_rs
 
-from dlmon.json_text import places
+from dlmon.json_text import to_pointer
+
+_Told: TypeAlias = tuple[str, str]  # the path in the schema, and that in the value
 
 
 def may_have_empty_keys(body: bytes) -> bool:
@@ -19,42 +23,24 @@ def may_have_empty_keys(body: bytes) -> bool:
 
 
 class WholePaths:
-    """The pointers of one JSON text."""
+    """The pointers of one value to what breaks the rules of a schema."""
 
-    def __init__(self, body: bytes, value: Any) -> None:
-        """value: the parsed body."""
-        self._value = value
-        self._by_told: dict[str, list[str]] = {}
-        for place in places(body):
-            self._by_told.setdefault(_without_empty(place.pointer), []).append(place.pointer)
-        self._used: Counter[tuple[str, str, bytes]] = Counter()
+    def __init__(self, evaluation: jsonschema_rs.Evaluation) -> None:
+        self._by_told: dict[_Told, deque[str]] = defaultdict(deque)
+        for part in evaluation.list()["details"]:
+            if not part["valid"]:
+                pointer = part["instanceLocation"]
+                told = (_without_empty(part["evaluationPath"]), _without_empty(pointer))
+                if pointer not in self._by_told[told]:
+                    self._by_told[told].append(pointer)
 
-    def of(self, told: str, code: str, instance: Any) -> str:
-        """The pointer that was meant. instance: the value there, which breaks the rule `code`.
-
-        Where equal values could be meant, each of them in turn.
-        """
-        given = orjson.dumps(instance)
-        candidates = [
-            pointer
-            for pointer in self._by_told.get(told, ())
-            if orjson.dumps(_at(self._value, pointer)) == given
-        ]
-        if not candidates:
-            return told
-        key = (told, code, given)
-        self._used[key] += 1
-        return candidates[(self._used[key] - 1) % len(candidates)]
+    def of(self, error: jsonschema_rs.ValidationError) -> str:
+        """The pointer that was meant; where several could be, each of them in turn."""
+        told = to_pointer(error.instance_path)
+        whole = self._by_told[to_pointer(error.evaluation_path), told]
+        whole.rotate(-1)
+        return whole[-1] if whole else told
 
 
 def _without_empty(pointer: str) -> str:
     return "".join(f"/{token}" for token in pointer.split("/") if token)
-
-
-def _at(value: Any, pointer: str) -> Any:
-    for token in pointer.split("/")[1:]:
-        if isinstance(value, list):
-            value = value[int(token)]
-        else:
-            value = value[token.replace("~1", "/").replace("~0", "~")]
-    return value

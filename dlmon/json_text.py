@@ -8,7 +8,7 @@ cannot exhaust the stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,6 +56,11 @@ class _Container:
 def escape_pointer(token: str) -> str:
     """One reference token of a JSON Pointer (RFC 6901 section 3)."""
     return token.replace("~", "~0").replace("/", "~1")
+
+
+def to_pointer(tokens: Iterable[str | int]) -> str:
+    """The JSON Pointer with these reference tokens."""
+    return "".join(f"/{escape_pointer(str(token))}" for token in tokens)
 
 
 def places(text: bytes) -> Iterator[Place]:

@@ -21,7 +21,7 @@ import orjson
 from dlmon.empty_keys import WholePaths, may_have_empty_keys
 from dlmon.errors import SchemaError
 from dlmon.event import Event
-from dlmon.json_text import escape_pointer, places
+from dlmon.json_text import escape_pointer, places, to_pointer
 
 MAX_EVENT_BYTES = 64 * 1024
 """Default size limit of one event. Real events have some 200 bytes."""
@@ -214,7 +214,9 @@ class Validator:
         if self._is_valid(value):
             return Verdict(value)
         errors = islice(self.schema.compiled.iter_errors(value), MAX_VIOLATIONS)
-        whole = WholePaths(body, value) if may_have_empty_keys(body) else None
+        whole = None
+        if may_have_empty_keys(body):
+            whole = WholePaths(self.schema.compiled.evaluate(value))
         return Verdict(value, tuple(_violation(error, whole) for error in errors))
 
     def judge_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
@@ -313,12 +315,10 @@ def _depth(value: Any) -> int:
 
 def _violation(error: jsonschema_rs.ValidationError, whole: WholePaths | None) -> Violation:
     """whole: for a body that may have empty keys."""
-    path = "".join(f"/{escape_pointer(str(part))}" for part in error.instance_path)
+    path = to_pointer(error.instance_path) if whole is None else whole.of(error)
     # A schema that is just `false` breaks no keyword.
     keywords = [part for part in error.schema_path if isinstance(part, str)]
     code = keywords[-1] if keywords else "false"
-    if whole is not None:
-        path = whole.of(path, code, error.instance)
     return Violation(code, path, error.message)
 
 
@@ -335,7 +335,7 @@ def _check(document: Any, source: str) -> None:
     try:
         validator_class.check_schema(document)
     except jsonschema.SchemaError as error:
-        where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path)
+        where = to_pointer(error.absolute_path)
         raise SchemaError(
             f"The schema {source} is not valid JSON Schema at {where or '/'}: {error.message}"
         ) from error

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from dlmon.settings import DEFAULT_BROKER, Settings, load_settings
@@ -25,6 +26,10 @@ HOW_TO_GET_ONE = (
     "start one with `docker compose up -d rabbitmq`, install rabbitmq-server, "
     "or name one in DLMON_TEST_BROKER"
 )
+
+# What a test says must not depend on how busy the machine is. The rest is Hypothesis's own.
+hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

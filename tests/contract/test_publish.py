@@ -41,7 +41,6 @@ def consumer(broker: Broker) -> Iterator[Consumer]:
 @given(message=messages)
 @hypothesis.settings(
     max_examples=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_message_arrives_as_it_was_published(

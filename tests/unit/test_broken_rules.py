@@ -83,6 +83,7 @@ def told(validator: Validator, value: Any) -> Counter[tuple[str, str]]:
 @given(keywords(SCHEMAS), st.lists(VALUES, min_size=1, max_size=5))
 @example({"properties": {"a": {"properties": {"b": {"not": {}}}}}}, [{"a": {"b": 1}}])
 @example({"properties": {"a": {"type": "object", "required": ["b"]}}}, [{"a": 1}, {"a": {}}])
+@example({"properties": {"": {"properties": {"a": {"enum": [1]}}}}}, [{"a": 2, "": {"a": 2}}])
 def test_the_same_rules_are_broken_as_explaining_says(document: Any, values: list[Any]) -> None:
     document = {**document, "$defs": {"x": {"type": "string"}}}
     validator = Validator(Schema(document, "test"))

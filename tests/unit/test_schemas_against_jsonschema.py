@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dlmon.errors import SchemaError
+from dlmon.json_text import to_pointer
 from dlmon.screening import Screener
 from dlmon.validation import Schema, Validator, load_schema
 from tests.support.blocks import by_spans, screen
@@ -100,6 +102,50 @@ def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> N
     _, suspects = screen(Screener(validator), block)
     invalid = {body for body, ok in zip(bodies, valid, strict=True) if not ok}
     assert {block.data[one.start : one.end] for one in suspects} >= invalid
+
+
+EMPTY_NAMES = st.sampled_from(["a", "b", ""])
+EMPTY_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers(0, 2) | st.sampled_from(["", "a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(EMPTY_NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def keywords_on_members(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Those of whose errors jsonschema and jsonschema-rs agree on how many there are."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["null", "integer", "string", "object"]),
+            "const": st.sampled_from([None, 1, "a"]),
+            "minimum": st.just(1),
+            "required": st.lists(EMPTY_NAMES, max_size=2, unique=True),
+            "properties": st.dictionaries(EMPTY_NAMES, inner, max_size=3),
+            "patternProperties": st.dictionaries(
+                st.sampled_from(["^a?$", "^$"]), inner, max_size=1
+            ),
+            "additionalProperties": inner,
+            "items": inner,
+            "allOf": st.lists(inner, min_size=1, max_size=2),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "if": inner,
+            "then": inner,
+            "$ref": st.just("#/$defs/x"),
+        },
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.recursive(st.just({}), keywords_on_members, max_leaves=8), EMPTY_VALUES)
+@example({"properties": {"": {"properties": {"a": {"enum": [1]}}}}}, {"a": 2, "": {"a": 2}})
+@example({"additionalProperties": {"additionalProperties": {"enum": [1]}}}, {"": {"a": 2, "": 2}})
+def test_paths_are_those_of_jsonschema(document: Any, value: Any) -> None:
+    document = {**document, "$defs": {"x": {"type": "string"}}}
+    verdict = Validator(Schema(document, "test")).judge(json.dumps(value).encode())
+    errors = Draft202012Validator(document).iter_errors(value)
+    told = Counter(to_pointer(error.absolute_path) for error in errors)
+    assert Counter(one.path for one in verdict.violations) == told
 
 
 @given(st.lists(st.binary(max_size=30) | VALUES.map(lambda one: json.dumps(one).encode())))

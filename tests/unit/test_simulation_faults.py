@@ -18,7 +18,7 @@ from dlmon.validation import Validator, Violation, load_schema
 
 SCHEMA = load_schema()
 VALIDATOR = Validator(SCHEMA)
-NO_CODES = {"DEFAULT_SCHEMA", "DIALECT"}
+NO_CODES = {"DEFAULT_SCHEMA", "DIALECT", "SCHEMA_URI"}
 NOT_FOR_PRODUCERS = {
     validation.UNDECODABLE_HEADERS,
     validation.UNDELIVERABLE,
