@@ -141,7 +141,8 @@ class BlockJudge:
         while not found.full and explained < len(screened.suspects):
             self._explain(screened.spans[explained], block, found)
             explained += 1
-        others = screened.suspects[explained:]
+        if not (others := screened.suspects[explained:]):
+            return
         counts = self._tally(others, found) if self._wishes.tally else self._count(others)
         if not self._wishes.places and None not in counts:
             found.count(sum(filter(None, counts)), len(counts) - counts.count(0))
