@@ -23,7 +23,6 @@ _BYTES_AT_ONCE = 8 * 1024
 """The values fit into a processor's cache, and often no event among so few is invalid."""
 
 _EVENTS_AT_ONCE = 40
-_RARE = 8  # one in so many
 _SAMPLE = 2
 
 UNKNOWN: Any = []
@@ -80,25 +79,24 @@ class Screener:
         if (parsed := self._parse(text, number)) is None:
             return self._screen_each(part)
         values = parsed[::2]
-        # Each level of nesting is an array, or has a key.
-        flat = (
-            b"[" not in joined
-            and self._fewest_strings < MAX_DEPTH
-            and len(joined) <= self._max_bytes
-        )
         invalid = self._invalid_of(values)
         suspects = values if len(invalid) == number else [values[index] for index in invalid]
         screened = Screened(number, part, invalid, suspects)
-        if flat and len(invalid) * _RARE <= number:
-            strings = count_strings(joined) - (number - 1)
-            texts = [part.data[start:end] for start, end in screened.spans]
-            others = strings - sum(map(count_strings, texts))
-            if others == self._fewest_strings * (number - len(invalid)):
-                screened.suspects = list(map(self._known, texts, suspects))
-                return screened
+        if not invalid and self._have_fewest_strings(joined, number):
+            return screened
         if self._are_small(joined, part) and not self._may_have_duplicates(text, parsed):
             return screened
         return self._screen_each(part)
+
+    def _have_fewest_strings(self, joined: bytes, number: int) -> bool:
+        """Whether valid events are small, and have no key twice, since there is no string more."""
+        return (
+            # Each level of nesting is an array, or has a key.
+            b"[" not in joined
+            and self._fewest_strings < MAX_DEPTH
+            and len(joined) <= self._max_bytes
+            and count_strings(joined) - (number - 1) == self._fewest_strings * number
+        )
 
     def _invalid_of(self, values: list[Any]) -> Sequence[int]:
         """Which values may be invalid."""
