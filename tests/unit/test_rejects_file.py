@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlmon.errors import FileError
-from dlmon.rejection import Rejection
+from dlmon.rejection import MAX_KEPT_HEADERS, Rejection
 from dlmon.rejects_file import RejectsFile, from_record, read_rejects, to_line, to_record
 from dlmon.validation import Violation
 from tests.support.rejections import AT, slow
@@ -28,7 +28,11 @@ REJECTIONS = st.builds(
     rejected_by=TEXT,
     replays=st.integers(0, 1000),
     published_at=st.none() | st.integers(0, 253_402_300_799_999),
-    headers=st.dictionaries(TEXT.map("h{}".format), TEXT | st.integers(0, 99) | st.booleans()),
+    headers=st.dictionaries(
+        TEXT.map("h{}".format),
+        TEXT | st.integers(0, 99) | st.booleans(),
+        max_size=MAX_KEPT_HEADERS,
+    ),
     content_type=st.none() | TEXT,
     correlation_id=st.none() | TEXT,
     raw_headers=TEXT,
