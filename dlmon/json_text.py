@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -142,6 +142,17 @@ def count_strings(text: bytes) -> int:
         # From the left, so that of `\\\\"` the first two go together: the quote ends the string.
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return text.count(b'"') // 2
+
+
+def may_have_duplicate_keys(text: bytes, value: Any) -> bool:
+    """Whether a slow look for them is owed. Never False for a text that has one.
+
+    value: the parsed text. Of equal keys, a parser keeps one: the text then has more strings than
+    the value written out again.
+    """
+    again = orjson.dumps(value)
+    # Most texts are written just so.
+    return again != text and count_strings(text) != count_strings(again)
 
 
 def count_rare(text: bytes, what: bytes) -> int:

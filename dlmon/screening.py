@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from dlmon.event_files.block import WHITESPACE, Block
-from dlmon.json_text import count_rare, count_strings
+from dlmon.json_text import count_rare, count_strings, may_have_duplicate_keys
 from dlmon.validation import MAX_DEPTH, Validator
 
 _BYTES_AT_ONCE = 8 * 1024
@@ -28,7 +28,7 @@ _SAMPLE = 2
 UNKNOWN: Any = []
 """In place of a value: there is none, or more can be wrong than what the schema says.
 
-A value like others to whoever judges it, but only this one is this one.
+Told by identity. It is a list, so that it can be judged among others.
 """
 
 
@@ -84,7 +84,7 @@ class Screener:
         screened = Screened(number, part, invalid, suspects)
         if not invalid and self._have_fewest_strings(joined, number):
             return screened
-        if self._are_small(joined, part) and not self._may_have_duplicates(text, parsed):
+        if self._are_small(joined, part) and not may_have_duplicate_keys(text, parsed):
             return screened
         return self._screen_each(part)
 
@@ -134,16 +134,9 @@ class Screener:
             len(text) <= 2 * MAX_DEPTH or text.count(b"{") + text.count(b"[") <= MAX_DEPTH
         )
 
-    def _may_have_duplicates(self, text: bytes, values: list[Any]) -> bool:
-        """Of equal keys, a parser keeps one: the text then has more strings than the values."""
-        again = orjson.dumps(values)
-        # So most events are written.
-        return again != text and count_strings(text) != count_strings(again)
-
     def _known(self, text: bytes, value: Any) -> Any:
         """The value of a text, if there is nothing wrong with it but what the schema says."""
-        small = self._is_small(text)
-        sound = small and count_strings(text) == count_strings(orjson.dumps(value))
+        sound = self._is_small(text) and not may_have_duplicate_keys(text, value)
         return value if sound else UNKNOWN
 
     def _screen_each(self, part: _Part) -> Screened:

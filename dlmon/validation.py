@@ -21,7 +21,13 @@ import orjson
 from dlmon.empty_keys import WholePaths, may_have_empty_keys
 from dlmon.errors import SchemaError
 from dlmon.event import Event
-from dlmon.json_text import escape_pointer, places, to_pointer
+from dlmon.json_text import (
+    count_strings,
+    escape_pointer,
+    may_have_duplicate_keys,
+    places,
+    to_pointer,
+)
 
 MAX_EVENT_BYTES = 64 * 1024
 """Default size limit of one event. Real events have some 200 bytes."""
@@ -202,7 +208,7 @@ class Validator:
         ):
             reason = f"nested more than {MAX_DEPTH} levels deep"
             return Verdict(None, (Violation(NOT_JSON, "", reason),))
-        if _may_have_duplicates(body, value):
+        if may_have_duplicate_keys(body, value):
             duplicates = tuple(
                 Violation(
                     DUPLICATE_KEY, place.pointer, "the key stands more than once in its object"
@@ -233,17 +239,16 @@ class Validator:
             middle = len(bodies) // 2
             return [*self._judge_some(bodies[:middle]), *self._judge_some(bodies[middle:])]
         all_valid = self.schema.all_valid(values)
-        # Duplicate keys as in `_may_have_duplicates`, but in all bodies at once.
-        text = b"".join(bodies)
-        strings = text.count(b'"') // 2 if b"\\" not in text else -1
+        # Duplicate keys as in `may_have_duplicate_keys`, but in all bodies at once.
+        strings = count_strings(b"".join(bodies))
         if all_valid and strings == self.schema.fewest_strings * len(bodies):
             # Not by calling Verdict, which takes longer than judging.
             make = tuple.__new__
             return [make(Verdict, (value, ())) for value in values]
-        sound = strings == orjson.dumps(values).count(b'"') // 2
+        sound = strings == count_strings(orjson.dumps(values))
         return [
             Verdict(value)
-            if (sound or not _may_have_duplicates(body, value)) and self._is_valid(value)
+            if (sound or not may_have_duplicate_keys(body, value)) and self._is_valid(value)
             else self.judge(body)
             for body, value in zip(bodies, values, strict=True)
         ]
@@ -278,16 +283,6 @@ def _not_json(body: bytes, error: orjson.JSONDecodeError) -> Violation:
         return Violation(NOT_UTF8, "", reason, invalid.start)
     offset = len(text[: error.pos].encode())
     return Violation(NOT_JSON, "", str(error), offset)
-
-
-def _may_have_duplicates(body: bytes, value: Any) -> bool:
-    """Whether a slow look for duplicate keys is owed. Never False for a body that has one.
-
-    A parser keeps one of two equal keys, so that the text has more strings than the parsed value
-    written out again. Without escapes, every string is two quotes.
-    """
-    again = orjson.dumps(value)
-    return again != body and (b"\\" in body or again.count(b'"') != body.count(b'"'))
 
 
 def _fewest_strings(schema: Any) -> int:
