@@ -18,10 +18,10 @@ from itertools import chain
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from dlmon.closing import Closing
 from dlmon.errors import DlmonError, FileError
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
 from dlmon.findings import BlockJudge, Judged
+from dlmon.runtime.closeable import Closing
 
 _SLOTS = 4
 """Blocks that a worker has, so that it need not wait while this process is busy."""

@@ -24,8 +24,8 @@ from pathlib import Path
 import orjson
 
 from dlmon.brokers.base import Message
-from dlmon.closing import Closing
 from dlmon.errors import FileError
+from dlmon.runtime.closeable import Closing
 from dlmon.source import Planned
 
 

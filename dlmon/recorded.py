@@ -18,9 +18,9 @@ from pathlib import Path
 
 import orjson
 
-from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event import event_id_of, id_from_body
+from dlmon.runtime.closeable import Closing
 from dlmon.source import Planned
 
 STDIN = Path("-")

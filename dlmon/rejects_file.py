@@ -31,11 +31,11 @@ from typing import IO, Any
 
 import orjson
 
-from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
 from dlmon.rejection import Rejection, kept_headers
-from dlmon.times import from_rfc3339, to_rfc3339
+from dlmon.runtime.closeable import Closing
+from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
 from dlmon.validation import Violation
 
 STDIN = Path("-")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event_files.ids import IdSeen
+from dlmon.runtime.closeable import Closing
 
 _CACHE_KB = 16 * 1024
 

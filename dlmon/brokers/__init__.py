@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from dlmon.addresses import LocalAddress
 from dlmon.brokers.base import Broker, Check
+from dlmon.runtime.stop import Stop
 from dlmon.settings import Settings
-from dlmon.stop import Stop
 
 
 def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:

@@ -13,9 +13,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from dlmon.closing import Closing
 from dlmon.errors import DlmonError
-from dlmon.stop import Stop
+from dlmon.runtime.closeable import Closing
+from dlmon.runtime.stop import Stop
 
 HeaderValue: TypeAlias = str | int | bool
 """What dlmon puts into headers. Foreign messages can carry more: see `Delivery.headers`."""

@@ -27,7 +27,7 @@ from dlmon.cli import (
     validate_file,
 )
 from dlmon.errors import DlmonError, ExitCode
-from dlmon.whole_writes import make_stdout_whole
+from dlmon.runtime.stdio import make_stdout_whole
 
 
 class _NobodyReads(BaseException):

@@ -6,7 +6,7 @@ import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
-from dlmon.collector import collect_rarely, switch_rarely
+from dlmon.runtime.interpreter import collect_rarely, switch_rarely
 
 
 def consume(
@@ -73,7 +73,7 @@ def consume(
     from dlmon.commands import consume as command
     from dlmon.commands.metrics import watched_consumer
     from dlmon.console import consume as console
-    from dlmon.logs import configure_logging
+    from dlmon.runtime.logging import configure_logging
     from dlmon.settings import load_settings
     from dlmon.stores import open_store
     from dlmon.validation import Validator, load_schema

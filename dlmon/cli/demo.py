@@ -36,8 +36,8 @@ def demo(
     from dlmon.commands import demo as command
     from dlmon.console.consume import watch
     from dlmon.console.demo import show_demo
-    from dlmon.logs import configure_logging
     from dlmon.pacing import Pace
+    from dlmon.runtime.logging import configure_logging
     from dlmon.settings import load_settings
     from dlmon.simulation import Simulation
     from dlmon.stores.sqlite import SqliteStore

@@ -32,7 +32,7 @@ def doctor(
     """
     from dlmon.commands.doctor import examine
     from dlmon.console.doctor import show_check, show_json
-    from dlmon.logs import configure_logging
+    from dlmon.runtime.logging import configure_logging
     from dlmon.settings import load_settings
 
     settings = load_settings(

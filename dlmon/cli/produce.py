@@ -11,9 +11,9 @@ import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import stop_on_signals
-from dlmon.collector import collect_rarely
 from dlmon.errors import UsageError
-from dlmon.times import parse_moment
+from dlmon.runtime.interpreter import collect_rarely
+from dlmon.runtime.timestamps import parse_moment
 
 _SIMULATION_PANEL = "Simulated events"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", flags=re.ASCII)
@@ -135,9 +135,9 @@ def produce(
     from dlmon.commands.metrics import watched_producer
     from dlmon.console import produce as console
     from dlmon.ledger import Ledger
-    from dlmon.logs import configure_logging
     from dlmon.pacing import Pace
     from dlmon.recorded import RecordedEvents
+    from dlmon.runtime.logging import configure_logging
     from dlmon.settings import load_settings
     from dlmon.simulation import Simulation
     from dlmon.simulation.faults import find_faults

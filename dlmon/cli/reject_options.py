@@ -118,7 +118,7 @@ def selection(
 
 
 def _moment(option: str, text: str | None, now: int) -> int | None:
-    from dlmon.times import parse_moment
+    from dlmon.runtime.timestamps import parse_moment
 
     try:
         return None if text is None else parse_moment(text, now)
@@ -133,7 +133,7 @@ def prepare(*, config: Path | None, **flags: object) -> tuple[Settings, Validato
 
     Raises: SettingsError, SchemaError.
     """
-    from dlmon.logs import configure_logging
+    from dlmon.runtime.logging import configure_logging
     from dlmon.settings import load_settings
     from dlmon.validation import Validator, load_schema
 

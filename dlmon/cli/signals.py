@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from dlmon.errors import ExitCode
-from dlmon.stop import GRACE, Stop
+from dlmon.runtime.stop import GRACE, Stop
 
 _BEYOND_GRACE = 0.5
 _ASKING = (signal.SIGINT, signal.SIGTERM)

@@ -48,7 +48,7 @@ def status(
     from dlmon.brokers.base import Queue
     from dlmon.commands import status as command
     from dlmon.console import status as console
-    from dlmon.logs import configure_logging
+    from dlmon.runtime.logging import configure_logging
     from dlmon.settings import load_settings
 
     if watch and (max_arrivals is not None or max_rejects is not None):

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from random import shuffle
 
-from dlmon.backoff import Backoff
 from dlmon.brokers.base import Broker, Consumer, Delivery, Queue
 from dlmon.commands.totals import Totals
 from dlmon.errors import (
@@ -29,7 +28,8 @@ from dlmon.errors import (
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
 from dlmon.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
-from dlmon.stop import Stop
+from dlmon.runtime.backoff import Backoff
+from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating
 from dlmon.validation import UNDECODABLE_HEADERS, Validator, Violation
 

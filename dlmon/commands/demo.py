@@ -15,8 +15,8 @@ from dlmon.commands.totals import Totals
 from dlmon.errors import DlmonError
 from dlmon.pacing import Pace
 from dlmon.rejection import Rejection, from_delivery
+from dlmon.runtime.stop import Stop
 from dlmon.source import VALID, Planned, Source
-from dlmon.stop import Stop
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation import Validator

@@ -9,8 +9,8 @@ from itertools import islice
 from dlmon.brokers.base import Broker, Depth, Queue
 from dlmon.commands.rejects import CHUNK, Progress
 from dlmon.rejection import Rejection, from_delivery
+from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.stop import Stop
 from dlmon.validation import Validator
 
 

@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dlmon.backoff import Backoff
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, PublishRefused, UsageError
 from dlmon.ledger import Ledger
 from dlmon.pacing import Pace
 from dlmon.rejection import PUBLISHED_AT
+from dlmon.runtime.backoff import Backoff
+from dlmon.runtime.stdio import write_whole
+from dlmon.runtime.stop import Stop
 from dlmon.source import Source
-from dlmon.stop import Stop
-from dlmon.whole_writes import write_whole
 
 BATCH = 1_000
 """The most events that are handed to the broker at once."""

@@ -14,10 +14,10 @@ from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from dlmon.brokers.base import Broker, Delivery, Queue, Reader
-from dlmon.closing import Closing
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.rejection import Rejection, from_delivery
-from dlmon.stop import Stop
+from dlmon.runtime.closeable import Closing
+from dlmon.runtime.stop import Stop
 from dlmon.validation import Validator
 
 CHUNK = 2_000

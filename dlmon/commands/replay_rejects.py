@@ -16,8 +16,8 @@ from dlmon.event import event_id_of
 from dlmon.grouping import place
 from dlmon.patch import Patch, PatchFailed
 from dlmon.rejection import Rejection, judge_again, to_replay
+from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.stop import Stop
 from dlmon.validation import Validator
 
 MAX_REPLAYS = 3

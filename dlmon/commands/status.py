@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dlmon.brokers.base import Broker, Depth, Queue
 from dlmon.errors import BrokerUnreachable
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 _log = logging.getLogger(__name__)
 

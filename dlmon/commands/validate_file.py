@@ -17,7 +17,7 @@ from dlmon.event_files.split import Split
 from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.grouping import MAX_GROUPS, OTHER
 from dlmon.judging import End, Item, Judges
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 from dlmon.validation import ID_CONFLICT, Validator
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dlmon.console.text import safe
 from dlmon.grouping import place
 from dlmon.json_text import indent, places
 from dlmon.rejection import Rejection
-from dlmon.times import to_rfc3339
+from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.validation import DUPLICATE_KEY, Verdict, Violation
 
 MAX_LINES = 400

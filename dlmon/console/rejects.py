@@ -21,7 +21,7 @@ from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
 from dlmon.grouping import place
 from dlmon.rejection import Rejection
-from dlmon.times import to_rfc3339
+from dlmon.runtime.timestamps import to_rfc3339
 
 MANY_DELIVERIES = 15
 """A look warns when a message was handed out more often: RabbitMQ's own limit, which a policy may

@@ -13,7 +13,7 @@ from dlmon.brokers.base import Queue
 from dlmon.commands.status import Status
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
-from dlmon.times import to_rfc3339
+from dlmon.runtime.timestamps import to_rfc3339
 
 
 def show_status(status: Status, namespace: str, where: str) -> None:

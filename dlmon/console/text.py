@@ -6,7 +6,7 @@ import time
 
 from rich.cells import cell_len, set_cell_size
 
-from dlmon.times import to_rfc3339
+from dlmon.runtime.timestamps import to_rfc3339
 
 MAX_ID = 39
 """Columns for a message id: those that dlmon makes (`sha256:...`) and UUIDs fit."""

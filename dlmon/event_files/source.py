@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from dlmon.closing import Closing
 from dlmon.errors import FileError
-from dlmon.stop import Stop
+from dlmon.runtime.closeable import Closing
+from dlmon.runtime.stop import Stop
 
 STDIN = Path("-")
 STDIN_NAME = "<stdin>"

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from dlmon.closing import Closing
 from dlmon.errors import FileError
 from dlmon.event_files.block import Block, Part, Piece
 from dlmon.event_files.source import STDIN as STDOUT
+from dlmon.runtime.closeable import Closing
 
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 

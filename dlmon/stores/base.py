@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dlmon.closing import Closing
 from dlmon.errors import EventsRefused
 from dlmon.event import Event
+from dlmon.runtime.closeable import Closing
 from dlmon.validation import UNSTORABLE, Violation
 
 

@@ -22,7 +22,7 @@ from dlmon.commands.consume import ConsumeResult, Observer, consume
 from dlmon.errors import DlmonError, PublishRefused
 from dlmon.event import id_from_body
 from dlmon.rejection import PUBLISHED_AT, Rejection, from_delivery
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation import Schema, Validator, Verdict, load_schema
 from tests.support.events import make_body

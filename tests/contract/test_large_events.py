@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.commands.consume import PORTION_BYTES, consume
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Written
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation import Validator, load_schema

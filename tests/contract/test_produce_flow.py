@@ -22,10 +22,10 @@ from dlmon.ledger import Ledger
 from dlmon.pacing import Pace
 from dlmon.recorded import RecordedEvents
 from dlmon.rejection import PUBLISHED_AT
+from dlmon.runtime.stop import Stop
 from dlmon.settings import Settings
 from dlmon.simulation import Simulation
 from dlmon.source import Source
-from dlmon.stop import Stop
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import url_of
 from tests.support.events import make_body

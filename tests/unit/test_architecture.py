@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dlmon.commands",),
     ("dlmon",),  # brokers, stores, simulation, validation, rejection and whatever is beside them
     ("dlmon.event", "dlmon.settings", "dlmon.addresses"),
-    ("dlmon.errors", "dlmon.stop", "dlmon.closing"),
+    ("dlmon.errors", "dlmon.runtime.stop", "dlmon.runtime.closeable"),
 )
 # PublishRefused carries messages: a type, which is not imported when dlmon runs.
 TYPES_FROM_ABOVE = {("dlmon.errors", "dlmon.brokers.base")}

@@ -17,7 +17,7 @@ import pytest
 from dlmon.brokers.base import Depth, Message, Queue
 from dlmon.brokers.local import LocalBroker, database, lease
 from dlmon.errors import BrokerUnreachable, ExitCode, Interrupted, PublishRefused
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 from tests.support.messages import ids, in_queue, make_messages, receive
 
 

@@ -12,12 +12,12 @@ import orjson
 import pytest
 
 from dlmon.errors import UsageError
+from dlmon.runtime.timestamps import from_rfc3339
 from dlmon.simulation import Simulation
 from dlmon.simulation.cities import load_cities
 from dlmon.simulation.faults import FAULTS, find_faults
 from dlmon.source import VALID, Judged
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.times import from_rfc3339
 from dlmon.validation import Schema, Validator, load_schema
 from tests.support.events import make_entry
 

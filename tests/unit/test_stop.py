@@ -15,7 +15,7 @@ import pexpect
 import pytest
 
 from dlmon.errors import ExitCode
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 _PROGRAM = """
 import signal, time

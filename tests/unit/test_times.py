@@ -1,6 +1,6 @@
 import pytest
 
-from dlmon.times import from_rfc3339, parse_moment, to_rfc3339
+from dlmon.runtime.timestamps import from_rfc3339, parse_moment, to_rfc3339
 
 NOON = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 

@@ -22,7 +22,7 @@ from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import LEASE, Lease, LeaseLost, depth
 from dlmon.brokers.local.publication import Publication
 from dlmon.errors import BrokerUnreachable, Interrupted
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 _LINGER = 0.05
 _POLL = 0.01

@@ -8,7 +8,7 @@ from pathlib import Path
 from dlmon.brokers.base import Check, Queue
 from dlmon.brokers.local.broker import LocalBroker
 from dlmon.errors import DlmonError
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 
 def examine(path: Path, namespace: str, stop: Stop) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from dlmon.brokers.base import Confirmed, Message
 from dlmon.brokers.local.database import Database
 from dlmon.errors import BrokerUnreachable, PublishRefused
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 _WINDOW = 2_000
 

@@ -20,7 +20,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
 )
 from dlmon.brokers.rabbitmq.link import TICK, Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 _LINGER = 0.02  # of what a single event takes to be stored, this is the larger part
 _CLOSE_TIMEOUT = 2.0

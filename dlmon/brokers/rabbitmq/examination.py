@@ -13,8 +13,8 @@ from dlmon.brokers.base import Check, Queue
 from dlmon.brokers.rabbitmq import topology
 from dlmon.brokers.rabbitmq.link import Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
+from dlmon.runtime.stop import Stop
 from dlmon.settings import Settings
-from dlmon.stop import Stop
 
 _Ask = Callable[[Any, Future[str]], None]
 _UNROUTED = "dlmon.doctor"

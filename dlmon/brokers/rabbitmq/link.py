@@ -19,7 +19,6 @@ from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from dlmon.addresses import RabbitMQAddress
-from dlmon.backoff import Backoff
 from dlmon.brokers.rabbitmq import amqp, topology
 from dlmon.errors import (
     BrokerUnreachable,
@@ -27,8 +26,9 @@ from dlmon.errors import (
     Interrupted,
     SettingsError,
 )
+from dlmon.runtime.backoff import Backoff
+from dlmon.runtime.stop import Stop
 from dlmon.settings import Settings
-from dlmon.stop import Stop
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from dlmon.errors import (
     PublishRefused,
     TopologyMismatch,
 )
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 WINDOW = 4_000
 """Messages that may be unconfirmed at a time."""

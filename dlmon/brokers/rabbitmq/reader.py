@@ -20,7 +20,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
 )
 from dlmon.brokers.rabbitmq.link import Link
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
-from dlmon.stop import Stop
+from dlmon.runtime.stop import Stop
 
 _FIRST_PREFETCH = 2_000
 _MAX_PREFETCH = 8_000

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 
-from dlmon.backoff import Backoff
 from dlmon.commands.consume import ConsumeResult, Observer
 from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
@@ -28,8 +27,9 @@ from dlmon.commands.workers.messages import (
 )
 from dlmon.errors import DlmonError, Interrupted, UsageError
 from dlmon.rejection import Rejection
+from dlmon.runtime.backoff import Backoff
+from dlmon.runtime.stop import GRACE, Stop
 from dlmon.settings import Settings
-from dlmon.stop import GRACE, Stop
 from dlmon.stores.base import Entry
 
 _TICK = 0.1

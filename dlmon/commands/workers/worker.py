@@ -21,7 +21,6 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from dlmon.brokers import open_broker
-from dlmon.collector import collect_rarely, switch_rarely
 from dlmon.commands.consume import Observer, consume
 from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
@@ -36,7 +35,8 @@ from dlmon.commands.workers.messages import (
 )
 from dlmon.errors import DlmonError, ExitCode
 from dlmon.rejection import Rejection
-from dlmon.stop import Stop
+from dlmon.runtime.interpreter import collect_rarely, switch_rarely
+from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
 from dlmon.stores.base import Entry
 from dlmon.validation import Validator, load_schema

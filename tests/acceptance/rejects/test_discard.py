@@ -11,8 +11,8 @@ from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.errors import FileError
 from dlmon.rejection import Rejection
 from dlmon.rejects_file import RejectsFile, read_rejects
+from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.stop import Stop
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlmon.brokers.base import Broker, Queue
-from dlmon.times import to_rfc3339
+from dlmon.runtime.timestamps import to_rfc3339
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.rejections import ids, park, rejection, slow

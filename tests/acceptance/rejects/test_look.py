@@ -6,8 +6,8 @@ from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.commands.inspect_rejects import Look, look
 from dlmon.commands.rejects import CHUNK
 from dlmon.rejection import Rejection
+from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.stop import Stop
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, park, rejection, slow
 

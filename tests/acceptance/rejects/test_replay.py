@@ -16,9 +16,9 @@ from dlmon.commands.rejects import FiledRejects, QueuedRejects, Receipt, Run
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.patch import Patch
 from dlmon.rejection import Rejection
+from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
 from dlmon.settings import Settings
-from dlmon.stop import Stop
 from dlmon.validation import Violation
 from tests.support.amqp import raw_channel
 from tests.support.events import make_body
