@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.config.settings import Settings
 from dlmon.rejection import Rejection, to_message
-from dlmon.settings import Settings
 from dlmon.validation import Violation
 from tests.conftest import settings_for
 from tests.support.events import make_body

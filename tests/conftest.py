@@ -17,7 +17,7 @@ from typing import NoReturn
 import hypothesis
 import pytest
 
-from dlmon.settings import DEFAULT_BROKER, Settings, load_settings
+from dlmon.config.settings import DEFAULT_BROKER, Settings, load_settings
 from tests.support.amqp import delete_namespace, reachable
 from tests.support.named import named_server
 from tests.support.node import PrivateNode, installed

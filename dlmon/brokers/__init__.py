@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlmon.addresses import LocalAddress
 from dlmon.brokers.base import Broker, Check
+from dlmon.config.settings import Settings
+from dlmon.config.urls import LocalAddress
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 
 
 def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:

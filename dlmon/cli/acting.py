@@ -19,7 +19,7 @@ from dlmon.errors import ExitCode, FileError, UsageError
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.commands.rejects import Fate, Receipt, Rejects, Run
-    from dlmon.settings import Settings
+    from dlmon.config.settings import Settings
     from dlmon.validation import Validator
 
 _STDIN = Path("-")

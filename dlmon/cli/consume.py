@@ -72,9 +72,9 @@ def consume(
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
     from dlmon.commands.metrics import watched_consumer
+    from dlmon.config.settings import load_settings
     from dlmon.console import consume as console
     from dlmon.runtime.logging import configure_logging
-    from dlmon.settings import load_settings
     from dlmon.stores import open_store
     from dlmon.validation import Validator, load_schema
 

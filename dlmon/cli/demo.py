@@ -31,14 +31,14 @@ def demo(
     """
     from contextlib import ExitStack
 
-    from dlmon.addresses import data_folder
     from dlmon.brokers import open_broker
     from dlmon.commands import demo as command
+    from dlmon.config.settings import load_settings
+    from dlmon.config.urls import data_folder
     from dlmon.console.consume import watch
     from dlmon.console.demo import show_demo
     from dlmon.pacing import Pace
     from dlmon.runtime.logging import configure_logging
-    from dlmon.settings import load_settings
     from dlmon.simulation import Simulation
     from dlmon.stores.sqlite import SqliteStore
     from dlmon.validation import Validator, load_schema

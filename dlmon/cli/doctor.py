@@ -31,9 +31,9 @@ def doctor(
       dlmon doctor --broker amqps://rabbit.example.com/downloads --no-declare
     """
     from dlmon.commands.doctor import examine
+    from dlmon.config.settings import load_settings
     from dlmon.console.doctor import show_check, show_json
     from dlmon.runtime.logging import configure_logging
-    from dlmon.settings import load_settings
 
     settings = load_settings(
         {

@@ -1,6 +1,6 @@
 """Options that several commands share, each declared once.
 
-All default to None, "not given": `dlmon.settings` then looks at DLMON_* variables and at the TOML
+All default to None, "not given": `dlmon.config.settings` then looks at DLMON_* variables and at the TOML
 file.
 """
 

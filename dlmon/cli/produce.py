@@ -133,12 +133,12 @@ def produce(
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
     from dlmon.commands.metrics import watched_producer
+    from dlmon.config.settings import load_settings
     from dlmon.console import produce as console
     from dlmon.ledger import Ledger
     from dlmon.pacing import Pace
     from dlmon.recorded import RecordedEvents
     from dlmon.runtime.logging import configure_logging
-    from dlmon.settings import load_settings
     from dlmon.simulation import Simulation
     from dlmon.simulation.faults import find_faults
     from dlmon.source import Judged, Source

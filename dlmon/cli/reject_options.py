@@ -11,8 +11,8 @@ import typer
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
     from dlmon.selection import Selection
-    from dlmon.settings import Settings
     from dlmon.validation import Validator
 
 _FILTERS_PANEL = "Filters (of one kind any must match, of several kinds all)"
@@ -133,8 +133,8 @@ def prepare(*, config: Path | None, **flags: object) -> tuple[Settings, Validato
 
     Raises: SettingsError, SchemaError.
     """
+    from dlmon.config.settings import load_settings
     from dlmon.runtime.logging import configure_logging
-    from dlmon.settings import load_settings
     from dlmon.validation import Validator, load_schema
 
     settings = load_settings(flags, config=config)

@@ -47,9 +47,9 @@ def status(
     from dlmon.brokers import open_broker
     from dlmon.brokers.base import Queue
     from dlmon.commands import status as command
+    from dlmon.config.settings import load_settings
     from dlmon.console import status as console
     from dlmon.runtime.logging import configure_logging
-    from dlmon.settings import load_settings
 
     if watch and (max_arrivals is not None or max_rejects is not None):
         raise UsageError("--watch never ends by itself: leave it out with --max-...")

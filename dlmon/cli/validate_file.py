@@ -103,11 +103,11 @@ def validate_file(
       zcat events.ndjson.gz | dlmon validate-file - --split-valid - | dlmon produce --from -
     """
     from dlmon.commands import validate_file as command
+    from dlmon.config.settings import load_settings
     from dlmon.console.findings.text import progress_bar, show_summary, show_unreadable
     from dlmon.event_files.folders import DEFAULT_GLOBS, files_in
     from dlmon.event_files.layout import Layout
     from dlmon.event_files.source import total_size
-    from dlmon.settings import load_settings
     from dlmon.validation import Validator, load_schema
 
     output = "json" if json else _one_of("--output", output, _OUTPUTS)

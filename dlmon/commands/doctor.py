@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from dlmon.brokers import examine_broker
 from dlmon.brokers.base import Check
+from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from dlmon.stores import open_store
 from dlmon.validation import load_schema
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from dlmon.addresses import StoreAddress, sqlite_path
+from dlmon.config.urls import StoreAddress, sqlite_path
 from dlmon.errors import SettingsError, UsageError
 from dlmon.stores.base import Store
 

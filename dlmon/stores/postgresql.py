@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, Written
 from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc

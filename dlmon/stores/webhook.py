@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from dlmon import __version__
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, Written
 

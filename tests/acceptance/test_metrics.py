@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.settings import Settings, load_settings
+from dlmon.config.settings import Settings, load_settings
 from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until
 from tests.support.metrics import get, samples

@@ -20,8 +20,8 @@ import orjson
 import pexpect
 import pytest
 
+from dlmon.config.settings import Settings
 from dlmon.rejection import PUBLISHED_AT
-from dlmon.settings import Settings
 from dlmon.source import VALID
 from dlmon.validation import Validator, load_schema
 from tests.conftest import settings_for

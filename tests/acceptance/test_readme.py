@@ -11,8 +11,8 @@ import pexpect
 import pytest
 
 from dlmon.brokers import open_broker
+from dlmon.config.settings import Settings
 from dlmon.errors import ExitCode
-from dlmon.settings import Settings
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.rejections import park, rejection, slow

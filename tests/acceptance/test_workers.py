@@ -17,7 +17,7 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Message, Queue
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_event

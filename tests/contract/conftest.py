@@ -9,7 +9,7 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.conftest import settings_for
 
 

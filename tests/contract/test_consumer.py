@@ -9,8 +9,8 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import DELIVERY_LIMIT, Broker, Consumer, DeadLetter, Delivery, Queue
+from dlmon.config.settings import Settings
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from tests.support.hold import holder
 from tests.support.messages import ids, in_queue, make_messages, receive, wait_until
 

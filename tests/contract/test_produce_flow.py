@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.addresses import LocalAddress
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Delivery, Queue
 from dlmon.commands.produce import Observer, ProduceResult, Totals, produce
+from dlmon.config.settings import Settings
+from dlmon.config.urls import LocalAddress
 from dlmon.errors import ExitCode, FileError, Interrupted, PublishRefused
 from dlmon.ledger import Ledger
 from dlmon.pacing import Pace
 from dlmon.recorded import RecordedEvents
 from dlmon.rejection import PUBLISHED_AT
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from dlmon.simulation import Simulation
 from dlmon.source import Source
 from tests.support.amqp import raw_channel

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Consumer, Delivery, HeaderValue, Message, Queue
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.support.messages import ids, in_queue, make_messages, receive
 
 # AMQP carries names, ids and types as short strings: 255 bytes, so that 60 characters always fit.

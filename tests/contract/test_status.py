@@ -10,8 +10,8 @@ import pytest
 
 from dlmon.brokers.base import Broker, Queue
 from dlmon.commands.status import look, watch
+from dlmon.config.settings import Settings
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from tests.support.dlmon import Dlmon
 from tests.support.messages import make_messages, wait_until
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Queue
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until

@@ -14,10 +14,10 @@ import orjson
 import pika
 import pytest
 
-from dlmon.addresses import RabbitMQAddress
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Queue
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
+from dlmon.config.urls import RabbitMQAddress
 from tests.support.amqp import RawProperties, nested_lists, raw_channel, text, timestamp
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

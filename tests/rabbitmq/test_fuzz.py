@@ -17,7 +17,7 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Queue
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.support.amqp import RawProperties, nested_lists, raw_channel, text, timestamp
 from tests.support.dlmon import Dlmon
 from tests.support.messages import in_queue

@@ -12,9 +12,9 @@ import pytest
 import tests
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Queue
+from dlmon.config.settings import Settings
 from dlmon.errors import BrokerRefused, TopologyMismatch
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from tests.conftest import settings_for
 from tests.support.amqp import delete_namespace, raw_channel
 from tests.support.messages import ids, in_queue, make_messages, receive

@@ -8,9 +8,9 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.config.settings import Settings
 from dlmon.errors import BrokerRefused, PublishRefused
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from tests.support.amqp import raw_channel
 from tests.support.messages import ids, in_queue, make_messages, wait_until
 from tests.support.node import PrivateNode

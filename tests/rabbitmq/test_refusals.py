@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 from tests.support.node import PrivateNode

@@ -10,7 +10,7 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Queue
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
 from tests.support.messages import make_messages

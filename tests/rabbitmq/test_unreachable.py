@@ -13,7 +13,7 @@ from pathlib import Path
 import pika
 import pytest
 
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
 from tests.support.node import PrivateNode, free_port
 from tests.support.proxy import Proxy

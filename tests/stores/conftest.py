@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.stores import open_store
 from dlmon.stores.base import Store
 from tests.conftest import unavailable

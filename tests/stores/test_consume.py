@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dlmon.addresses import StoreAddress
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Message, Queue
+from dlmon.config.settings import Settings
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import ExitCode, UsageError
 from dlmon.event import id_from_body
 from dlmon.rejection import from_delivery
-from dlmon.settings import Settings
 from dlmon.stores import open_store
 from dlmon.validation import Validator, load_schema
 from tests.conftest import settings_for

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from dlmon.addresses import Secret, StoreAddress
+from dlmon.config.urls import Secret, StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import write_isolating
 from dlmon.stores.postgresql import PostgresqlStore

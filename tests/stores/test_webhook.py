@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from dlmon import __version__
-from dlmon.addresses import Secret, StoreAddress
+from dlmon.config.urls import Secret, StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import write_isolating
 from dlmon.stores.webhook import WebhookStore

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dlmon.addresses import RabbitMQAddress
+from dlmon.config.settings import Settings, load_settings
+from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import ExitCode, SettingsError
-from dlmon.settings import Settings, load_settings
 
 
 def load(toml: str = "", environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:

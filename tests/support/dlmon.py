@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pexpect
 
-from dlmon.addresses import LocalAddress
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
+from dlmon.config.urls import LocalAddress
 
 
 class Dlmon:

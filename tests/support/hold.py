@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dlmon.addresses import LocalAddress
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Queue
 from dlmon.brokers.local import LocalBroker
-from dlmon.settings import Settings, load_settings
+from dlmon.config.settings import Settings, load_settings
+from dlmon.config.urls import LocalAddress
 from tests.support.dlmon import url_of
 from tests.support.messages import receive
 

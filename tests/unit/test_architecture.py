@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dlmon.console",),
     ("dlmon.commands",),
     ("dlmon",),  # brokers, stores, simulation, validation, rejection and whatever is beside them
-    ("dlmon.event", "dlmon.settings", "dlmon.addresses"),
+    ("dlmon.event", "dlmon.config.settings", "dlmon.config.urls"),
     ("dlmon.errors", "dlmon.runtime.stop", "dlmon.runtime.closeable"),
 )
 # PublishRefused carries messages: a type, which is not imported when dlmon runs.

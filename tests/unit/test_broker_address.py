@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.addresses import RabbitMQAddress
+from dlmon.config.settings import load_settings
+from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import SettingsError
-from dlmon.settings import load_settings
 from tests.support.configuration import address, load, refusal
 
 pytestmark = pytest.mark.usefixtures("own_folders")

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, StoreUnavailable
 from dlmon.stores import open_store
 from dlmon.stores.ndjson import NdjsonStore
@@ -140,7 +140,7 @@ def test_a_url_without_a_path_is_refused() -> None:
 
 WRITE_TO_STDOUT = """
 import sys
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.stores import open_store
 from tests.support.events import make_entry
 entry = make_entry(sys.argv[1].encode())

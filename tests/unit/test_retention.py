@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError
 from dlmon.stores import open_store
 from dlmon.stores.retention import STEP, Retention

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dlmon.addresses import (
+from dlmon.config.settings import Settings, config_file, load_settings
+from dlmon.config.urls import (
     LocalAddress,
     RabbitMQAddress,
     Secret,
@@ -15,7 +16,6 @@ from dlmon.addresses import (
     sqlite_path,
 )
 from dlmon.errors import SettingsError
-from dlmon.settings import Settings, config_file, load_settings
 from tests.support.configuration import load, refusal
 
 pytestmark = pytest.mark.usefixtures("own_folders")

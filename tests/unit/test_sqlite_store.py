@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from dlmon.addresses import StoreAddress
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import StoreUnavailable
 from dlmon.stores import open_store
 from dlmon.stores.sqlite import SqliteStore

@@ -14,8 +14,9 @@ import pika.compat
 import pika.exceptions as _errors
 from pika.adapters.select_connection import IOLoop
 
-from dlmon.addresses import RabbitMQAddress, Tls
 from dlmon.brokers.base import Message
+from dlmon.config.settings import Settings
+from dlmon.config.urls import RabbitMQAddress, Tls
 from dlmon.errors import (
     BrokerRefused,
     BrokerUnreachable,
@@ -23,7 +24,6 @@ from dlmon.errors import (
     SettingsError,
     TopologyMismatch,
 )
-from dlmon.settings import Settings
 
 _ACCESS_REFUSED = 403
 _NOT_FOUND = 404

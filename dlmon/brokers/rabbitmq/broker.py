@@ -13,8 +13,8 @@ from dlmon.brokers.rabbitmq.link import Link
 from dlmon.brokers.rabbitmq.publication import Publisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.topology import ROUTING_KEYS, queue_name
+from dlmon.config.settings import Settings
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 
 
 class RabbitMQBroker(Broker):

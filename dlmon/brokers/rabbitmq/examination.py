@@ -8,13 +8,13 @@ from concurrent.futures import Future
 from contextlib import closing
 from typing import Any
 
-from dlmon.addresses import RabbitMQAddress
 from dlmon.brokers.base import Check, Queue
 from dlmon.brokers.rabbitmq import topology
 from dlmon.brokers.rabbitmq.link import Link
+from dlmon.config.settings import Settings
+from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 
 _Ask = Callable[[Any, Future[str]], None]
 _UNROUTED = "dlmon.doctor"

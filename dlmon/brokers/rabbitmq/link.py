@@ -18,8 +18,9 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-from dlmon.addresses import RabbitMQAddress
 from dlmon.brokers.rabbitmq import amqp, topology
+from dlmon.config.settings import Settings
+from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import (
     BrokerUnreachable,
     DlmonError,
@@ -28,7 +29,6 @@ from dlmon.errors import (
 )
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 
 T = TypeVar("T")
 

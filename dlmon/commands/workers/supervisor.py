@@ -25,11 +25,11 @@ from dlmon.commands.workers.messages import (
     Ready,
     StopNow,
 )
+from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, Interrupted, UsageError
 from dlmon.rejection import Rejection
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import GRACE, Stop
-from dlmon.settings import Settings
 from dlmon.stores.base import Entry
 
 _TICK = 0.1

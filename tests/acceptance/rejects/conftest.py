@@ -7,8 +7,8 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker
+from dlmon.config.settings import Settings
 from dlmon.runtime.stop import Stop
-from dlmon.settings import Settings
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.addresses import LocalAddress
 from dlmon.brokers.base import Broker, Queue
+from dlmon.config.settings import Settings
+from dlmon.config.urls import LocalAddress
 from dlmon.errors import FileError
 from dlmon.rejects_file import read_rejects
-from dlmon.settings import Settings
 from dlmon.validation import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
 from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dlmon.settings import Settings
+from dlmon.config.settings import Settings
 from tests.rabbitmq.faults.conftest import Reconciled, settled
 from tests.support.amqp import raw_channel
 from tests.support.node import PrivateNode

@@ -20,7 +20,7 @@ from typing import Any
 
 import platformdirs
 
-from dlmon.addresses import (
+from dlmon.config.urls import (
     BrokerUrl,
     LocalAddress,
     RabbitMQAddress,
