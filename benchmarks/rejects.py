@@ -26,7 +26,7 @@ from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.config.settings import Settings
 from dlmon.rejection import Rejection, to_message
-from dlmon.validation import Violation
+from dlmon.validation.validator import Violation
 from tests.conftest import settings_for
 from tests.support.events import make_body
 from tests.support.node import PrivateNode

@@ -26,7 +26,7 @@ from benchmarks.rounds import ROOT
 from benchmarks.table import table
 from dlmon.simulation import Simulation
 from dlmon.simulation.faults import FAULTS
-from dlmon.validation import (
+from dlmon.validation.validator import (
     DEFAULT_SCHEMA,
     DUPLICATE_KEY,
     ID_CONFLICT,

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import jsonschema_rs
 
-from dlmon.json_text import escape_pointer
-from dlmon.validation import DIALECT, MAX_VIOLATIONS, SCHEMA_URI, Schema
+from dlmon.validation.json_positions import escape_pointer
+from dlmon.validation.validator import DIALECT, MAX_VIOLATIONS, SCHEMA_URI, Schema
 
 Rule: TypeAlias = tuple[str, str]
 """Its code and the JSON Pointer of the value that breaks it, as in `Violation`."""

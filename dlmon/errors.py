@@ -15,7 +15,7 @@
     │   └── EventsRefused             4   it will never take this batch (find the event)
     └── Interrupted                 130
 
-Bad data is never an exception: it is a `Violation` (`dlmon.validation`). A message is one or two
+Bad data is never an exception: it is a `Violation` (`dlmon.validation.validator`). A message is one or two
 plain sentences that say what to do next; it never contains a secret.
 """
 

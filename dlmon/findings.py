@@ -20,9 +20,9 @@ from dlmon.event_files.block import (
     Position,
 )
 from dlmon.event_files.ids import IdSeen, ids_seen
-from dlmon.json_text import Place, places, too_deep_at
 from dlmon.screening import UNKNOWN, Screened, Screener
-from dlmon.validation import (
+from dlmon.validation.json_positions import Place, places, too_deep_at
+from dlmon.validation.validator import (
     DUPLICATE_KEY,
     MAX_DEPTH,
     MAX_VIOLATIONS,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what they import takes a while, and `validate-file` has only findings
     from dlmon.rejection import Rejection
-    from dlmon.validation import Violation
+    from dlmon.validation.validator import Violation
 
 MAX_GROUPS = 1000
 """Groups that are told apart. Paths come from events, so that a flood can have any number."""

@@ -35,7 +35,7 @@ class Patch:
     def apply(self, value: Any) -> bytes:
         """The corrected event as JSON.
 
-        value: the event as `dlmon.validation` parsed it. Raises: PatchFailed.
+        value: the event as `dlmon.validation.validator` parsed it. Raises: PatchFailed.
         """
         text = orjson.dumps(value).decode()
         # jq calculates in doubles: an identifier above 2^53 would come out as another one.

@@ -28,7 +28,7 @@ import orjson
 
 from dlmon.brokers.base import Delivery, HeaderValue, Message
 from dlmon.event import MAX_MESSAGE_ID, event_id_of, id_from_body
-from dlmon.validation import (
+from dlmon.validation.validator import (
     FOREIGN,
     ID_CONFLICT,
     UNDECODABLE_HEADERS,

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 from dlmon.event_files.block import WHITESPACE, Block
-from dlmon.json_text import count_rare, count_strings, may_have_duplicate_keys
-from dlmon.validation import MAX_DEPTH, Validator
+from dlmon.validation.json_positions import count_rare, count_strings, may_have_duplicate_keys
+from dlmon.validation.validator import MAX_DEPTH, Validator
 
 _BYTES_AT_ONCE = 8 * 1024
 """The values fit into a processor's cache, and often no event among so few is invalid."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.commands.rejects import Fate, Receipt, Rejects, Run
     from dlmon.config.settings import Settings
-    from dlmon.validation import Validator
+    from dlmon.validation.validator import Validator
 
 _STDIN = Path("-")
 

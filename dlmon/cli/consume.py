@@ -76,7 +76,7 @@ def consume(
     from dlmon.console import consume as console
     from dlmon.runtime.logging import configure_logging
     from dlmon.stores import open_store
-    from dlmon.validation import Validator, load_schema
+    from dlmon.validation.validator import Validator, load_schema
 
     settings = load_settings(
         {

@@ -41,7 +41,7 @@ def demo(
     from dlmon.runtime.logging import configure_logging
     from dlmon.simulation import Simulation
     from dlmon.stores.sqlite import SqliteStore
-    from dlmon.validation import Validator, load_schema
+    from dlmon.validation.validator import Validator, load_schema
 
     # Of the user's own settings none: what they are for is not there yet, perhaps.
     settings = load_settings({"broker": "local"}, {}, None)

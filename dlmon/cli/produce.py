@@ -142,7 +142,7 @@ def produce(
     from dlmon.simulation import Simulation
     from dlmon.simulation.faults import find_faults
     from dlmon.source import Judged, Source
-    from dlmon.validation import Validator, load_schema
+    from dlmon.validation.validator import Validator, load_schema
 
     simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}
     _refuse_beside("--from", from_, simulating)

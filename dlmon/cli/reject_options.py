@@ -13,7 +13,7 @@ from dlmon.errors import UsageError
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
     from dlmon.selection import Selection
-    from dlmon.validation import Validator
+    from dlmon.validation.validator import Validator
 
 _FILTERS_PANEL = "Filters (of one kind any must match, of several kinds all)"
 
@@ -135,7 +135,7 @@ def prepare(*, config: Path | None, **flags: object) -> tuple[Settings, Validato
     """
     from dlmon.config.settings import load_settings
     from dlmon.runtime.logging import configure_logging
-    from dlmon.validation import Validator, load_schema
+    from dlmon.validation.validator import Validator, load_schema
 
     settings = load_settings(flags, config=config)
     configure_logging(settings.log_level)

@@ -108,7 +108,7 @@ def validate_file(
     from dlmon.event_files.folders import DEFAULT_GLOBS, files_in
     from dlmon.event_files.layout import Layout
     from dlmon.event_files.source import total_size
-    from dlmon.validation import Validator, load_schema
+    from dlmon.validation.validator import Validator, load_schema
 
     output = "json" if json else _one_of("--output", output, _OUTPUTS)
     layout = None if format_ is None else Layout(_one_of("--format", format_, _LAYOUTS))

@@ -31,7 +31,7 @@ from dlmon.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_m
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating
-from dlmon.validation import UNDECODABLE_HEADERS, Validator, Violation
+from dlmon.validation.validator import UNDECODABLE_HEADERS, Validator, Violation
 
 BATCH = 2_000
 """Events that are stored in one commit and acknowledged together."""

@@ -19,7 +19,7 @@ from dlmon.runtime.stop import Stop
 from dlmon.source import VALID, Planned, Source
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import Validator
+from dlmon.validation.validator import Validator
 
 _CHUNK = 1_000
 

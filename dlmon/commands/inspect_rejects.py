@@ -11,7 +11,7 @@ from dlmon.commands.rejects import CHUNK, Progress
 from dlmon.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.validation import Validator
+from dlmon.validation.validator import Validator
 
 
 @dataclass(frozen=True, slots=True)

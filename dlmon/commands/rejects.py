@@ -18,7 +18,7 @@ from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.rejection import Rejection, from_delivery
 from dlmon.runtime.closeable import Closing
 from dlmon.runtime.stop import Stop
-from dlmon.validation import Validator
+from dlmon.validation.validator import Validator
 
 CHUNK = 2_000
 """Rejects that are read, acted on and settled together: a broker that writes to a disk takes about

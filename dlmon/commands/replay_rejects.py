@@ -18,7 +18,7 @@ from dlmon.patch import Patch, PatchFailed
 from dlmon.rejection import Rejection, judge_again, to_replay
 from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.validation import Validator
+from dlmon.validation.validator import Validator
 
 MAX_REPLAYS = 3
 """Default for how often a reject is replayed before it is left alone."""

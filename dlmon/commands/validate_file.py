@@ -18,7 +18,7 @@ from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.grouping import MAX_GROUPS, OTHER
 from dlmon.judging import End, Item, Judges
 from dlmon.runtime.stop import Stop
-from dlmon.validation import ID_CONFLICT, Validator
+from dlmon.validation.validator import ID_CONFLICT, Validator
 
 if TYPE_CHECKING:
     from dlmon.unique_ids import Repeated, UniqueIds

@@ -14,8 +14,8 @@ from dlmon.console.reject_groups import PROMPT_LINES, Around, show_groups
 from dlmon.console.rejects import receipt_height
 from dlmon.console.text import counted, safe
 from dlmon.grouping import Groups
-from dlmon.json_text import indent
 from dlmon.rejection import Rejection
+from dlmon.validation.json_positions import indent
 
 MAX_DIFFERENCES = 3
 """Events of which a dry run shows what a patch changes."""

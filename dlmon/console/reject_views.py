@@ -20,7 +20,7 @@ from dlmon.console.rejects import (
 from dlmon.grouping import Groups, Latest, Revalidation
 from dlmon.rejection import Rejection, judge_again
 from dlmon.rejects_file import to_line
-from dlmon.validation import Validator
+from dlmon.validation.validator import Validator
 
 _MAX_DETAILS = 10
 _MORE = "--limit {} shows all"

@@ -12,10 +12,10 @@ from rich.text import Text
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
 from dlmon.grouping import place
-from dlmon.json_text import indent, places
 from dlmon.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
-from dlmon.validation import DUPLICATE_KEY, Verdict, Violation
+from dlmon.validation.json_positions import indent, places
+from dlmon.validation.validator import DUPLICATE_KEY, Verdict, Violation
 
 MAX_LINES = 400
 """Lines of one event that are shown; `--export` has all of it."""

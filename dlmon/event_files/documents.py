@@ -21,7 +21,7 @@ from dlmon.event_files.block import (
     Piece,
     Position,
 )
-from dlmon.validation import NOT_JSON, Violation
+from dlmon.validation.validator import NOT_JSON, Violation
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 

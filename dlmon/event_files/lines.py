@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Feed, Part, Piece, Position
-from dlmon.json_text import count_rare
+from dlmon.validation.json_positions import count_rare
 
 
 def read_lines(feed: Feed, limit: int) -> Iterator[Part]:

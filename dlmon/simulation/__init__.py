@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dlmon.simulation.downloads import Downloads
 from dlmon.simulation.faults import FAULTS, Breaker, Fault
 from dlmon.source import Planned
-from dlmon.validation import MAX_EVENT_BYTES
+from dlmon.validation.validator import MAX_EVENT_BYTES
 
 
 class Simulation:

@@ -27,7 +27,7 @@ from dlmon.event import (
     TIMESTAMP,
 )
 from dlmon.source import Planned
-from dlmon.validation import (
+from dlmon.validation.validator import (
     DUPLICATE_KEY,
     ID_CONFLICT,
     MAX_EVENT_BYTES,

@@ -21,7 +21,7 @@ from dlmon.runtime.stop import Stop
 from dlmon.simulation import Simulation
 from dlmon.stores.base import Entry, Written
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import Validator, load_schema
+from dlmon.validation.validator import Validator, load_schema
 from tests.support.dlmon import Dlmon
 
 _COUNTS = re.compile(r"([\d,]+) produced = ([\d,]+) stored \+ ([\d,]+) rejected, each")

@@ -24,7 +24,7 @@ from dlmon.event import id_from_body
 from dlmon.rejection import PUBLISHED_AT, Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import Schema, Validator, Verdict, load_schema
+from dlmon.validation.validator import Schema, Validator, Verdict, load_schema
 from tests.support.events import make_body
 from tests.support.messages import wait_until
 

@@ -10,7 +10,7 @@ from dlmon.commands.consume import PORTION_BYTES, consume
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Written
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import Validator, load_schema
+from dlmon.validation.validator import Validator, load_schema
 from tests.support.events import make_body
 
 

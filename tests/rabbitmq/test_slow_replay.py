@@ -11,7 +11,7 @@ from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
 from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.validation import Violation
+from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.node import PrivateNode
 from tests.support.rejections import VALIDATOR, ids, park, rejection

@@ -22,7 +22,7 @@ from dlmon.errors import ExitCode, UsageError
 from dlmon.event import id_from_body
 from dlmon.rejection import from_delivery
 from dlmon.stores import open_store
-from dlmon.validation import Validator, load_schema
+from dlmon.validation.validator import Validator, load_schema
 from tests.conftest import settings_for
 from tests.stores.conftest import PostgresPlace, WebhookPlace
 from tests.support.dlmon import Dlmon

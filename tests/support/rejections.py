@@ -8,7 +8,7 @@ from typing import Any
 
 from dlmon.brokers.base import Broker, Delivery, Queue
 from dlmon.rejection import Rejection, message_id_of, reject, to_message
-from dlmon.validation import Validator, Violation, load_schema
+from dlmon.validation.validator import Validator, Violation, load_schema
 from tests.support.events import make_body
 
 AT = 1_772_334_000_000

@@ -90,7 +90,10 @@ def importers(library: str) -> set[str]:
 def test_the_walk_sees_what_is_there() -> None:
     assert Import("dlmon.cli", "typer", typing_only=False, at_top=True) in IMPORTS
     assert Import("dlmon.errors", "dlmon.brokers.base", typing_only=True, at_top=True) in IMPORTS
-    assert Import("dlmon.validation", "jsonschema", typing_only=False, at_top=False) in IMPORTS
+    assert (
+        Import("dlmon.validation.validator", "jsonschema", typing_only=False, at_top=False)
+        in IMPORTS
+    )
 
 
 def test_dependencies_point_down() -> None:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dlmon.broken_rules import BrokenRules
-from dlmon.json_text import escape_pointer
 from dlmon.simulation import Simulation
-from dlmon.validation import MAX_VIOLATIONS, Schema, Validator, load_schema
+from dlmon.validation.json_positions import escape_pointer
+from dlmon.validation.validator import MAX_VIOLATIONS, Schema, Validator, load_schema
 
 NAMES = st.sampled_from(["a", "b", "~/é %", "", "$ref"])
 WORDS = st.sampled_from(["", "a", "ab", "2026-03-01T12:00:00Z", "10.0.0.1"])

@@ -17,7 +17,7 @@ from dlmon.event_files.layout import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.findings import BlockJudge, Finding, Snippet, Wishes
 from dlmon.simulation import Simulation
-from dlmon.validation import Schema, Validator, load_schema
+from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.slow_json import SlowReader
 
 # Every number and every boolean breaks a rule, wherever it is.

@@ -15,7 +15,7 @@ from dlmon.event_files.block import Block
 from dlmon.event_files.layout import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.findings import BlockJudge
-from dlmon.validation import Schema, Validator
+from dlmon.validation.validator import Schema, Validator
 
 VALID = [
     *(b"{}", b"[]", b'""', b"0", b"-0", b"1", b"true", b"false", b"null", b'"a"'),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dlmon.brokers.base import Delivery, Message
 from dlmon.rejection import from_delivery, kept_headers, reject, to_message, to_replay
-from dlmon.validation import Validator, Violation, load_schema
+from dlmon.validation.validator import Validator, Violation, load_schema
 from tests.support.events import make_body
 
 MAX_TABLE = 65_536

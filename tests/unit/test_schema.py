@@ -14,7 +14,7 @@ import pytest
 import dlmon
 from dlmon import event
 from dlmon.errors import ExitCode, SchemaError
-from dlmon.validation import DEFAULT_SCHEMA, load_schema, shipped_schemas
+from dlmon.validation.validator import DEFAULT_SCHEMA, load_schema, shipped_schemas
 
 PACKAGE = Path(dlmon.__file__).parent
 
@@ -32,7 +32,7 @@ def test_the_schema_is_found_wherever_dlmon_is_run_from(schemas: str, tmp_path: 
     shutil.copytree(PACKAGE, root / "dlmon", ignore=ignored)
     shutil.copytree(shipped_schemas(), root / schemas)
     program = (
-        "from dlmon.validation import load_schema, shipped_schemas as where; "
+        "from dlmon.validation.validator import load_schema, shipped_schemas as where; "
         "print(where()); print(load_schema().version)"
     )
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dlmon.errors import SchemaError
-from dlmon.json_text import to_pointer
 from dlmon.screening import Screener
-from dlmon.validation import Schema, Validator, load_schema
+from dlmon.validation.json_positions import to_pointer
+from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.blocks import by_spans, screen
 from tests.support.events import make_body
 

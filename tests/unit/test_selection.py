@@ -1,7 +1,7 @@
 import pytest
 
 from dlmon.selection import Selection
-from dlmon.validation import Violation
+from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection
 

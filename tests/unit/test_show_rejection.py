@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from dlmon.brokers.base import DeadLetter
 from dlmon.console.rejection import MAX_LINES, show_rejection
 from dlmon.grouping import Groups
-from dlmon.json_text import indent, places
 from dlmon.rejection import Rejection, from_delivery
-from dlmon.validation import Violation
+from dlmon.validation.json_positions import indent, places
+from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, delivery, rejection
 

@@ -18,7 +18,7 @@ from dlmon.simulation.cities import load_cities
 from dlmon.simulation.faults import FAULTS, find_faults
 from dlmon.source import VALID, Judged
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import Schema, Validator, load_schema
+from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.events import make_entry
 
 START = from_rfc3339("2026-03-01T12:00:00Z")

@@ -8,13 +8,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dlmon import validation
 from dlmon.simulation import Simulation
 from dlmon.simulation.faults import FAULTS, Fault
 from dlmon.source import VALID, Planned
 from dlmon.stores.base import Entry, write_isolating
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import Validator, Violation, load_schema
+from dlmon.validation import validator as validation
+from dlmon.validation.validator import Validator, Violation, load_schema
 
 SCHEMA = load_schema()
 VALIDATOR = Validator(SCHEMA)

@@ -39,7 +39,7 @@ from dlmon.runtime.interpreter import collect_rarely, switch_rarely
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
 from dlmon.stores.base import Entry
-from dlmon.validation import Validator, load_schema
+from dlmon.validation.validator import Validator, load_schema
 
 _TELL_EVERY = 0.25  # seconds
 _SHOWN = 20

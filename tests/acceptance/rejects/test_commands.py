@@ -15,7 +15,7 @@ import pytest
 from dlmon.brokers.base import Broker, Queue
 from dlmon.rejection import Rejection
 from dlmon.rejects_file import to_line
-from dlmon.validation import Violation
+from dlmon.validation.validator import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, contents, ids, park, rejection, slow

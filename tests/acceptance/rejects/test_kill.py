@@ -17,7 +17,7 @@ from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import FileError
 from dlmon.rejects_file import read_rejects
-from dlmon.validation import Violation
+from dlmon.validation.validator import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.messages import wait_until

@@ -19,7 +19,7 @@ from dlmon.patch import Patch
 from dlmon.rejection import Rejection
 from dlmon.runtime.stop import Stop
 from dlmon.selection import Selection
-from dlmon.validation import Violation
+from dlmon.validation.validator import Violation
 from tests.support.amqp import raw_channel
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, slow

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import jsonschema_rs
 
-from dlmon.json_text import to_pointer
+from dlmon.validation.json_positions import to_pointer
 
 _Told: TypeAlias = tuple[str, str]  # the path in the schema, and that in the value
 

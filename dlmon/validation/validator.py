@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
-from dlmon.empty_keys import WholePaths, may_have_empty_keys
 from dlmon.errors import SchemaError
 from dlmon.event import Event
-from dlmon.json_text import (
+from dlmon.validation.empty_keys import WholePaths, may_have_empty_keys
+from dlmon.validation.json_positions import (
     count_strings,
     escape_pointer,
     may_have_duplicate_keys,
