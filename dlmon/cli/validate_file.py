@@ -105,9 +105,9 @@ def validate_file(
     from dlmon.commands import validate_file as command
     from dlmon.config.settings import load_settings
     from dlmon.console.findings.text import progress_bar, show_summary, show_unreadable
-    from dlmon.event_files.folders import DEFAULT_GLOBS, files_in
-    from dlmon.event_files.layout import Layout
-    from dlmon.event_files.source import total_size
+    from dlmon.event_files.detect import Layout
+    from dlmon.event_files.discovery import DEFAULT_GLOBS, files_in
+    from dlmon.event_files.input import total_size
     from dlmon.validation.validator import Validator, load_schema
 
     output = "json" if json else _one_of("--output", output, _OUTPUTS)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from dlmon.errors import ExitCode, FileError
 from dlmon.event_files.block import Block, Position
-from dlmon.event_files.layout import Layout
+from dlmon.event_files.detect import Layout
+from dlmon.event_files.input import Source, name_of
 from dlmon.event_files.reader import read_events
-from dlmon.event_files.source import Source, name_of
 from dlmon.event_files.split import Split
 from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.grouping import MAX_GROUPS, OTHER

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlmon.event_files.block import Block, Fault, Feed, Part, Position
-from dlmon.event_files.documents import read_documents
-from dlmon.event_files.layout import Layout, detect, is_utf_16_or_32
-from dlmon.event_files.lines import read_lines
+from dlmon.event_files.detect import Layout, detect, is_utf_16_or_32
+from dlmon.event_files.json_documents import read_documents
+from dlmon.event_files.ndjson import read_lines
 from dlmon.validation.validator import NOT_UTF8, Violation
 
 _HEAD_BYTES = 256 * 1024

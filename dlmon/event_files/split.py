@@ -10,7 +10,7 @@ from typing import IO
 
 from dlmon.errors import FileError
 from dlmon.event_files.block import Block, Part, Piece
-from dlmon.event_files.source import STDIN as STDOUT
+from dlmon.event_files.input import STDIN as STDOUT
 from dlmon.runtime.closeable import Closing
 
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlmon.event_files.block import Block, Piece, Position
-from dlmon.event_files.layout import Layout
+from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.findings import BlockJudge, Finding, Snippet, Wishes
 from dlmon.simulation import Simulation
