@@ -13,15 +13,15 @@ from dlmon.event_files.block import Block, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.input import Source, name_of
 from dlmon.event_files.reader import read_events
-from dlmon.event_files.split import Split
-from dlmon.findings import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.grouping import MAX_GROUPS, OTHER
-from dlmon.judging import End, Item, Judges
+from dlmon.linting.checker import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
+from dlmon.linting.split import Split
+from dlmon.linting.worker_pool import End, Item, Judges
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import ID_CONFLICT, Validator
 
 if TYPE_CHECKING:
-    from dlmon.unique_ids import Repeated, UniqueIds
+    from dlmon.linting.duplicate_ids import Repeated, UniqueIds
 
 REPEATED_ID = "repeated-id"
 """The code of an event that stands twice. With another body, it is `id-conflict`."""
@@ -170,7 +170,7 @@ def validate_files(
     with ExitStack() as stack:
         run = _Run(paths, report, options, progress)
         if options.unique:
-            from dlmon.unique_ids import UniqueIds
+            from dlmon.linting.duplicate_ids import UniqueIds
 
             run.ids = stack.enter_context(UniqueIds())
         if options.split_valid is not None or options.split_invalid is not None:

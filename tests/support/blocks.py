@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dlmon.event_files.block import Block, Position
-from dlmon.screening import Screener
+from dlmon.linting.prefilter import Screener
 
 
 class Suspect(NamedTuple):

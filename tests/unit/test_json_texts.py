@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dlmon.event_files.block import Block
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
-from dlmon.findings import BlockJudge
+from dlmon.linting.checker import BlockJudge
 from dlmon.validation.validator import Schema, Validator
 
 VALID = [

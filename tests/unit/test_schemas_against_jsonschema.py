@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dlmon.errors import SchemaError
-from dlmon.screening import Screener
+from dlmon.linting.prefilter import Screener
 from dlmon.validation.json_positions import to_pointer
 from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.blocks import by_spans, screen

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlmon.event_files.block import WHITESPACE
-from dlmon.screening import UNKNOWN, Screener
+from dlmon.linting.prefilter import UNKNOWN, Screener
 from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.blocks import by_lines, by_spans, screen
 from tests.support.events import make_body

@@ -9,8 +9,8 @@ from typing import IO
 
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.console.text import safe
-from dlmon.findings import Finding
 from dlmon.grouping import place
+from dlmon.linting.checker import Finding
 
 _REPEATED = "event ids"
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
-from dlmon.broken_rules import BrokenRules, Rule
 from dlmon.event import event_id_of
 from dlmon.event_files.block import (
     BYTE_ORDER_MARK,
@@ -19,8 +18,9 @@ from dlmon.event_files.block import (
     Fault,
     Position,
 )
-from dlmon.event_files.ids import IdSeen, ids_seen
-from dlmon.screening import UNKNOWN, Screened, Screener
+from dlmon.linting.broken_rules import BrokenRules, Rule
+from dlmon.linting.ids import IdSeen, ids_seen
+from dlmon.linting.prefilter import UNKNOWN, Screened, Screener
 from dlmon.validation.json_positions import Place, places, too_deep_at
 from dlmon.validation.validator import (
     DUPLICATE_KEY,

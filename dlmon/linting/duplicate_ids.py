@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from dlmon.errors import FileError
-from dlmon.event_files.ids import IdSeen
+from dlmon.linting.ids import IdSeen
 from dlmon.runtime.closeable import Closing
 
 _CACHE_KB = 16 * 1024
