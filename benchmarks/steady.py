@@ -19,7 +19,7 @@ from dlmon.brokers import open_broker
 from dlmon.brokers.base import Message, Queue
 from dlmon.commands.consume import BATCH
 from dlmon.rejection import PUBLISHED_AT
-from dlmon.simulation import Simulation
+from dlmon.sources.simulation import Simulation
 
 _ALL = ("delay", "pace", "stall", "memory", "large")
 _STALL = 5.0

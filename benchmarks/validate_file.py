@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 from benchmarks.rounds import ROOT
 from benchmarks.table import table
-from dlmon.simulation import Simulation
-from dlmon.simulation.faults import FAULTS
+from dlmon.sources.simulation import Simulation
+from dlmon.sources.simulation.faults import FAULTS
 from dlmon.validation.validator import (
     DEFAULT_SCHEMA,
     DUPLICATE_KEY,

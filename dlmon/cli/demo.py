@@ -37,9 +37,9 @@ def demo(
     from dlmon.config.urls import data_folder
     from dlmon.console.consume import watch
     from dlmon.console.demo import show_demo
-    from dlmon.pacing import Pace
     from dlmon.runtime.logging import configure_logging
-    from dlmon.simulation import Simulation
+    from dlmon.sources.pacing import Pace
+    from dlmon.sources.simulation import Simulation
     from dlmon.stores.sqlite import SqliteStore
     from dlmon.validation.validator import Validator, load_schema
 

@@ -24,7 +24,7 @@ _DEFAULT_RATE = 10.0
 
 
 def _kinds_of_fault() -> list[str]:
-    from dlmon.simulation.faults import FAULTS
+    from dlmon.sources.simulation.faults import FAULTS
 
     return [fault.kind for fault in FAULTS]
 
@@ -135,13 +135,13 @@ def produce(
     from dlmon.commands.metrics import watched_producer
     from dlmon.config.settings import load_settings
     from dlmon.console import produce as console
-    from dlmon.ledger import Ledger
-    from dlmon.pacing import Pace
-    from dlmon.recorded import RecordedEvents
     from dlmon.runtime.logging import configure_logging
-    from dlmon.simulation import Simulation
-    from dlmon.simulation.faults import find_faults
-    from dlmon.source import Judged, Source
+    from dlmon.sources.base import Judged, Source
+    from dlmon.sources.ledger import Ledger
+    from dlmon.sources.pacing import Pace
+    from dlmon.sources.recorded import RecordedEvents
+    from dlmon.sources.simulation import Simulation
+    from dlmon.sources.simulation.faults import find_faults
     from dlmon.validation.validator import Validator, load_schema
 
     simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}

@@ -13,10 +13,10 @@ from dlmon.commands.consume import ConsumeResult, Observer, consume
 from dlmon.commands.produce import ProduceResult, produce
 from dlmon.commands.totals import Totals
 from dlmon.errors import DlmonError
-from dlmon.pacing import Pace
 from dlmon.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
-from dlmon.source import VALID, Planned, Source
+from dlmon.sources.base import VALID, Planned, Source
+from dlmon.sources.pacing import Pace
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.validator import Validator

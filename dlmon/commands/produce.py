@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, PublishRefused, UsageError
-from dlmon.ledger import Ledger
-from dlmon.pacing import Pace
 from dlmon.rejection import PUBLISHED_AT
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stdio import write_whole
 from dlmon.runtime.stop import Stop
-from dlmon.source import Source
+from dlmon.sources.base import Source
+from dlmon.sources.ledger import Ledger
+from dlmon.sources.pacing import Pace
 
 BATCH = 1_000
 """The most events that are handed to the broker at once."""

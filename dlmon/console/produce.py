@@ -18,7 +18,7 @@ from dlmon.commands.produce import Observer, ProduceResult, Totals
 from dlmon.console.lines import print_line, stderr
 from dlmon.console.text import safe
 from dlmon.errors import PublishRefused
-from dlmon.source import VALID
+from dlmon.sources.base import VALID
 
 _REFRESH = 0.25  # seconds
 _RATE_OVER = 5.0

@@ -16,9 +16,9 @@ from dlmon.brokers.local import LocalBroker
 from dlmon.commands.consume import Observer
 from dlmon.commands.demo import demo
 from dlmon.config.settings import load_settings
-from dlmon.pacing import Pace
 from dlmon.runtime.stop import Stop
-from dlmon.simulation import Simulation
+from dlmon.sources.pacing import Pace
+from dlmon.sources.simulation import Simulation
 from dlmon.stores.base import Entry, Written
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.validator import Validator, load_schema

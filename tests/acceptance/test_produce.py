@@ -22,7 +22,7 @@ import pytest
 
 from dlmon.config.settings import Settings
 from dlmon.rejection import PUBLISHED_AT
-from dlmon.source import VALID
+from dlmon.sources.base import VALID
 from dlmon.validation.validator import Validator, load_schema
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon

@@ -19,13 +19,13 @@ from dlmon.commands.produce import Observer, ProduceResult, Totals, produce
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import ExitCode, FileError, Interrupted, PublishRefused
-from dlmon.ledger import Ledger
-from dlmon.pacing import Pace
-from dlmon.recorded import RecordedEvents
 from dlmon.rejection import PUBLISHED_AT
 from dlmon.runtime.stop import Stop
-from dlmon.simulation import Simulation
-from dlmon.source import Source
+from dlmon.sources.base import Source
+from dlmon.sources.ledger import Ledger
+from dlmon.sources.pacing import Pace
+from dlmon.sources.recorded import RecordedEvents
+from dlmon.sources.simulation import Simulation
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import url_of
 from tests.support.events import make_body

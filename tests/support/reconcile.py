@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlmon.source import VALID
+from dlmon.sources.base import VALID
 from tests.support.ledger import read_ledger
 
 Fate = tuple[str, str]

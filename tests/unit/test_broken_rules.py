@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dlmon.linting.broken_rules import BrokenRules
-from dlmon.simulation import Simulation
+from dlmon.sources.simulation import Simulation
 from dlmon.validation.json_positions import escape_pointer
 from dlmon.validation.validator import MAX_VIOLATIONS, Schema, Validator, load_schema
 

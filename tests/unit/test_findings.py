@@ -16,7 +16,7 @@ from dlmon.event_files.block import Block, Piece, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.linting.checker import BlockJudge, Finding, Snippet, Wishes
-from dlmon.simulation import Simulation
+from dlmon.sources.simulation import Simulation
 from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.slow_json import SlowReader
 

@@ -7,8 +7,8 @@ import pytest
 
 from dlmon.brokers.base import Message
 from dlmon.errors import FileError
-from dlmon.ledger import Ledger
-from dlmon.source import Planned
+from dlmon.sources.base import Planned
+from dlmon.sources.ledger import Ledger
 
 EVENTS = [Planned("id-1", b"{}", "valid"), Planned('id "2"', b"", "not-json")]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.pacing import SLACK, TICK, Pace
+from dlmon.sources.pacing import SLACK, TICK, Pace
 from tests.support.clock import Clock
 
 EVERYTHING = sys.maxsize

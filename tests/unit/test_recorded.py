@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from dlmon.errors import FileError
 from dlmon.event import id_from_body
-from dlmon.recorded import MAX_LINE, RecordedEvents
-from dlmon.source import Planned
+from dlmon.sources.base import Planned
+from dlmon.sources.recorded import MAX_LINE, RecordedEvents
 from tests.support.events import make_body, make_event
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from dlmon.errors import UsageError
 from dlmon.runtime.timestamps import from_rfc3339
-from dlmon.simulation import Simulation
-from dlmon.simulation.cities import load_cities
-from dlmon.simulation.faults import FAULTS, find_faults
-from dlmon.source import VALID, Judged
+from dlmon.sources.base import VALID, Judged
+from dlmon.sources.simulation import Simulation
+from dlmon.sources.simulation.cities import load_cities
+from dlmon.sources.simulation.faults import FAULTS, find_faults
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.validator import Schema, Validator, load_schema
 from tests.support.events import make_entry

@@ -8,9 +8,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dlmon.simulation import Simulation
-from dlmon.simulation.faults import FAULTS, Fault
-from dlmon.source import VALID, Planned
+from dlmon.sources.base import VALID, Planned
+from dlmon.sources.simulation import Simulation
+from dlmon.sources.simulation.faults import FAULTS, Fault
 from dlmon.stores.base import Entry, write_isolating
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation import validator as validation

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import dlmon
-from dlmon.source import VALID
+from dlmon.sources.base import VALID
 from tests.rabbitmq.faults.conftest import Reconciled, settled
 from tests.support.ledger import read_ledger
 from tests.support.node import PrivateNode

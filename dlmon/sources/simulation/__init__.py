@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlmon.simulation.downloads import Downloads
-from dlmon.simulation.faults import FAULTS, Breaker, Fault
-from dlmon.source import Planned
+from dlmon.sources.base import Planned
+from dlmon.sources.simulation.downloads import Downloads
+from dlmon.sources.simulation.faults import FAULTS, Breaker, Fault
 from dlmon.validation.validator import MAX_EVENT_BYTES
 
 

@@ -26,7 +26,7 @@ import orjson
 from dlmon.brokers.base import Message
 from dlmon.errors import FileError
 from dlmon.runtime.closeable import Closing
-from dlmon.source import Planned
+from dlmon.sources.base import Planned
 
 
 class Ledger(Closing):

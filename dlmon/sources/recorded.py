@@ -21,7 +21,7 @@ import orjson
 from dlmon.errors import FileError
 from dlmon.event import event_id_of, id_from_body
 from dlmon.runtime.closeable import Closing
-from dlmon.source import Planned
+from dlmon.sources.base import Planned
 
 STDIN = Path("-")
 

@@ -26,7 +26,7 @@ from dlmon.event import (
     LONGITUDE,
     TIMESTAMP,
 )
-from dlmon.source import Planned
+from dlmon.sources.base import Planned
 from dlmon.validation.validator import (
     DUPLICATE_KEY,
     ID_CONFLICT,

@@ -12,8 +12,8 @@ from itertools import accumulate, repeat
 from random import Random
 
 from dlmon.errors import UsageError
-from dlmon.simulation.cities import City, load_cities
-from dlmon.source import VALID, Planned
+from dlmon.sources.base import VALID, Planned
+from dlmon.sources.simulation.cities import City, load_cities
 
 # Rough assumptions in the order of magnitude of public speed tests; nothing here was measured.
 _MEDIAN_SPEED = {"AF": 12.0, "AS": 35.0, "EU": 80.0, "NA": 45.0, "OC": 60.0, "SA": 50.0}
