@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Message, Queue
 from dlmon.config.settings import Settings, load_settings
-from dlmon.rejection import PUBLISHED_AT
+from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.sources.simulation import Simulation
 from tests.support.amqp import raw_channel
 from tests.support.node import PrivateNode

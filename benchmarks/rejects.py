@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.config.settings import Settings
-from dlmon.rejection import Rejection, to_message
+from dlmon.rejects.rejection import Rejection, to_message
 from dlmon.validation.validator import Violation
 from tests.conftest import settings_for
 from tests.support.events import make_body

@@ -18,7 +18,7 @@ from benchmarks.rounds import ROOT
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Message, Queue
 from dlmon.commands.consume import BATCH
-from dlmon.rejection import PUBLISHED_AT
+from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.sources.simulation import Simulation
 
 _ALL = ("delay", "pace", "stall", "memory", "large")

@@ -18,8 +18,8 @@ from dlmon.errors import ExitCode, FileError, UsageError
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
-    from dlmon.commands.rejects import Fate, Receipt, Rejects, Run
     from dlmon.config.settings import Settings
+    from dlmon.rejects.queue import Fate, Receipt, Rejects, Run
     from dlmon.validation.validator import Validator
 
 _STDIN = Path("-")
@@ -72,9 +72,9 @@ class Action:
     ) -> tuple[Receipt, AbstractSet[bytes] | None]:
         """The receipt, and which rejects of the queue were looked at."""
         from dlmon.brokers import open_broker
-        from dlmon.commands.rejects import FiledRejects, QueuedRejects, Run
         from dlmon.console.rejects import progress_bar
-        from dlmon.rejects_file import read_rejects
+        from dlmon.rejects.export import read_rejects
+        from dlmon.rejects.queue import FiledRejects, QueuedRejects, Run
 
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals())

@@ -11,7 +11,7 @@ from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
-    from dlmon.commands.rejects import Receipt, Rejects, Run
+    from dlmon.rejects.queue import Receipt, Rejects, Run
 
 
 def discard_rejects(
@@ -59,7 +59,7 @@ def discard_rejects(
     """
     from dlmon.commands.discard_rejects import discard
     from dlmon.console.reject_previews import Affected
-    from dlmon.rejects_file import RejectsFile
+    from dlmon.rejects.export import RejectsFile
 
     settings, validator = reject_options.prepare(
         broker=broker,

@@ -14,7 +14,7 @@ from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from dlmon.rejection import Rejection
+    from dlmon.rejects.rejection import Rejection
 
 
 def inspect_rejects(
@@ -100,7 +100,7 @@ def inspect_rejects(
         View,
     )
     from dlmon.console.rejects import progress_bar, show_exported
-    from dlmon.rejects_file import RejectsFile
+    from dlmon.rejects.export import RejectsFile
 
     if sum((list_, show is not None, json, revalidate)) > 1:
         raise UsageError("Choose one of --list, --show, --json and --revalidate.")

@@ -12,7 +12,7 @@ from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
-    from dlmon.selection import Selection
+    from dlmon.rejects.filters import Selection
     from dlmon.validation.validator import Validator
 
 _FILTERS_PANEL = "Filters (of one kind any must match, of several kinds all)"
@@ -100,7 +100,7 @@ def selection(
 
     Raises: UsageError.
     """
-    from dlmon.selection import Selection
+    from dlmon.rejects.filters import Selection
 
     for pointer in path or ():
         if pointer and not pointer.startswith("/"):

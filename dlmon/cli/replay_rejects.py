@@ -10,8 +10,8 @@ from dlmon.cli.acting import Action
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
-    from dlmon.commands.rejects import Receipt, Rejects, Run
-    from dlmon.rejection import Rejection
+    from dlmon.rejects.queue import Receipt, Rejects, Run
+    from dlmon.rejects.rejection import Rejection
 
 
 def replay_rejects(
@@ -78,7 +78,7 @@ def replay_rejects(
     """
     from dlmon.commands.replay_rejects import Rules, replay
     from dlmon.console.reject_previews import Affected, Differences
-    from dlmon.patch import Patch
+    from dlmon.rejects.patch import Patch
 
     settings, validator = reject_options.prepare(
         broker=broker,

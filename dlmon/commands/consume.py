@@ -27,7 +27,7 @@ from dlmon.errors import (
     StoreUnavailable,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
-from dlmon.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
+from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating

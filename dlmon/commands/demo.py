@@ -13,7 +13,7 @@ from dlmon.commands.consume import ConsumeResult, Observer, consume
 from dlmon.commands.produce import ProduceResult, produce
 from dlmon.commands.totals import Totals
 from dlmon.errors import DlmonError
-from dlmon.rejection import Rejection, from_delivery
+from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import VALID, Planned, Source
 from dlmon.sources.pacing import Pace

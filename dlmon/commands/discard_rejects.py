@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from dlmon.commands.rejects import Held, Outcome, Receipt, Rejects, Run
-from dlmon.rejection import Rejection
-from dlmon.rejects_file import RejectsFile
-from dlmon.selection import Selection
+from dlmon.rejects.export import RejectsFile
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.queue import Held, Outcome, Receipt, Rejects, Run
+from dlmon.rejects.rejection import Rejection
 
 
 def discard(

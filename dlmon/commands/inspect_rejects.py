@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from dlmon.brokers.base import Broker, Depth, Queue
-from dlmon.commands.rejects import CHUNK, Progress
-from dlmon.rejection import Rejection, from_delivery
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.queue import CHUNK, Progress
+from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
-from dlmon.selection import Selection
 from dlmon.validation.validator import Validator
 
 

@@ -18,7 +18,7 @@ from dlmon.commands import consume, produce
 from dlmon.commands.totals import STAGES, Totals
 from dlmon.errors import DlmonError, PublishRefused, UsageError
 from dlmon.histogram import Histogram
-from dlmon.rejection import Rejection
+from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, PublishRefused, UsageError
-from dlmon.rejection import PUBLISHED_AT
+from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stdio import write_whole
 from dlmon.runtime.stop import Stop

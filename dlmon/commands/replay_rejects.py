@@ -10,14 +10,14 @@ from typing import NamedTuple, TypeAlias
 import orjson
 
 from dlmon.brokers.base import Broker, Message, Queue
-from dlmon.commands.rejects import CHUNK, Held, Outcome, Receipt, Rejects, Run
 from dlmon.errors import BrokerError, Interrupted
 from dlmon.event import event_id_of
-from dlmon.grouping import place
-from dlmon.patch import Patch, PatchFailed
-from dlmon.rejection import Rejection, judge_again, to_replay
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.groups import place
+from dlmon.rejects.patch import Patch, PatchFailed
+from dlmon.rejects.queue import CHUNK, Held, Outcome, Receipt, Rejects, Run
+from dlmon.rejects.rejection import Rejection, judge_again, to_replay
 from dlmon.runtime.stop import Stop
-from dlmon.selection import Selection
 from dlmon.validation.validator import Validator
 
 MAX_REPLAYS = 3

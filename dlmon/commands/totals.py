@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from dlmon.grouping import Groups
 from dlmon.histogram import Histogram
+from dlmon.rejects.groups import Groups
 
 STAGES = ("judge", "store", "park")
 

@@ -26,8 +26,8 @@ from dlmon.event import (
     LONGITUDE,
     TIMESTAMP,
 )
-from dlmon.grouping import place
-from dlmon.rejection import Rejection
+from dlmon.rejects.groups import place
+from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 
 _REFRESH = 0.25  # seconds; drawing takes some 3 ms each time

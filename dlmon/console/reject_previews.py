@@ -8,13 +8,13 @@ from itertools import islice
 
 from rich.text import Text
 
-from dlmon.commands.rejects import Receipt
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.reject_groups import PROMPT_LINES, Around, show_groups
 from dlmon.console.rejects import receipt_height
 from dlmon.console.text import counted, safe
-from dlmon.grouping import Groups
-from dlmon.rejection import Rejection
+from dlmon.rejects.groups import Groups
+from dlmon.rejects.queue import Receipt
+from dlmon.rejects.rejection import Rejection
 from dlmon.validation.json_positions import indent
 
 MAX_DIFFERENCES = 3

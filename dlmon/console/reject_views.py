@@ -17,9 +17,9 @@ from dlmon.console.rejects import (
     show_look,
     show_revalidation,
 )
-from dlmon.grouping import Groups, Latest, Revalidation
-from dlmon.rejection import Rejection, judge_again
-from dlmon.rejects_file import to_line
+from dlmon.rejects.export import to_line
+from dlmon.rejects.groups import Groups, Latest, Revalidation
+from dlmon.rejects.rejection import Rejection, judge_again
 from dlmon.validation.validator import Validator
 
 _MAX_DETAILS = 10

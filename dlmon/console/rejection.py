@@ -11,8 +11,8 @@ from rich.text import Text
 
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
-from dlmon.grouping import place
-from dlmon.rejection import Rejection
+from dlmon.rejects.groups import place
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.validation.json_positions import indent, places
 from dlmon.validation.validator import DUPLICATE_KEY, Verdict, Violation

@@ -15,12 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from dlmon.commands.inspect_rejects import Look
-from dlmon.commands.rejects import Progress as Told
-from dlmon.commands.rejects import Receipt
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
-from dlmon.grouping import place
-from dlmon.rejection import Rejection
+from dlmon.rejects.groups import place
+from dlmon.rejects.queue import Progress as Told
+from dlmon.rejects.queue import Receipt
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
 
 MANY_DELIVERIES = 15

@@ -21,7 +21,7 @@ import pexpect
 import pytest
 
 from dlmon.config.settings import Settings
-from dlmon.rejection import PUBLISHED_AT
+from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.sources.base import VALID
 from dlmon.validation.validator import Validator, load_schema
 from tests.conftest import settings_for

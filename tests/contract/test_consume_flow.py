@@ -21,7 +21,7 @@ from dlmon.brokers.local import LocalBroker
 from dlmon.commands.consume import ConsumeResult, Observer, consume
 from dlmon.errors import DlmonError, PublishRefused
 from dlmon.event import id_from_body
-from dlmon.rejection import PUBLISHED_AT, Rejection, from_delivery
+from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.validator import Schema, Validator, Verdict, load_schema

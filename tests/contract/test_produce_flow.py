@@ -19,7 +19,7 @@ from dlmon.commands.produce import Observer, ProduceResult, Totals, produce
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import ExitCode, FileError, Interrupted, PublishRefused
-from dlmon.rejection import PUBLISHED_AT
+from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import Source
 from dlmon.sources.ledger import Ledger

@@ -6,11 +6,11 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Queue
-from dlmon.commands.rejects import QueuedRejects, Run
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.queue import QueuedRejects, Run
 from dlmon.runtime.stop import Stop
-from dlmon.selection import Selection
 from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.node import PrivateNode

@@ -20,7 +20,7 @@ from dlmon.config.settings import Settings
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import ExitCode, UsageError
 from dlmon.event import id_from_body
-from dlmon.rejection import from_delivery
+from dlmon.rejects.rejection import from_delivery
 from dlmon.stores import open_store
 from dlmon.validation.validator import Validator, load_schema
 from tests.conftest import settings_for

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dlmon.brokers.base import Broker, Delivery, Queue
-from dlmon.rejection import Rejection, message_id_of, reject, to_message
+from dlmon.rejects.rejection import Rejection, message_id_of, reject, to_message
 from dlmon.validation.validator import Validator, Violation, load_schema
 from tests.support.events import make_body
 

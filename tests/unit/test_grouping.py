@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from dlmon.grouping import MAX_GROUPS, MAX_NAMES, OTHER, Groups, Latest, Revalidation, place
-from dlmon.rejection import judge_again
+from dlmon.rejects.groups import MAX_GROUPS, MAX_NAMES, OTHER, Groups, Latest, Revalidation, place
+from dlmon.rejects.rejection import judge_again
 from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection, slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlmon.rejection import judge_again
+from dlmon.rejects.rejection import judge_again
 from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, rejection, slow

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from dlmon.errors import UsageError
-from dlmon.patch import Patch, PatchFailed
+from dlmon.rejects.patch import Patch, PatchFailed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlmon.brokers.base import Delivery, Message
-from dlmon.rejection import from_delivery, kept_headers, reject, to_message, to_replay
+from dlmon.rejects.rejection import from_delivery, kept_headers, reject, to_message, to_replay
 from dlmon.validation.validator import Validator, Violation, load_schema
 from tests.support.events import make_body
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlmon.errors import FileError
-from dlmon.rejection import MAX_KEPT_HEADERS, Rejection
-from dlmon.rejects_file import RejectsFile, from_record, read_rejects, to_line, to_record
+from dlmon.rejects.export import RejectsFile, from_record, read_rejects, to_line, to_record
+from dlmon.rejects.rejection import MAX_KEPT_HEADERS, Rejection
 from dlmon.validation.validator import Violation
 from tests.support.rejections import AT, slow
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dlmon.selection import Selection
+from dlmon.rejects.filters import Selection
 from dlmon.validation.validator import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dlmon.brokers.base import DeadLetter
 from dlmon.console.rejection import MAX_LINES, show_rejection
-from dlmon.grouping import Groups
-from dlmon.rejection import Rejection, from_delivery
+from dlmon.rejects.groups import Groups
+from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.validation.json_positions import indent, places
 from dlmon.validation.validator import Violation
 from tests.support.events import make_body

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from dlmon.commands.totals import Totals
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, ExitCode, Interrupted
-from dlmon.rejection import Rejection
+from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 
 

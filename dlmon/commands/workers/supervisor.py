@@ -27,7 +27,7 @@ from dlmon.commands.workers.messages import (
 )
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, Interrupted, UsageError
-from dlmon.rejection import Rejection
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import GRACE, Stop
 from dlmon.stores.base import Entry

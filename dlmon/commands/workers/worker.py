@@ -34,7 +34,7 @@ from dlmon.commands.workers.messages import (
     Ready,
 )
 from dlmon.errors import DlmonError, ExitCode
-from dlmon.rejection import Rejection
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.interpreter import collect_rarely, switch_rarely
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store

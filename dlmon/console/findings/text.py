@@ -15,8 +15,8 @@ from dlmon.commands.validate_file import Counts, FileResult, Progress, Result
 from dlmon.console.findings import FinalReport
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import safe
-from dlmon.grouping import place
 from dlmon.linting.checker import Finding, Snippet
+from dlmon.rejects.groups import place
 
 _REFRESH = 0.2  # seconds
 _MARGIN = 2

@@ -13,8 +13,8 @@ import pexpect
 import pytest
 
 from dlmon.brokers.base import Broker, Queue
-from dlmon.rejection import Rejection
-from dlmon.rejects_file import to_line
+from dlmon.rejects.export import to_line
+from dlmon.rejects.rejection import Rejection
 from dlmon.validation.validator import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

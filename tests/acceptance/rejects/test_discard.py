@@ -6,13 +6,13 @@ import pytest
 
 from dlmon.brokers.base import Broker, Queue
 from dlmon.commands.discard_rejects import discard
-from dlmon.commands.rejects import CHUNK, FiledRejects, QueuedRejects, Receipt, Run
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.errors import FileError
-from dlmon.rejection import Rejection
-from dlmon.rejects_file import RejectsFile, read_rejects
+from dlmon.rejects.export import RejectsFile, read_rejects
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.queue import CHUNK, FiledRejects, QueuedRejects, Receipt, Run
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
-from dlmon.selection import Selection
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, slow
 

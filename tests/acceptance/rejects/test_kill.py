@@ -16,7 +16,7 @@ from dlmon.brokers.base import Broker, Queue
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import FileError
-from dlmon.rejects_file import read_rejects
+from dlmon.rejects.export import read_rejects
 from dlmon.validation.validator import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.commands.inspect_rejects import Look, look
-from dlmon.commands.rejects import CHUNK
-from dlmon.rejection import Rejection
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.queue import CHUNK
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
-from dlmon.selection import Selection
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, park, rejection, slow
 

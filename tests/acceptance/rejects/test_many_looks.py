@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Message, Queue
-from dlmon.commands.rejects import CHUNK
 from dlmon.config.settings import Settings
 from dlmon.console.rejects import MANY_DELIVERIES
-from dlmon.rejects_file import read_rejects, to_line
+from dlmon.rejects.export import read_rejects, to_line
+from dlmon.rejects.queue import CHUNK
 from tests.support.dlmon import Dlmon, running
 from tests.support.events import make_body
 from tests.support.messages import wait_until

@@ -12,13 +12,13 @@ import pytest
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Queue
 from dlmon.brokers.local import LocalBroker
-from dlmon.commands.rejects import FiledRejects, QueuedRejects, Receipt, Run
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
-from dlmon.patch import Patch
-from dlmon.rejection import Rejection
+from dlmon.rejects.filters import Selection
+from dlmon.rejects.patch import Patch
+from dlmon.rejects.queue import FiledRejects, QueuedRejects, Receipt, Run
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
-from dlmon.selection import Selection
 from dlmon.validation.validator import Violation
 from tests.support.amqp import raw_channel
 from tests.support.events import make_body

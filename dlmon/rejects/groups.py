@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what they import takes a while, and `validate-file` has only findings
-    from dlmon.rejection import Rejection
+    from dlmon.rejects.rejection import Rejection
     from dlmon.validation.validator import Violation
 
 MAX_GROUPS = 1000
@@ -138,7 +138,7 @@ class Revalidation:
         self.failing = Groups()
 
     def add(self, rejection: Rejection, now: Sequence[Violation]) -> None:
-        """now: what is wrong with it today (`dlmon.rejection.judge_again`)."""
+        """now: what is wrong with it today (`dlmon.rejects.rejection.judge_again`)."""
         if now:
             self.failing.add(replace(rejection, violations=tuple(now)))
         else:

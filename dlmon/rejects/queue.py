@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from dlmon.brokers.base import Broker, Delivery, Queue, Reader
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
-from dlmon.rejection import Rejection, from_delivery
+from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.closeable import Closing
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator

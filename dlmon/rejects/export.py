@@ -33,7 +33,7 @@ import orjson
 
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
-from dlmon.rejection import Rejection, kept_headers
+from dlmon.rejects.rejection import Rejection, kept_headers
 from dlmon.runtime.closeable import Closing
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
 from dlmon.validation.validator import Violation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlmon.rejection import Rejection
+from dlmon.rejects.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
