@@ -71,9 +71,9 @@ def consume(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
-    from dlmon.commands.metrics import watched_consumer
     from dlmon.config.settings import load_settings
     from dlmon.console import consume as console
+    from dlmon.monitoring.prometheus import watched_consumer
     from dlmon.runtime.logging import configure_logging
     from dlmon.stores import open_store
     from dlmon.validation.validator import Validator, load_schema

@@ -132,9 +132,9 @@ def produce(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
-    from dlmon.commands.metrics import watched_producer
     from dlmon.config.settings import load_settings
     from dlmon.console import produce as console
+    from dlmon.monitoring.prometheus import watched_producer
     from dlmon.runtime.logging import configure_logging
     from dlmon.sources.base import Judged, Source
     from dlmon.sources.ledger import Ledger

@@ -16,7 +16,6 @@ from operator import attrgetter
 from random import shuffle
 
 from dlmon.brokers.base import Broker, Consumer, Delivery, Queue
-from dlmon.commands.totals import Totals
 from dlmon.errors import (
     BrokerError,
     BrokerUnreachable,
@@ -27,6 +26,7 @@ from dlmon.errors import (
     StoreUnavailable,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
+from dlmon.monitoring.totals import Totals
 from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop

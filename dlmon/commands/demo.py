@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from dlmon.brokers.base import Broker, Queue
 from dlmon.commands.consume import ConsumeResult, Observer, consume
 from dlmon.commands.produce import ProduceResult, produce
-from dlmon.commands.totals import Totals
 from dlmon.errors import DlmonError
+from dlmon.monitoring.totals import Totals
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import VALID, Planned, Source

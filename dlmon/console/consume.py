@@ -14,7 +14,6 @@ from rich.live import Live
 from rich.text import Text
 
 from dlmon.commands.consume import ConsumeResult, Observer
-from dlmon.commands.totals import Totals
 from dlmon.console.lines import print_line, stderr
 from dlmon.console.text import safe
 from dlmon.errors import DlmonError
@@ -26,6 +25,7 @@ from dlmon.event import (
     LONGITUDE,
     TIMESTAMP,
 )
+from dlmon.monitoring.totals import Totals
 from dlmon.rejects.groups import place
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from dlmon.commands.totals import Totals
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, ExitCode, Interrupted
+from dlmon.monitoring.totals import Totals
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 
 from dlmon.commands.consume import ConsumeResult, Observer
-from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
     Ended,
     Failure,
@@ -27,6 +26,7 @@ from dlmon.commands.workers.messages import (
 )
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, Interrupted, UsageError
+from dlmon.monitoring.totals import Totals
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import GRACE, Stop

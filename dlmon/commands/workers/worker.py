@@ -22,7 +22,6 @@ from typing import NoReturn
 
 from dlmon.brokers import open_broker
 from dlmon.commands.consume import Observer, consume
-from dlmon.commands.totals import Totals
 from dlmon.commands.workers.messages import (
     Ended,
     Failure,
@@ -34,6 +33,7 @@ from dlmon.commands.workers.messages import (
     Ready,
 )
 from dlmon.errors import DlmonError, ExitCode
+from dlmon.monitoring.totals import Totals
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.interpreter import collect_rarely, switch_rarely
 from dlmon.runtime.stop import Stop

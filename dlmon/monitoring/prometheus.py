@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from dlmon.brokers.base import Broker
 from dlmon.commands import consume, produce
-from dlmon.commands.totals import STAGES, Totals
 from dlmon.errors import DlmonError, PublishRefused, UsageError
-from dlmon.histogram import Histogram
+from dlmon.monitoring.histogram import Histogram
+from dlmon.monitoring.totals import STAGES, Totals
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 

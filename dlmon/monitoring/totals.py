@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from dlmon.histogram import Histogram
+from dlmon.monitoring.histogram import Histogram
 from dlmon.rejects.groups import Groups
 
 STAGES = ("judge", "store", "park")
