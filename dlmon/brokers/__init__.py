@@ -32,10 +32,10 @@ def examine_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
     What follows a step that failed and cannot work without it is left out.
     """
     if isinstance(settings.broker, LocalAddress):
-        from dlmon.brokers.local.examination import examine as examine_local
+        from dlmon.brokers.local.diagnostics import examine as examine_local
 
         yield from examine_local(settings.broker.path, settings.namespace, stop)
     else:
-        from dlmon.brokers.rabbitmq.examination import examine
+        from dlmon.brokers.rabbitmq.diagnostics import examine
 
         yield from examine(settings, stop)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli import options, reject_options
-from dlmon.cli.acting import Action
+from dlmon.cli.reject_actions import Action
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def discard_rejects(
       dlmon discard-rejects --all --export rejects.ndjson.gz --yes
     """
     from dlmon.commands.discard_rejects import discard
-    from dlmon.console.reject_previews import Affected
+    from dlmon.console.rejects.previews import Affected
     from dlmon.rejects.export import RejectsFile
 
     settings, validator = reject_options.prepare(

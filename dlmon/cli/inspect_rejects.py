@@ -91,7 +91,8 @@ def inspect_rejects(
     """
     from dlmon.brokers import open_broker
     from dlmon.commands.inspect_rejects import look
-    from dlmon.console.reject_views import (
+    from dlmon.console.rejects.summary import progress_bar, show_exported
+    from dlmon.console.rejects.views import (
         DetailView,
         GroupView,
         JsonView,
@@ -99,7 +100,6 @@ def inspect_rejects(
         RevalidationView,
         View,
     )
-    from dlmon.console.rejects import progress_bar, show_exported
     from dlmon.rejects.export import RejectsFile
 
     if sum((list_, show is not None, json, revalidate)) > 1:

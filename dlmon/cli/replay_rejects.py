@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli import options, reject_options
-from dlmon.cli.acting import Action
+from dlmon.cli.reject_actions import Action
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
@@ -77,7 +77,7 @@ def replay_rejects(
       dlmon replay-rejects --from mended.ndjson --yes
     """
     from dlmon.commands.replay_rejects import Rules, replay
-    from dlmon.console.reject_previews import Affected, Differences
+    from dlmon.console.rejects.previews import Affected, Differences
     from dlmon.rejects.patch import Patch
 
     settings, validator = reject_options.prepare(

@@ -15,7 +15,7 @@ from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlmon.console.findings import FinalReport
+    from dlmon.console.reports import FinalReport
 
 _STDOUT = Path("-")
 _TEXT = "text"
@@ -104,7 +104,7 @@ def validate_file(
     """
     from dlmon.commands import validate_file as command
     from dlmon.config.settings import load_settings
-    from dlmon.console.findings.text import progress_bar, show_summary, show_unreadable
+    from dlmon.console.reports.text import progress_bar, show_summary, show_unreadable
     from dlmon.event_files.detect import Layout
     from dlmon.event_files.discovery import DEFAULT_GLOBS, files_in
     from dlmon.event_files.input import total_size
@@ -168,8 +168,8 @@ def validate_file(
 
 
 def _report(output: str, *, summary: bool, quiet: bool, to_stderr: bool) -> FinalReport:
-    from dlmon.console.findings import Output, Silence, machine_report
-    from dlmon.console.findings.text import TextReport
+    from dlmon.console.reports import Output, Silence, machine_report
+    from dlmon.console.reports.text import TextReport
 
     if quiet:
         return Silence()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlmon.brokers.base import DeadLetter
-from dlmon.console.rejection import MAX_LINES, show_rejection
+from dlmon.console.rejects.detail import MAX_LINES, show_rejection
 from dlmon.rejects.groups import Groups
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.validation.json_positions import indent, places

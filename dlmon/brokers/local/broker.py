@@ -20,7 +20,7 @@ from dlmon.brokers.base import (
 )
 from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import LEASE, Lease, LeaseLost, depth
-from dlmon.brokers.local.publication import Publication
+from dlmon.brokers.local.publisher import Publication
 from dlmon.errors import BrokerUnreachable, Interrupted
 from dlmon.runtime.stop import Stop
 

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from dlmon.brokers.base import Broker, Confirmed, Depth, Message, Queue
+from dlmon.brokers.rabbitmq.connection import Link
 from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
-from dlmon.brokers.rabbitmq.link import Link
-from dlmon.brokers.rabbitmq.publication import Publisher
+from dlmon.brokers.rabbitmq.publisher import Publisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.topology import ROUTING_KEYS, queue_name
 from dlmon.config.settings import Settings

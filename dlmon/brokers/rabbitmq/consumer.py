@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlmon.brokers.base import Consumer, Delivery
-from dlmon.brokers.rabbitmq import amqp
+from dlmon.brokers.rabbitmq import pika_adapter
+from dlmon.brokers.rabbitmq.connection import TICK, Link
 from dlmon.brokers.rabbitmq.deliveries import (
     Received,
     Token,
@@ -18,7 +19,6 @@ from dlmon.brokers.rabbitmq.deliveries import (
     next_channel,
     to_deliveries,
 )
-from dlmon.brokers.rabbitmq.link import TICK, Link
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.runtime.stop import Stop
 
@@ -205,7 +205,7 @@ class RabbitMQConsumer(Consumer):
 
     def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
         self._forget()
-        if amqp.is_own_close(reason):
+        if pika_adapter.is_own_close(reason):
             # The link closes channels too, of a connection that it gives up for a new one.
             if self._leaving:
                 with self._changed:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from dlmon.brokers.base import Delivery, Depth, Reader
+from dlmon.brokers.rabbitmq.connection import Link
 from dlmon.brokers.rabbitmq.deliveries import (
     Received,
     Token,
@@ -18,7 +19,6 @@ from dlmon.brokers.rabbitmq.deliveries import (
     next_channel,
     to_deliveries,
 )
-from dlmon.brokers.rabbitmq.link import Link
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.runtime.stop import Stop
 

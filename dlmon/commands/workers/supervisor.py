@@ -13,7 +13,7 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 
 from dlmon.commands.consume import ConsumeResult, Observer
-from dlmon.commands.workers.messages import (
+from dlmon.commands.workers.protocol import (
     Ended,
     Failure,
     FromWorker,

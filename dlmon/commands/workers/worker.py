@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from dlmon.brokers import open_broker
 from dlmon.commands.consume import Observer, consume
-from dlmon.commands.workers.messages import (
+from dlmon.commands.workers.protocol import (
     Ended,
     Failure,
     FromWorker,

@@ -10,7 +10,7 @@ from pathlib import Path
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker, Message, Queue
 from dlmon.config.settings import Settings
-from dlmon.console.rejects import MANY_DELIVERIES
+from dlmon.console.rejects.summary import MANY_DELIVERIES
 from dlmon.rejects.export import read_rejects, to_line
 from dlmon.rejects.queue import CHUNK
 from tests.support.dlmon import Dlmon, running

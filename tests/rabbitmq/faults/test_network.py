@@ -12,8 +12,8 @@ import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Message, Queue
-from dlmon.brokers.rabbitmq import publication
-from dlmon.brokers.rabbitmq.publication import WINDOW
+from dlmon.brokers.rabbitmq import publisher
+from dlmon.brokers.rabbitmq.publisher import WINDOW
 from tests.conftest import settings_for
 from tests.rabbitmq.faults.conftest import LOST, Reconciled, both_sides_go_on, settled
 from tests.support.messages import PATIENCE, make_messages

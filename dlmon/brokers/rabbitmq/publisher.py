@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dlmon.brokers.base import Confirmed, Message
-from dlmon.brokers.rabbitmq import amqp
-from dlmon.brokers.rabbitmq.link import TELL_EVERY, TICK, Link
+from dlmon.brokers.rabbitmq import pika_adapter
+from dlmon.brokers.rabbitmq.connection import TELL_EVERY, TICK, Link
 from dlmon.errors import (
     BrokerRefused,
     BrokerUnreachable,
@@ -52,7 +52,7 @@ class Publisher:
         self._link = link
         self._exchange = exchange
         self._routing_key = ""
-        self._encoder = amqp.PropertiesEncoder()
+        self._encoder = pika_adapter.PropertiesEncoder()
         # Only in the link's thread.
         self._channel: Any = None
         self._next_tag = 1
@@ -185,7 +185,7 @@ class Publisher:
 
     def _closed(self, _channel: Any, reason: BaseException) -> None:
         self._channel = None
-        if amqp.is_own_close(reason):
+        if pika_adapter.is_own_close(reason):
             return
         error = self._link.explain(reason)
         if isinstance(error, BrokerRefused | TopologyMismatch):

@@ -18,7 +18,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-from dlmon.brokers.rabbitmq import amqp, topology
+from dlmon.brokers.rabbitmq import pika_adapter, topology
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import (
@@ -65,7 +65,7 @@ class Link:
         self._sees_to_topology = see_to_topology
         assert isinstance(settings.broker, RabbitMQAddress)  # noqa: S101  (for the type checker)
         name = f"{settings.connection_name or _process_name()} {purpose}"
-        self._access = amqp.Access(settings.broker, settings, name)
+        self._access = pika_adapter.Access(settings.broker, settings, name)
         self._settings = settings
         self._stop = stop
         self._users: list[User] = []
@@ -167,7 +167,7 @@ class Link:
 
     def explain(self, reason: object) -> DlmonError:
         """What pika calls `reason`, in words."""
-        return amqp.explain(reason, self._access)
+        return pika_adapter.explain(reason, self._access)
 
     def _run(self) -> None:
         try:
@@ -208,14 +208,16 @@ class Link:
         """Serve one connection to its end; returns whether it was of use, and why it ended."""
         hosts = self._access.address.hosts
         for host in random.sample(hosts, len(hosts)):
-            loop = amqp.new_loop()
+            loop = pika_adapter.new_loop()
             self._cause = None
             self._told.clear()
             with self._lock:
                 self._loop = loop
             try:
                 if not self._closing.is_set():
-                    self._latest = amqp.connect(loop, self._access, host, self._opened, self._ended)
+                    self._latest = pika_adapter.connect(
+                        loop, self._access, host, self._opened, self._ended
+                    )
                     loop.start()
             except SettingsError as error:  # a file of the login, which may be there again later
                 self._cause = error
@@ -245,7 +247,7 @@ class Link:
             see_to(channel, self._settings.namespace, lambda _: ready(channel))
 
         def refused(_channel: Any, reason: Exception) -> None:
-            if not amqp.is_own_close(reason):
+            if not pika_adapter.is_own_close(reason):
                 self._cause = self._cause or self.explain(reason)
                 if connection.is_open:
                     connection.close()

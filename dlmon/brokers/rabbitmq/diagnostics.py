@@ -10,7 +10,7 @@ from typing import Any
 
 from dlmon.brokers.base import Check, Queue
 from dlmon.brokers.rabbitmq import topology
-from dlmon.brokers.rabbitmq.link import Link
+from dlmon.brokers.rabbitmq.connection import Link
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch

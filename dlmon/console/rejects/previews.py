@@ -9,8 +9,8 @@ from itertools import islice
 from rich.text import Text
 
 from dlmon.console.lines import print_line, stdout
-from dlmon.console.reject_groups import PROMPT_LINES, Around, show_groups
-from dlmon.console.rejects import receipt_height
+from dlmon.console.rejects.group_table import PROMPT_LINES, Around, show_groups
+from dlmon.console.rejects.summary import receipt_height
 from dlmon.console.text import counted, safe
 from dlmon.rejects.groups import Groups
 from dlmon.rejects.queue import Receipt

@@ -72,7 +72,7 @@ class Action:
     ) -> tuple[Receipt, AbstractSet[bytes] | None]:
         """The receipt, and which rejects of the queue were looked at."""
         from dlmon.brokers import open_broker
-        from dlmon.console.rejects import progress_bar
+        from dlmon.console.rejects.summary import progress_bar
         from dlmon.rejects.export import read_rejects
         from dlmon.rejects.queue import FiledRejects, QueuedRejects, Run
 
@@ -90,7 +90,7 @@ class Action:
                 return self.act(broker, queued, run), queued.seen
 
     def _end(self, receipt: Receipt, *, dry_run: bool) -> None:
-        from dlmon.console.rejects import show_receipt
+        from dlmon.console.rejects.summary import show_receipt
 
         show_receipt(receipt, self.done, dry_run=dry_run)
         if receipt.error is not None:

@@ -43,10 +43,10 @@ class Silence:
 
 def machine_report(output: Output, file: IO[str]) -> FinalReport:
     """The report for an output that is not for people."""
-    from dlmon.console.findings.github import GithubReport
-    from dlmon.console.findings.junit import JunitReport
-    from dlmon.console.findings.records import JsonReport, NdjsonReport
-    from dlmon.console.findings.sarif import SarifReport
+    from dlmon.console.reports.github import GithubReport
+    from dlmon.console.reports.junit import JunitReport
+    from dlmon.console.reports.records import JsonReport, NdjsonReport
+    from dlmon.console.reports.sarif import SarifReport
 
     reports: dict[Output, Callable[[IO[str]], FinalReport]] = {
         Output.JSON: JsonReport,

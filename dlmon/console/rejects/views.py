@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dlmon.commands.inspect_rejects import Look
-from dlmon.console.reject_groups import Around, show_groups
-from dlmon.console.rejection import show_rejection
-from dlmon.console.rejects import (
+from dlmon.console.rejects.detail import show_rejection
+from dlmon.console.rejects.group_table import Around, show_groups
+from dlmon.console.rejects.summary import (
     Notes,
     list_limit,
     show_hint,

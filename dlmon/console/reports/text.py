@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dlmon.commands.validate_file import Counts, FileResult, Progress, Result
-from dlmon.console.findings import FinalReport
 from dlmon.console.lines import print_line, stderr, stdout
+from dlmon.console.reports import FinalReport
 from dlmon.console.text import safe
 from dlmon.linting.checker import Finding, Snippet
 from dlmon.rejects.groups import place

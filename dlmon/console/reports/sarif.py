@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from dlmon import __version__
 from dlmon.commands.validate_file import FileResult, Result
-from dlmon.console.findings.records import as_json
+from dlmon.console.reports.records import as_json
 from dlmon.linting.checker import Finding
 from dlmon.rejects.groups import place
 
