@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Message, Queue
 from dlmon.config.settings import Settings, load_settings
+from dlmon.messages import Message, Queue
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.sources.simulation import Simulation
 from tests.support.amqp import raw_channel

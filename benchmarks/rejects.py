@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
+from dlmon.messages import Message, Queue
 from dlmon.rejects.rejection import Rejection, to_message
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.conftest import settings_for
 from tests.support.events import make_body
 from tests.support.node import PrivateNode

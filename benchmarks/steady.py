@@ -16,8 +16,8 @@ from pathlib import Path
 from benchmarks.broker import Bench, bench
 from benchmarks.rounds import ROOT
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Message, Queue
 from dlmon.commands.consume import BATCH
+from dlmon.messages import Message, Queue
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.sources.simulation import Simulation
 

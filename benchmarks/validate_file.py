@@ -26,15 +26,14 @@ from benchmarks.rounds import ROOT
 from benchmarks.table import table
 from dlmon.sources.simulation import Simulation
 from dlmon.sources.simulation.faults import FAULTS
-from dlmon.validation.validator import (
-    DEFAULT_SCHEMA,
+from dlmon.validation.schema import DEFAULT_SCHEMA, shipped_schemas
+from dlmon.validation.violations import (
     DUPLICATE_KEY,
     ID_CONFLICT,
     NOT_JSON,
     NOT_UTF8,
     TOO_LARGE,
     UNSTORABLE,
-    shipped_schemas,
 )
 
 SCHEMA = str(shipped_schemas() / DEFAULT_SCHEMA)

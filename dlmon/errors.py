@@ -15,18 +15,16 @@
     │   └── EventsRefused             4   it will never take this batch (find the event)
     └── Interrupted                 130
 
-Bad data is never an exception: it is a `Violation` (`dlmon.validation.validator`). A message is one or two
-plain sentences that say what to do next; it never contains a secret.
+Bad data is never an exception: it is a `Violation`. A message is one or two plain sentences that
+say what to do next; it never contains a secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dlmon.brokers.base import Message
+from dlmon.messages import Message
 
 
 class ExitCode(IntEnum):

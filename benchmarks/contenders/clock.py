@@ -42,7 +42,7 @@ def task() -> Task:
 
 def schema() -> dict[str, object]:
     """The schema that all of them judge by."""
-    from dlmon.validation.validator import load_schema
+    from dlmon.validation.schema import load_schema
 
     document: dict[str, object] = load_schema().document
     return document

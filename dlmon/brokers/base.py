@@ -7,76 +7,17 @@ broker has taken responsibility for what it was given, and none acknowledges by 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from dlmon.errors import DlmonError
+from dlmon.messages import Delivery, Message, Queue
 from dlmon.runtime.closeable import Closing
 from dlmon.runtime.stop import Stop
 
-HeaderValue: TypeAlias = str | int | bool
-"""What dlmon puts into headers. Foreign messages can carry more: see `Delivery.headers`."""
-
 DELIVERY_LIMIT = 20
 """Times that arrivals hands out a message again before it is dead-lettered to rejects."""
-
-
-class Queue(StrEnum):
-    """The two queues, whatever the broker calls them."""
-
-    ARRIVALS = "arrivals"
-    REJECTS = "rejects"
-
-
-# Message and Delivery are tuples: one of each is made for every event, and a frozen dataclass takes
-# several times as long to make.
-class Message(NamedTuple):
-    """What is published: always persistent, with nothing in its properties but this."""
-
-    body: bytes
-    message_id: str
-    headers: Mapping[str, HeaderValue] = MappingProxyType({})
-    content_type: str | None = "application/json"
-    correlation_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Why the broker itself moved a message here: queue, reason and number of deliveries.
-
-    `at` is in milliseconds since the epoch, None where the broker does not tell.
-    """
-
-    queue: str
-    reason: str
-    count: int
-    at: int | None = None
-
-
-class Delivery(NamedTuple):
-    """A message handed to this process and not yet acknowledged. Nothing in it can be trusted.
-
-    `headers` are as they came: values may be nested, dates or bytes, and names anything.
-    `delivery_count` tells how often the message was handed out before and came back.
-    `undecodable_headers` holds the raw bytes of a header table that could not be decoded
-    (`headers` is empty then).
-    """
-
-    body: bytes
-    message_id: str | None
-    headers: Mapping[str, object]
-    content_type: str | None
-    correlation_id: str | None
-    exchange: str
-    routing_key: str
-    delivery_count: int
-    token: object
-    """Identifies the delivery for the broker that made it; opaque to everyone else."""
-    dead_letter: DeadLetter | None = None
-    undecodable_headers: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

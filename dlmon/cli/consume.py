@@ -76,7 +76,8 @@ def consume(
     from dlmon.monitoring.prometheus import watched_consumer
     from dlmon.runtime.logging import configure_logging
     from dlmon.stores import open_store
-    from dlmon.validation.validator import Validator, load_schema
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
     settings = load_settings(
         {

@@ -41,7 +41,8 @@ def demo(
     from dlmon.sources.pacing import Pace
     from dlmon.sources.simulation import Simulation
     from dlmon.stores.sqlite import SqliteStore
-    from dlmon.validation.validator import Validator, load_schema
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
     # Of the user's own settings none: what they are for is not there yet, perhaps.
     settings = load_settings({"broker": "local"}, {}, None)

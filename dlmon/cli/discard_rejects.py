@@ -11,7 +11,8 @@ from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
-    from dlmon.rejects.queue import Receipt, Rejects, Run
+    from dlmon.rejects.actions import Receipt, Run
+    from dlmon.rejects.queue import Rejects
 
 
 def discard_rejects(

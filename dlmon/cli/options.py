@@ -1,7 +1,7 @@
 """Options that several commands share, each declared once.
 
-All default to None, "not given": `dlmon.config.settings` then looks at DLMON_* variables and at the TOML
-file.
+All default to None, "not given": `dlmon.config.settings` then looks at DLMON_* variables and at
+the TOML file.
 """
 
 from __future__ import annotations

@@ -142,7 +142,8 @@ def produce(
     from dlmon.sources.recorded import RecordedEvents
     from dlmon.sources.simulation import Simulation
     from dlmon.sources.simulation.faults import find_faults
-    from dlmon.validation.validator import Validator, load_schema
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
     simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}
     _refuse_beside("--from", from_, simulating)

@@ -19,7 +19,8 @@ from dlmon.errors import ExitCode, FileError, UsageError
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.config.settings import Settings
-    from dlmon.rejects.queue import Fate, Receipt, Rejects, Run
+    from dlmon.rejects.actions import Fate, Receipt, Run
+    from dlmon.rejects.queue import Rejects
     from dlmon.validation.validator import Validator
 
 _STDIN = Path("-")
@@ -73,8 +74,9 @@ class Action:
         """The receipt, and which rejects of the queue were looked at."""
         from dlmon.brokers import open_broker
         from dlmon.console.rejects.summary import progress_bar
+        from dlmon.rejects.actions import Run
         from dlmon.rejects.export import read_rejects
-        from dlmon.rejects.queue import FiledRejects, QueuedRejects, Run
+        from dlmon.rejects.queue import FiledRejects, QueuedRejects
 
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals())

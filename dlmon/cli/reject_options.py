@@ -135,7 +135,8 @@ def prepare(*, config: Path | None, **flags: object) -> tuple[Settings, Validato
     """
     from dlmon.config.settings import load_settings
     from dlmon.runtime.logging import configure_logging
-    from dlmon.validation.validator import Validator, load_schema
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
     settings = load_settings(flags, config=config)
     configure_logging(settings.log_level)

@@ -10,7 +10,8 @@ from dlmon.cli.reject_actions import Action
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
-    from dlmon.rejects.queue import Receipt, Rejects, Run
+    from dlmon.rejects.actions import Receipt, Run
+    from dlmon.rejects.queue import Rejects
     from dlmon.rejects.rejection import Rejection
 
 

@@ -45,10 +45,10 @@ def status(
     from contextlib import ExitStack
 
     from dlmon.brokers import open_broker
-    from dlmon.brokers.base import Queue
     from dlmon.commands import status as command
     from dlmon.config.settings import load_settings
     from dlmon.console import status as console
+    from dlmon.messages import Queue
     from dlmon.runtime.logging import configure_logging
 
     if watch and (max_arrivals is not None or max_rejects is not None):

@@ -108,7 +108,8 @@ def validate_file(
     from dlmon.event_files.detect import Layout
     from dlmon.event_files.discovery import DEFAULT_GLOBS, files_in
     from dlmon.event_files.input import total_size
-    from dlmon.validation.validator import Validator, load_schema
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
     output = "json" if json else _one_of("--output", output, _OUTPUTS)
     layout = None if format_ is None else Layout(_one_of("--format", format_, _LAYOUTS))

@@ -15,23 +15,25 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from random import shuffle
 
-from dlmon.brokers.base import Broker, Consumer, Delivery, Queue
+from dlmon.brokers.base import Broker, Consumer
 from dlmon.errors import (
     BrokerError,
     BrokerUnreachable,
-    DlmonError,
     Interrupted,
     PublishRefused,
     StoreError,
     StoreUnavailable,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
-from dlmon.monitoring.totals import Totals
+from dlmon.messages import Delivery, Queue
+from dlmon.monitoring.observers import ConsumeObserver
+from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating
-from dlmon.validation.validator import UNDECODABLE_HEADERS, Validator, Violation
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import UNDECODABLE_HEADERS, Violation
 
 BATCH = 2_000
 """Events that are stored in one commit and acknowledged together."""
@@ -64,24 +66,9 @@ class ConsumeResult:
     interrupted: why the batch in hand was left unacknowledged, when a stop did not wait for it.
     """
 
-    totals: Totals
+    totals: ConsumeTotals
     seconds: float
     interrupted: Interrupted | None = None
-
-
-class Observer:
-    """Told how it goes, in the thread that consumes. This one does nothing about it."""
-
-    def settled(
-        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
-    ) -> None:
-        """A batch was acknowledged. What it had is in the totals already."""
-
-    def idle(self, totals: Totals) -> None:
-        """Nothing arrived for a moment."""
-
-    def holding(self, error: DlmonError | None) -> None:
-        """A batch is held because of an error; None: no longer."""
 
 
 def consume(
@@ -94,7 +81,7 @@ def consume(
     count: int | None = None,
     until_empty: bool = False,
     name: str = "dlmon",
-    observer: Observer | None = None,
+    observer: ConsumeObserver | None = None,
     hold: float = HOLD,
 ) -> ConsumeResult:
     """Move events from arrivals to the store, and to rejects those that do not belong there.
@@ -114,7 +101,7 @@ def consume(
         count=count,
         until_empty=until_empty,
         name=name,
-        observer=observer or Observer(),
+        observer=observer or ConsumeObserver(),
         hold=hold,
     )
     started = time.monotonic()
@@ -144,9 +131,9 @@ class _Flow:
     count: int | None
     until_empty: bool
     name: str
-    observer: Observer
+    observer: ConsumeObserver
     hold: float
-    totals: Totals = field(default_factory=Totals)
+    totals: ConsumeTotals = field(default_factory=ConsumeTotals)
     in_hand: int = 0
 
     def run(self) -> None:

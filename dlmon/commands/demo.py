@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from dlmon.brokers.base import Broker, Queue
-from dlmon.commands.consume import ConsumeResult, Observer, consume
+from dlmon.brokers.base import Broker
+from dlmon.commands.consume import ConsumeResult, consume
 from dlmon.commands.produce import ProduceResult, produce
 from dlmon.errors import DlmonError
-from dlmon.monitoring.totals import Totals
+from dlmon.messages import Queue
+from dlmon.monitoring.observers import ConsumeObserver
+from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import VALID, Planned, Source
@@ -43,7 +45,7 @@ def demo(
     pace: Pace,
     validator: Validator,
     stop: Stop,
-    observer: Observer,
+    observer: ConsumeObserver,
 ) -> DemoResult:
     """Publish the events of a source at a pace, consume them, and reconcile by event id.
 
@@ -108,11 +110,11 @@ class _Producer(threading.Thread):
         return self._result
 
 
-class _UntilDone(Observer):
+class _UntilDone(ConsumeObserver):
     """Ends the consumer once nothing is left to consume, and passes everything on."""
 
     def __init__(
-        self, broker: Broker, producer: threading.Thread, finished: Stop, observer: Observer
+        self, broker: Broker, producer: threading.Thread, finished: Stop, observer: ConsumeObserver
     ) -> None:
         self._broker = broker
         self._producer = producer
@@ -120,14 +122,14 @@ class _UntilDone(Observer):
         self._observer = observer
 
     def settled(
-        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+        self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         self._observer.settled(totals, stored, rejections)
 
     def holding(self, error: DlmonError | None) -> None:
         self._observer.holding(error)
 
-    def idle(self, totals: Totals) -> None:
+    def idle(self, totals: ConsumeTotals) -> None:
         self._observer.idle(totals)
         if not self._producer.is_alive():
             depth = self._broker.depth(Queue.ARRIVALS)

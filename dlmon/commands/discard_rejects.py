@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from dlmon.rejects.actions import Outcome, Receipt, Run
 from dlmon.rejects.export import RejectsFile
 from dlmon.rejects.filters import Selection
-from dlmon.rejects.queue import Held, Outcome, Receipt, Rejects, Run
+from dlmon.rejects.queue import Held, Rejects
 from dlmon.rejects.rejection import Rejection
 
 

@@ -10,7 +10,7 @@ from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
-from dlmon.validation.validator import load_schema
+from dlmon.validation.schema import load_schema
 
 
 def examine(settings: Settings, stop: Stop) -> Iterator[Check]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dlmon.brokers.base import Broker, Depth, Queue
+from dlmon.brokers.base import Broker, Depth
+from dlmon.messages import Queue
+from dlmon.rejects.actions import CHUNK, Progress
 from dlmon.rejects.filters import Selection
-from dlmon.rejects.queue import CHUNK, Progress
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, PublishRefused, UsageError
+from dlmon.messages import Message, Queue
+from dlmon.monitoring.observers import ProduceObserver
+from dlmon.monitoring.totals import ProduceTotals
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stdio import write_whole
@@ -34,39 +36,13 @@ _RETRY_AT_STOP = 0.1
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Totals:
-    """How many events were sent so far, and how many of them the broker has for certain.
-
-    verdicts: how many of those that were sent should get which verdict, as far as it is known.
-    """
-
-    sent: int = 0
-    confirmed: int = 0
-    verdicts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def unconfirmed(self) -> int:
-        return self.sent - self.confirmed
-
-
 @dataclass(frozen=True, slots=True)
 class ProduceResult:
     """What `produce` came to. error: why it ended before its time."""
 
-    totals: Totals
+    totals: ProduceTotals
     seconds: float
     error: DlmonError | None = None
-
-
-class Observer:
-    """Told how it goes, in the thread that produces. This one does nothing about it."""
-
-    def told(self, totals: Totals) -> None:
-        """How it stands: at each turn, and several times a second in any case."""
-
-    def refused(self, error: PublishRefused | None) -> None:
-        """The broker does not take events now; None: it does again."""
 
 
 def produce(
@@ -77,14 +53,14 @@ def produce(
     *,
     count: int | None = None,
     ledger: Ledger | None = None,
-    observer: Observer | None = None,
+    observer: ProduceObserver | None = None,
 ) -> ProduceResult:
     """Publish the events of a source when they are due, and wait until the broker has them all.
 
     Ends at a stop, after `count` events, at the end of the pace, or of the source. What the broker
     refuses is published again until it takes it.
     """
-    flow = _Flow(source, pace, stop, count, ledger, observer or Observer())
+    flow = _Flow(source, pace, stop, count, ledger, observer or ProduceObserver())
     return flow.result(lambda: flow.publish_to(broker))
 
 
@@ -95,7 +71,7 @@ def print_events(
     *,
     count: int | None = None,
     ledger: Ledger | None = None,
-    observer: Observer | None = None,
+    observer: ProduceObserver | None = None,
 ) -> ProduceResult:
     """Write events to stdout when they are due, one a line. Nothing gets confirmed.
 
@@ -103,7 +79,7 @@ def print_events(
     """
     if sys.stdout is None:  # how Python tells that it was started without one
         raise FileError("There is no stdout to write to: it was closed at the start.")
-    flow = _Flow(source, pace, stop, count, ledger, observer or Observer())
+    flow = _Flow(source, pace, stop, count, ledger, observer or ProduceObserver())
     return flow.result(flow.print)
 
 
@@ -114,8 +90,8 @@ class _Flow:
     stop: Stop
     count: int | None
     ledger: Ledger | None
-    observer: Observer
-    totals: Totals = field(default_factory=Totals)
+    observer: ProduceObserver
+    totals: ProduceTotals = field(default_factory=ProduceTotals)
     unconfirmed_bytes: int = 0
     failure: UsageError | None = None
 

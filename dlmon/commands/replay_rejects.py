@@ -9,16 +9,18 @@ from typing import NamedTuple, TypeAlias
 
 import orjson
 
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.errors import BrokerError, Interrupted
 from dlmon.event import event_id_of
+from dlmon.messages import Message, Queue
+from dlmon.rejects.actions import CHUNK, Outcome, Receipt, Run
 from dlmon.rejects.filters import Selection
-from dlmon.rejects.groups import place
 from dlmon.rejects.patch import Patch, PatchFailed
-from dlmon.rejects.queue import CHUNK, Held, Outcome, Receipt, Rejects, Run
+from dlmon.rejects.queue import Held, Rejects
 from dlmon.rejects.rejection import Rejection, judge_again, to_replay
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
+from dlmon.validation.violations import place
 
 MAX_REPLAYS = 3
 """Default for how often a reject is replayed before it is left alone."""

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dlmon.brokers.base import Broker, Depth, Queue
+from dlmon.brokers.base import Broker, Depth
 from dlmon.errors import BrokerUnreachable
+from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 
 _log = logging.getLogger(__name__)

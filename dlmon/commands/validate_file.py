@@ -13,12 +13,14 @@ from dlmon.event_files.block import Block, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.input import Source, name_of
 from dlmon.event_files.reader import read_events
-from dlmon.linting.checker import BlockJudge, Finding, Judged, Snippet, Tally, Wishes
+from dlmon.linting.checker import BlockJudge
+from dlmon.linting.findings import Finding, Judged, Snippet, Tally, Wishes
 from dlmon.linting.split import Split
 from dlmon.linting.worker_pool import End, Item, Judges
 from dlmon.rejects.groups import MAX_GROUPS, OTHER
 from dlmon.runtime.stop import Stop
-from dlmon.validation.validator import ID_CONFLICT, Validator
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import ID_CONFLICT
 
 if TYPE_CHECKING:
     from dlmon.linting.duplicate_ids import Repeated, UniqueIds

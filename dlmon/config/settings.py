@@ -20,11 +20,11 @@ from typing import Any
 
 import platformdirs
 
+from dlmon.config.secrets import Secret
 from dlmon.config.urls import (
     BrokerUrl,
     LocalAddress,
     RabbitMQAddress,
-    Secret,
     StoreAddress,
     Tls,
     data_folder,

@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dlmon.commands.consume import ConsumeResult, Observer
+from dlmon.commands.consume import ConsumeResult
 from dlmon.console.lines import print_line, stderr
 from dlmon.console.text import safe
 from dlmon.errors import DlmonError
@@ -25,10 +25,11 @@ from dlmon.event import (
     LONGITUDE,
     TIMESTAMP,
 )
-from dlmon.monitoring.totals import Totals
-from dlmon.rejects.groups import place
+from dlmon.monitoring.observers import ConsumeObserver
+from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
+from dlmon.validation.violations import place
 
 _REFRESH = 0.25  # seconds; drawing takes some 3 ms each time
 _RATE_OVER = 5.0
@@ -46,7 +47,7 @@ _log = logging.getLogger("dlmon.consume")
 @contextmanager
 def watch(
     where: str, store: str, *, queue: str = "", to_stdout: bool = False, command: str = "consume"
-) -> Iterator[Observer]:
+) -> Iterator[ConsumeObserver]:
     """What shows how it goes. where, store: from where to where events flow.
 
     queue: what log lines call the place that events come from. command: what is running.
@@ -63,7 +64,7 @@ def watch(
         log.tell_rest()
 
 
-class LogLines(Observer):
+class LogLines(ConsumeObserver):
     """One line every few seconds, and one for each reject unless there are very many."""
 
     def __init__(self, queue: str) -> None:
@@ -77,7 +78,7 @@ class LogLines(Observer):
 
     def settled(
         self,
-        totals: Totals,
+        totals: ConsumeTotals,
         stored: Sequence[Entry],  # noqa: ARG002
         rejections: Sequence[Rejection],
     ) -> None:
@@ -86,7 +87,7 @@ class LogLines(Observer):
         self._rejects = totals.rejected.count
         self._tell(totals)
 
-    def idle(self, totals: Totals) -> None:
+    def idle(self, totals: ConsumeTotals) -> None:
         self._rejects = totals.rejected.count
         self.tell_rest()
         self._tell(totals)
@@ -120,7 +121,7 @@ class LogLines(Observer):
             },
         )
 
-    def _tell(self, totals: Totals) -> None:
+    def _tell(self, totals: ConsumeTotals) -> None:
         now = time.monotonic()
         new = totals.received - self._told_received
         if new and now - self._told_at >= _LOG_TOTALS_EVERY:
@@ -128,8 +129,8 @@ class LogLines(Observer):
             self._told_received, self._told_at = totals.received, now
 
 
-class LiveView(Observer):
-    """Totals, rates, percentiles, top rejections and last events, drawn in place.
+class LiveView(ConsumeObserver):
+    """ConsumeTotals, rates, percentiles, top rejections and last events, drawn in place.
 
     Drawn by the thread that consumes, so that nothing it shows changes meanwhile.
     """
@@ -141,7 +142,7 @@ class LiveView(Observer):
         )
         self._started = time.monotonic()
         self._drawn_at = 0.0
-        self._totals = Totals()
+        self._totals = ConsumeTotals()
         self._held: DlmonError | None = None
         self._received: deque[tuple[float, int]] = deque([(self._started, 0)])
         self._last: deque[Entry | Rejection] = deque(maxlen=max(_MIN_EVENTS, console.height))
@@ -161,14 +162,14 @@ class LiveView(Observer):
         self._live.stop()
 
     def settled(
-        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+        self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         room = self._last.maxlen or 0
         self._last.extend(stored[-room:])
         self._last.extend(rejections[-room:])
         self.idle(totals)
 
-    def idle(self, totals: Totals) -> None:
+    def idle(self, totals: ConsumeTotals) -> None:
         self._totals = totals
         self._draw()
 
@@ -240,14 +241,14 @@ def show_summary(result: ConsumeResult) -> None:
         print_line(console, Text("dlmon inspect-rejects shows what was rejected, and why."))
 
 
-def _counts(totals: Totals) -> str:
+def _counts(totals: ConsumeTotals) -> str:
     return (
         f"{totals.received:,} received: {totals.stored:,} stored, "
         f"{totals.duplicates:,} duplicates, {totals.rejected.count:,} rejected"
     )
 
 
-def _delay(totals: Totals) -> str:
+def _delay(totals: ConsumeTotals) -> str:
     p50, p99 = totals.delay.quantile(0.5), totals.delay.quantile(0.99)
     if p50 is None or p99 is None:
         return "published to stored: no times yet"
@@ -260,7 +261,7 @@ def _duration(milliseconds: float) -> str:
     return str(timedelta(seconds=round(milliseconds / 1000)))
 
 
-def _speed(totals: Totals) -> str:
+def _speed(totals: ConsumeTotals) -> str:
     shares = [(share, totals.speed.quantile(share / 100)) for share in (10, 50, 90, 99)]
     told = ", ".join(f"p{share} {speed:,.3g}" for share, speed in shares if speed is not None)
     return f"download speed: {told} Mbit/s" if told else "download speed: none yet"

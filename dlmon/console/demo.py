@@ -9,7 +9,7 @@ from rich.text import Text
 from dlmon.commands.demo import DemoResult
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
-from dlmon.rejects.groups import place
+from dlmon.validation.violations import place
 
 _SHOWN = 5
 

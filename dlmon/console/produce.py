@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from dlmon.commands.produce import Observer, ProduceResult, Totals
+from dlmon.commands.produce import ProduceResult
 from dlmon.console.lines import print_line, stderr
 from dlmon.console.text import safe
 from dlmon.errors import PublishRefused
+from dlmon.monitoring.observers import ProduceObserver
+from dlmon.monitoring.totals import ProduceTotals
 from dlmon.sources.base import VALID
 
 _REFRESH = 0.25  # seconds
@@ -28,14 +30,14 @@ _log = logging.getLogger("dlmon.produce")
 
 
 @contextmanager
-def watch(where: str | None, *, to_terminal: bool) -> Iterator[Observer]:
+def watch(where: str | None, *, to_terminal: bool) -> Iterator[ProduceObserver]:
     """What shows how it goes. where: what events are sent to, None where they are printed.
 
     to_terminal: events are printed to a terminal, which is not for a live line then.
     """
     console = stderr()
     if to_terminal:
-        yield Observer()
+        yield ProduceObserver()
     elif console.is_terminal and not console.is_dumb_terminal:
         with LiveLine(console, where) as line:
             yield line
@@ -44,7 +46,7 @@ def watch(where: str | None, *, to_terminal: bool) -> Iterator[Observer]:
         yield LogLines(confirms=where is not None)
 
 
-class LogLines(Observer):
+class LogLines(ProduceObserver):
     """One line every ten seconds."""
 
     def __init__(self, *, confirms: bool) -> None:
@@ -52,7 +54,7 @@ class LogLines(Observer):
         self._told_at = time.monotonic()
         self._told_sent = 0
 
-    def told(self, totals: Totals) -> None:
+    def told(self, totals: ProduceTotals) -> None:
         now = time.monotonic()
         if (seconds := now - self._told_at) >= _LOG_EVERY:
             rate = (totals.sent - self._told_sent) / seconds
@@ -60,14 +62,14 @@ class LogLines(Observer):
             self._told_at, self._told_sent = now, totals.sent
 
 
-class LiveLine(Observer):
+class LiveLine(ProduceObserver):
     """Counts and rates, drawn in place by the thread that produces."""
 
     def __init__(self, console: Console, where: str | None) -> None:
         self._where = where
         self._started = time.monotonic()
         self._drawn_at = 0.0
-        self._totals = Totals()
+        self._totals = ProduceTotals()
         self._refusal: PublishRefused | None = None
         self._sent: deque[tuple[float, int]] = deque([(self._started, 0)])
         self._live = Live(
@@ -85,7 +87,7 @@ class LiveLine(Observer):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def told(self, totals: Totals) -> None:
+    def told(self, totals: ProduceTotals) -> None:
         self._totals = totals
         self._draw()
 
@@ -132,7 +134,7 @@ def show_summary(result: ProduceResult, ledger: Path | None, *, confirms: bool) 
     print_line(stderr(), Text(f"{text}."), wrap=True)
 
 
-def _counts(totals: Totals, *, confirms: bool) -> str:
+def _counts(totals: ProduceTotals, *, confirms: bool) -> str:
     if not confirms:
         return f"{totals.sent:,} printed"
     return f"{totals.sent:,} sent, {totals.confirmed:,} confirmed"

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from rich.live import Live
 from rich.text import Text
 
-from dlmon.brokers.base import Queue
 from dlmon.commands.status import Status
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
+from dlmon.messages import Queue
 from dlmon.runtime.timestamps import to_rfc3339
 
 

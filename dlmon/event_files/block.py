@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self, TypeAlias
 
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 
 MAX_BLOCK_EVENTS = 768
 """Events of one block: what is wrong with all of them has to fit into memory."""

@@ -21,7 +21,7 @@ from dlmon.event_files.block import (
     Piece,
     Position,
 )
-from dlmon.validation.validator import NOT_JSON, Violation
+from dlmon.validation.violations import NOT_JSON, Violation
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 

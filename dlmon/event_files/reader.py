@@ -8,7 +8,7 @@ from dlmon.event_files.block import Block, Fault, Feed, Part, Position
 from dlmon.event_files.detect import Layout, detect, is_utf_16_or_32
 from dlmon.event_files.json_documents import read_documents
 from dlmon.event_files.ndjson import read_lines
-from dlmon.validation.validator import NOT_UTF8, Violation
+from dlmon.validation.violations import NOT_UTF8, Violation
 
 _HEAD_BYTES = 256 * 1024
 

@@ -15,7 +15,8 @@ from urllib.parse import quote
 import jsonschema_rs
 
 from dlmon.validation.json_positions import escape_pointer
-from dlmon.validation.validator import DIALECT, MAX_VIOLATIONS, SCHEMA_URI, Schema
+from dlmon.validation.schema import DIALECT, SCHEMA_URI, Schema
+from dlmon.validation.validator import MAX_VIOLATIONS
 
 Rule: TypeAlias = tuple[str, str]
 """Its code and the JSON Pointer of the value that breaks it, as in `Violation`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from dlmon.event import event_id_of
 from dlmon.event_files.block import (
@@ -19,86 +19,15 @@ from dlmon.event_files.block import (
     Position,
 )
 from dlmon.linting.broken_rules import BrokenRules, Rule
+from dlmon.linting.findings import MAX_REASON, Finding, Judged, Snippet, Tally, Wishes
 from dlmon.linting.ids import IdSeen, ids_seen
 from dlmon.linting.prefilter import UNKNOWN, Screened, Screener
 from dlmon.validation.json_positions import Place, places, too_deep_at
-from dlmon.validation.validator import (
-    DUPLICATE_KEY,
-    MAX_DEPTH,
-    MAX_VIOLATIONS,
-    NOT_JSON,
-    TOO_LARGE,
-    Validator,
-    Verdict,
-    Violation,
-)
-
-MAX_REASON = 500
-"""Characters of a reason. Those of jsonschema-rs quote the value, however long it is."""
+from dlmon.validation.validator import MAX_DEPTH, MAX_VIOLATIONS, Validator
+from dlmon.validation.violations import DUPLICATE_KEY, NOT_JSON, TOO_LARGE, Verdict, Violation
 
 _SNIPPET = 160  # bytes kept on each side of a place
 _ORJSON_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)$")
-
-
-class Snippet(NamedTuple):
-    """A part of a line: characters `start` to `end` of it, exclusive, are the place."""
-
-    text: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One broken rule of one event, and where the value that breaks it stands.
-
-    Lines and columns count from 1, columns in characters; the end is exclusive. `event_id` is that
-    of the event, None where it has none.
-    """
-
-    file: str
-    position: Position
-    end: Position
-    code: str
-    path: str
-    reason: str
-    event_id: str | None
-    snippet: Snippet
-
-
-Tally: TypeAlias = dict[tuple[str, str], tuple[int, Finding]]
-"""By code and path: how many findings, and the first of them."""
-
-
-class Judged(NamedTuple):
-    """What judging a block came to.
-
-    findings: how many there are; those of `shown` are told. Where they were asked for: tally; ids;
-    and places, which are the bytes of each invalid event in the block's data, end exclusive.
-    """
-
-    events: int
-    invalid: int
-    findings: int
-    shown: tuple[Finding, ...]
-    tally: Tally
-    ids: tuple[IdSeen, ...]
-    places: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What judging shall tell, besides how many events are invalid.
-
-    first_only: of each event, only the first violation counts: the one `consume` names. tally:
-    count findings by code and path. ids: tell the ids of all events. places: tell where the invalid
-    events are.
-    """
-
-    first_only: bool = False
-    tally: bool = False
-    ids: bool = False
-    places: bool = False
 
 
 class _Spot(NamedTuple):

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from dlmon.errors import DlmonError, FileError
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
-from dlmon.linting.checker import BlockJudge, Judged
+from dlmon.linting.checker import BlockJudge
+from dlmon.linting.findings import Judged
 from dlmon.runtime.closeable import Closing
 
 _SLOTS = 4

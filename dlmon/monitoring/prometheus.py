@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from dlmon.brokers.base import Broker
-from dlmon.commands import consume, produce
 from dlmon.errors import DlmonError, PublishRefused, UsageError
 from dlmon.monitoring.histogram import Histogram
-from dlmon.monitoring.totals import STAGES, Totals
+from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
+from dlmon.monitoring.totals import STAGES, ConsumeTotals, ProduceTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 
@@ -71,22 +71,22 @@ class Watched:
         self._trouble = None if trouble is None else str(trouble)
 
 
-class WatchedConsumer(consume.Observer, Watched):
+class WatchedConsumer(ConsumeObserver, Watched):
     """Watches `consume`, and passes on what it is told."""
 
-    def __init__(self, observer: consume.Observer, broker: Broker | None) -> None:
+    def __init__(self, observer: ConsumeObserver, broker: Broker | None) -> None:
         Watched.__init__(self, broker)
         self._observer = observer
-        self._totals = Totals()
+        self._totals = ConsumeTotals()
 
     def settled(
-        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+        self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         self._totals = totals
         self.alive()
         self._observer.settled(totals, stored, rejections)
 
-    def idle(self, totals: Totals) -> None:
+    def idle(self, totals: ConsumeTotals) -> None:
         self._totals = totals
         self.alive()
         self._observer.idle(totals)
@@ -119,15 +119,15 @@ class WatchedConsumer(consume.Observer, Watched):
         yield from super().collect()
 
 
-class WatchedProducer(produce.Observer, Watched):
+class WatchedProducer(ProduceObserver, Watched):
     """Watches `produce`, and passes on what it is told."""
 
-    def __init__(self, observer: produce.Observer, broker: Broker | None) -> None:
+    def __init__(self, observer: ProduceObserver, broker: Broker | None) -> None:
         Watched.__init__(self, broker)
         self._observer = observer
-        self._totals = produce.Totals()
+        self._totals = ProduceTotals()
 
-    def told(self, totals: produce.Totals) -> None:
+    def told(self, totals: ProduceTotals) -> None:
         self._totals = totals
         if self._trouble is None:
             self.alive()
@@ -152,8 +152,8 @@ class WatchedProducer(produce.Observer, Watched):
 
 @contextmanager
 def watched_consumer(
-    observer: consume.Observer, address: tuple[str, int], broker: Broker | None = None
-) -> Iterator[consume.Observer]:
+    observer: ConsumeObserver, address: tuple[str, int], broker: Broker | None = None
+) -> Iterator[ConsumeObserver]:
     """An observer to use instead of this one, while the address answers. Raises: UsageError."""
     watched = WatchedConsumer(observer, broker)
     with serve(*address, watched):
@@ -162,8 +162,8 @@ def watched_consumer(
 
 @contextmanager
 def watched_producer(
-    observer: produce.Observer, address: tuple[str, int], broker: Broker | None = None
-) -> Iterator[produce.Observer]:
+    observer: ProduceObserver, address: tuple[str, int], broker: Broker | None = None
+) -> Iterator[ProduceObserver]:
     """An observer to use instead of this one, while the address answers. Raises: UsageError."""
     watched = WatchedProducer(observer, broker)
     with serve(*address, watched):

@@ -12,7 +12,7 @@ STAGES = ("judge", "store", "park")
 
 
 @dataclass(slots=True)
-class Totals:
+class ConsumeTotals:
     """What became of the events that were settled so far.
 
     delay: milliseconds from published to committed, of what was stored and says when it was
@@ -32,7 +32,7 @@ class Totals:
     failures: Counter[str] = field(default_factory=Counter)
     stages: dict[str, Histogram] = field(default_factory=lambda: {s: Histogram() for s in STAGES})
 
-    def include(self, other: Totals) -> None:
+    def include(self, other: ConsumeTotals) -> None:
         """Add what another consumer has settled."""
         self.received += other.received
         self.stored += other.stored
@@ -45,3 +45,19 @@ class Totals:
         self.failures += other.failures
         for name, stage in self.stages.items():
             stage.include(other.stages[name])
+
+
+@dataclass(slots=True)
+class ProduceTotals:
+    """How many events were sent so far, and how many of them the broker has for certain.
+
+    verdicts: how many of those that were sent should get which verdict, as far as it is known.
+    """
+
+    sent: int = 0
+    confirmed: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def unconfirmed(self) -> int:
+        return self.sent - self.confirmed

@@ -36,7 +36,7 @@ from dlmon.event import MAX_MESSAGE_ID
 from dlmon.rejects.rejection import Rejection, kept_headers
 from dlmon.runtime.closeable import Closing
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 
 STDIN = Path("-")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what they import takes a while, and `validate-file` has only findings
     from dlmon.rejects.rejection import Rejection
-    from dlmon.validation.validator import Violation
+    from dlmon.validation.violations import Violation
 
 MAX_GROUPS = 1000
 """Groups that are told apart. Paths come from events, so that a flood can have any number."""
@@ -123,11 +123,6 @@ class Latest:
     def in_order(self) -> list[Rejection]:
         """The newest first, or the oldest first."""
         return [rejection for _, _, rejection in sorted(self._heap, reverse=True)]
-
-
-def place(code: str, path: str) -> str:
-    """A code and a JSON Pointer in words; the empty pointer is the whole event."""
-    return f"{code} at {path}" if path else code
 
 
 class Revalidation:

@@ -26,15 +26,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from dlmon.brokers.base import Delivery, HeaderValue, Message
 from dlmon.event import MAX_MESSAGE_ID, event_id_of, id_from_body
-from dlmon.validation.validator import (
+from dlmon.messages import Delivery, HeaderValue, Message
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import (
     FOREIGN,
     ID_CONFLICT,
     UNDECODABLE_HEADERS,
     UNDELIVERABLE,
     UNSTORABLE,
-    Validator,
     Violation,
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from dlmon.validation.validator import ID_CONFLICT, UNSTORABLE, Validator
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import ID_CONFLICT, UNSTORABLE
 
 VALID = "valid"
 """The verdict on an event that breaks no rule; any other is the code of a violation."""

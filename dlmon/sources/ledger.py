@@ -23,8 +23,8 @@ from pathlib import Path
 
 import orjson
 
-from dlmon.brokers.base import Message
 from dlmon.errors import FileError
+from dlmon.messages import Message
 from dlmon.runtime.closeable import Closing
 from dlmon.sources.base import Planned
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dlmon.errors import EventsRefused
 from dlmon.event import Event
 from dlmon.runtime.closeable import Closing
-from dlmon.validation.validator import UNSTORABLE, Violation
+from dlmon.validation.violations import UNSTORABLE, Violation
 
 
 class Entry(NamedTuple):

@@ -16,7 +16,7 @@ from dlmon.event import (
     TIMESTAMP,
 )
 from dlmon.stores.base import Entry
-from dlmon.validation.validator import ID_CONFLICT, UNSTORABLE, Violation
+from dlmon.validation.violations import ID_CONFLICT, UNSTORABLE, Violation
 
 CONFLICT = Violation(ID_CONFLICT, f"/{EVENT_ID}", "another event with this id is in the store")
 

@@ -20,7 +20,7 @@ from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, Written
 from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 
 _Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 

@@ -16,7 +16,7 @@ from dlmon.errors import EventsRefused, StoreUnavailable
 from dlmon.stores.base import Entry, Store, Written
 from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 
 APPLICATION_ID = 0x646C6D65
 """What `PRAGMA application_id` says in a store: "dlme"."""

@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 
 from dlmon.brokers.local import LocalBroker
-from dlmon.commands.consume import Observer
 from dlmon.commands.demo import demo
 from dlmon.config.settings import load_settings
+from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.runtime.stop import Stop
 from dlmon.sources.pacing import Pace
 from dlmon.sources.simulation import Simulation
 from dlmon.stores.base import Entry, Written
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation.validator import Validator, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
 from tests.support.dlmon import Dlmon
 
 _COUNTS = re.compile(r"([\d,]+) produced = ([\d,]+) stored \+ ([\d,]+) rejected, each")
@@ -103,7 +104,7 @@ def test_it_finds_out_when_something_is_lost(tmp_path: Path) -> None:
             pace=Pace(100, 0.5),
             validator=validator,
             stop=Stop(),
-            observer=Observer(),
+            observer=ConsumeObserver(),
         )
     assert result.missing
     assert result.stored + len(result.missing) == result.produced.totals.sent == 50

@@ -23,7 +23,8 @@ import pytest
 from dlmon.config.settings import Settings
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.sources.base import VALID
-from dlmon.validation.validator import Validator, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Message, Queue
 from dlmon.config.settings import Settings
+from dlmon.messages import Message, Queue
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_event

@@ -16,15 +16,19 @@ from typing import Any
 import orjson
 import pytest
 
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.brokers.local import LocalBroker
-from dlmon.commands.consume import ConsumeResult, Observer, consume
+from dlmon.commands.consume import ConsumeResult, consume
 from dlmon.errors import DlmonError, PublishRefused
 from dlmon.event import id_from_body
+from dlmon.messages import Message, Queue
+from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation.validator import Schema, Validator, Verdict, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import Verdict
 from tests.support.events import make_body
 from tests.support.messages import wait_until
 
@@ -203,7 +207,7 @@ class Locked:
         self._connection.close()
 
 
-class Watcher(Observer):
+class Watcher(ConsumeObserver):
     def __init__(self) -> None:
         self.held = threading.Event()
         self.errors: list[DlmonError | None] = []
@@ -289,7 +293,7 @@ def test_a_stop_finishes_the_batch_in_hand(
 ) -> None:
     stop = Stop()
 
-    class StopAtFirst(Observer):
+    class StopAtFirst(ConsumeObserver):
         def settled(self, *_: object) -> None:
             stop.request()
 

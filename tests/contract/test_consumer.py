@@ -8,8 +8,9 @@ import time
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import DELIVERY_LIMIT, Broker, Consumer, DeadLetter, Delivery, Queue
+from dlmon.brokers.base import DELIVERY_LIMIT, Broker, Consumer
 from dlmon.config.settings import Settings
+from dlmon.messages import DeadLetter, Delivery, Queue
 from dlmon.runtime.stop import Stop
 from tests.support.hold import holder
 from tests.support.messages import ids, in_queue, make_messages, receive, wait_until

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.commands.consume import PORTION_BYTES, consume
+from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Written
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation.validator import Validator, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
 from tests.support.events import make_body
 
 

@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Delivery, Queue
-from dlmon.commands.produce import Observer, ProduceResult, Totals, produce
+from dlmon.brokers.base import Broker
+from dlmon.commands.produce import ProduceResult, produce
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import ExitCode, FileError, Interrupted, PublishRefused
+from dlmon.messages import Delivery, Queue
+from dlmon.monitoring.observers import ProduceObserver
+from dlmon.monitoring.totals import ProduceTotals
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import Source
@@ -35,14 +38,14 @@ from tests.support.messages import in_queue, receive, wait_until
 Closed = Callable[[], AbstractContextManager[None]]
 
 
-class Watcher(Observer):
+class Watcher(ProduceObserver):
     """Keeps what it was told."""
 
     def __init__(self) -> None:
         self.sent = self.confirmed = 0
         self.refusals: list[PublishRefused | None] = []
 
-    def told(self, totals: Totals) -> None:
+    def told(self, totals: ProduceTotals) -> None:
         self.sent, self.confirmed = totals.sent, totals.confirmed
 
     def refused(self, error: PublishRefused | None) -> None:

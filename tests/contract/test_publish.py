@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Consumer, Delivery, HeaderValue, Message, Queue
+from dlmon.brokers.base import Broker, Consumer
 from dlmon.config.settings import Settings
+from dlmon.messages import Delivery, HeaderValue, Message, Queue
 from tests.support.messages import ids, in_queue, make_messages, receive
 
 # AMQP carries names, ids and types as short strings: 255 bytes, so that 60 characters always fit.

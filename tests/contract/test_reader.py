@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
 from tests.support.hold import holder
 from tests.support.messages import ids, in_queue, make_messages, wait_until
 

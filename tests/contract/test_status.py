@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.commands.status import look, watch
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 from tests.support.dlmon import Dlmon
 from tests.support.messages import make_messages, wait_until

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Queue
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until

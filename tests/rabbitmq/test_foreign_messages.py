@@ -15,9 +15,10 @@ import pika
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
+from dlmon.messages import Queue
 from tests.support.amqp import RawProperties, nested_lists, raw_channel, text, timestamp
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

@@ -16,8 +16,8 @@ import pika
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Queue
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
 from tests.support.amqp import RawProperties, nested_lists, raw_channel, text, timestamp
 from tests.support.dlmon import Dlmon
 from tests.support.messages import in_queue

@@ -11,9 +11,10 @@ import pytest
 
 import tests
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
 from dlmon.errors import BrokerRefused, TopologyMismatch
+from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 from tests.conftest import settings_for
 from tests.support.amqp import delete_namespace, raw_channel

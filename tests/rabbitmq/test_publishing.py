@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
 from dlmon.errors import BrokerRefused, PublishRefused
+from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 from tests.support.amqp import raw_channel
 from tests.support.messages import ids, in_queue, make_messages, wait_until

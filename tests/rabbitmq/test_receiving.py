@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Delivery, Queue
 from dlmon.config.settings import Settings
+from dlmon.messages import Delivery, Queue
 from tests.conftest import settings_for
 from tests.support.messages import in_queue, make_messages, wait_until
 from tests.support.node import PrivateNode

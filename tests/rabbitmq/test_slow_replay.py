@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Queue
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
+from dlmon.rejects.actions import Run
 from dlmon.rejects.filters import Selection
-from dlmon.rejects.queue import QueuedRejects, Run
+from dlmon.rejects.queue import QueuedRejects
 from dlmon.runtime.stop import Stop
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.node import PrivateNode
 from tests.support.rejections import VALIDATOR, ids, park, rejection

@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Queue
 from dlmon.config.settings import Settings, load_settings
 from dlmon.errors import BrokerRefused, SettingsError
+from dlmon.messages import Queue
 from tests.support.messages import ids, in_queue, make_messages, wait_until
 from tests.support.node import PrivateNode, free_port, listens
 

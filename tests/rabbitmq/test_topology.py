@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Queue
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
 from tests.support.messages import make_messages

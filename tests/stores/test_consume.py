@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Message, Queue
 from dlmon.config.settings import Settings
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import ExitCode, UsageError
 from dlmon.event import id_from_body
+from dlmon.messages import Message, Queue
 from dlmon.rejects.rejection import from_delivery
 from dlmon.stores import open_store
-from dlmon.validation.validator import Validator, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
 from tests.conftest import settings_for
 from tests.stores.conftest import PostgresPlace, WebhookPlace
 from tests.support.dlmon import Dlmon

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from dlmon.config.urls import Secret, StoreAddress
+from dlmon.config.secrets import Secret
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import write_isolating
 from dlmon.stores.postgresql import PostgresqlStore

@@ -13,7 +13,8 @@ import pytest
 import trustme
 
 from dlmon import __version__
-from dlmon.config.urls import Secret, StoreAddress
+from dlmon.config.secrets import Secret
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import write_isolating
 from dlmon.stores.webhook import WebhookStore

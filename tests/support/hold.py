@@ -12,10 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.brokers.local import LocalBroker
 from dlmon.config.settings import Settings, load_settings
 from dlmon.config.urls import LocalAddress
+from dlmon.messages import Queue
 from tests.support.dlmon import url_of
 from tests.support.messages import receive
 

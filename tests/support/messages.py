@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from dlmon.brokers.base import Broker, Consumer, Delivery, Message, Queue
+from dlmon.brokers.base import Broker, Consumer
+from dlmon.messages import Delivery, Message, Queue
 
 PATIENCE = 20.0
 """Seconds after which something that should happen at once has not."""

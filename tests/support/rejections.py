@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dlmon.brokers.base import Broker, Delivery, Queue
+from dlmon.brokers.base import Broker
+from dlmon.messages import Delivery, Queue
 from dlmon.rejects.rejection import Rejection, message_id_of, reject, to_message
-from dlmon.validation.validator import Validator, Violation, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 
 AT = 1_772_334_000_000

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dlmon.linting.broken_rules import BrokenRules
 from dlmon.sources.simulation import Simulation
 from dlmon.validation.json_positions import escape_pointer
-from dlmon.validation.validator import MAX_VIOLATIONS, Schema, Validator, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import MAX_VIOLATIONS, Validator
 
 NAMES = st.sampled_from(["a", "b", "~/é %", "", "$ref"])
 WORDS = st.sampled_from(["", "a", "ab", "2026-03-01T12:00:00Z", "10.0.0.1"])

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from dlmon.event_files.block import Block, Piece, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
-from dlmon.linting.checker import BlockJudge, Finding, Snippet, Wishes
+from dlmon.linting.checker import BlockJudge
+from dlmon.linting.findings import Finding, Snippet, Wishes
 from dlmon.sources.simulation import Simulation
-from dlmon.validation.validator import Schema, Validator, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import Validator
 from tests.support.slow_json import SlowReader
 
 # Every number and every boolean breaks a rule, wherever it is.

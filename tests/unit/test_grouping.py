@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from dlmon.rejects.groups import MAX_GROUPS, MAX_NAMES, OTHER, Groups, Latest, Revalidation, place
+from dlmon.rejects.groups import MAX_GROUPS, MAX_NAMES, OTHER, Groups, Latest, Revalidation
 from dlmon.rejects.rejection import judge_again
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation, place
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection, slow
 

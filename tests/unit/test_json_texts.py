@@ -15,7 +15,8 @@ from dlmon.event_files.block import Block
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.linting.checker import BlockJudge
-from dlmon.validation.validator import Schema, Validator
+from dlmon.validation.schema import Schema
+from dlmon.validation.validator import Validator
 
 VALID = [
     *(b"{}", b"[]", b'""', b"0", b"-0", b"1", b"true", b"false", b"null", b'"a"'),

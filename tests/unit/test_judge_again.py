@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlmon.rejects.rejection import judge_again
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, rejection, slow
 

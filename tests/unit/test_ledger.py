@@ -5,8 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dlmon.brokers.base import Message
 from dlmon.errors import FileError
+from dlmon.messages import Message
 from dlmon.sources.base import Planned
 from dlmon.sources.ledger import Ledger
 

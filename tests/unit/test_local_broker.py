@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.brokers.base import Depth, Message, Queue
+from dlmon.brokers.base import Depth
 from dlmon.brokers.local import LocalBroker, database, lease
 from dlmon.errors import BrokerUnreachable, ExitCode, Interrupted, PublishRefused
+from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 from tests.support.messages import ids, in_queue, make_messages, receive
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.brokers.base import Delivery, Message
+from dlmon.messages import Delivery, Message
 from dlmon.rejects.rejection import from_delivery, kept_headers, reject, to_message, to_replay
-from dlmon.validation.validator import Validator, Violation, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 
 MAX_TABLE = 65_536

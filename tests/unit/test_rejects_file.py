@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dlmon.errors import FileError
 from dlmon.rejects.export import RejectsFile, from_record, read_rejects, to_line, to_record
 from dlmon.rejects.rejection import MAX_KEPT_HEADERS, Rejection
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.rejections import AT, slow
 
 TEXT = st.text(max_size=20)

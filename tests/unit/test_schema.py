@@ -14,7 +14,7 @@ import pytest
 import dlmon
 from dlmon import event
 from dlmon.errors import ExitCode, SchemaError
-from dlmon.validation.validator import DEFAULT_SCHEMA, load_schema, shipped_schemas
+from dlmon.validation.schema import DEFAULT_SCHEMA, load_schema, shipped_schemas
 
 PACKAGE = Path(dlmon.__file__).parent
 

@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from dlmon.errors import SchemaError
 from dlmon.linting.prefilter import Screener
 from dlmon.validation.json_positions import to_pointer
-from dlmon.validation.validator import Schema, Validator, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import Validator
 from tests.support.blocks import by_spans, screen
 from tests.support.events import make_body
 

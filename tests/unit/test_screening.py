@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dlmon.event_files.block import WHITESPACE
 from dlmon.linting.prefilter import UNKNOWN, Screener
-from dlmon.validation.validator import Schema, Validator, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import Validator
 from tests.support.blocks import by_lines, by_spans, screen
 from tests.support.events import make_body
 

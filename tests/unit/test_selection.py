@@ -1,7 +1,7 @@
 import pytest
 
 from dlmon.rejects.filters import Selection
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection
 

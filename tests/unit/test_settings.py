@@ -6,15 +6,9 @@ from typing import Any
 
 import pytest
 
+from dlmon.config.secrets import Secret
 from dlmon.config.settings import Settings, config_file, load_settings
-from dlmon.config.urls import (
-    LocalAddress,
-    RabbitMQAddress,
-    Secret,
-    StoreAddress,
-    data_folder,
-    sqlite_path,
-)
+from dlmon.config.urls import LocalAddress, RabbitMQAddress, StoreAddress, data_folder, sqlite_path
 from dlmon.errors import SettingsError
 from tests.support.configuration import load, refusal
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.brokers.base import DeadLetter
 from dlmon.console.rejects.detail import MAX_LINES, show_rejection
+from dlmon.messages import DeadLetter
 from dlmon.rejects.groups import Groups
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.validation.json_positions import indent, places
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, delivery, rejection
 

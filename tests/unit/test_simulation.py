@@ -18,7 +18,8 @@ from dlmon.sources.simulation import Simulation
 from dlmon.sources.simulation.cities import load_cities
 from dlmon.sources.simulation.faults import FAULTS, find_faults
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation.validator import Schema, Validator, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import Validator
 from tests.support.events import make_entry
 
 START = from_rfc3339("2026-03-01T12:00:00Z")

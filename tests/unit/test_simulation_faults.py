@@ -13,8 +13,10 @@ from dlmon.sources.simulation import Simulation
 from dlmon.sources.simulation.faults import FAULTS, Fault
 from dlmon.stores.base import Entry, write_isolating
 from dlmon.stores.sqlite import SqliteStore
-from dlmon.validation import validator as validation
-from dlmon.validation.validator import Validator, Violation, load_schema
+from dlmon.validation import violations as validation
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
+from dlmon.validation.violations import Violation
 
 SCHEMA = load_schema()
 VALIDATOR = Validator(SCHEMA)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dlmon.errors import SchemaError
-from dlmon.validation.validator import MAX_DEPTH, Schema, Validator, load_schema
+from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import MAX_DEPTH, Validator
 from tests.support.events import make_body, make_event
 
 

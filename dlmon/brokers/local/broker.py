@@ -8,20 +8,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dlmon.brokers.base import (
-    Broker,
-    Confirmed,
-    Consumer,
-    Delivery,
-    Depth,
-    Message,
-    Queue,
-    Reader,
-)
+from dlmon.brokers.base import Broker, Confirmed, Consumer, Depth, Reader
 from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import LEASE, Lease, LeaseLost, depth
 from dlmon.brokers.local.publisher import Publication
 from dlmon.errors import BrokerUnreachable, Interrupted
+from dlmon.messages import Delivery, Message, Queue
 from dlmon.runtime.stop import Stop
 
 _LINGER = 0.05

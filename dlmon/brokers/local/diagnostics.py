@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlmon.brokers.base import Check, Queue
+from dlmon.brokers.base import Check
 from dlmon.brokers.local.broker import LocalBroker
 from dlmon.errors import DlmonError
+from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 
 

@@ -18,9 +18,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlmon.brokers.base import DELIVERY_LIMIT, DeadLetter, Delivery, Depth, Queue
+from dlmon.brokers.base import DELIVERY_LIMIT, Depth
 from dlmon.brokers.local.database import Database, GiveUp, patience
 from dlmon.errors import BrokerUnreachable, Interrupted
+from dlmon.messages import DeadLetter, Delivery, Queue
 
 LEASE = 10.0
 """Seconds after which a holder that does not renew has ended."""

@@ -15,9 +15,10 @@ from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
-from dlmon.brokers.base import Confirmed, Message
+from dlmon.brokers.base import Confirmed
 from dlmon.brokers.local.database import Database
 from dlmon.errors import BrokerUnreachable, PublishRefused
+from dlmon.messages import Message
 from dlmon.runtime.stop import Stop
 
 _WINDOW = 2_000

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from dlmon.brokers.base import Broker, Confirmed, Depth, Message, Queue
+from dlmon.brokers.base import Broker, Confirmed, Depth
 from dlmon.brokers.rabbitmq.connection import Link
 from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
 from dlmon.brokers.rabbitmq.publisher import Publisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.topology import ROUTING_KEYS, queue_name
 from dlmon.config.settings import Settings
+from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 
 

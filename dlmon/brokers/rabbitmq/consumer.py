@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from dlmon.brokers.base import Consumer, Delivery
+from dlmon.brokers.base import Consumer
 from dlmon.brokers.rabbitmq import pika_adapter
 from dlmon.brokers.rabbitmq.connection import TICK, Link
 from dlmon.brokers.rabbitmq.deliveries import (
@@ -20,6 +20,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
     to_deliveries,
 )
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
+from dlmon.messages import Delivery
 from dlmon.runtime.stop import Stop
 
 _LINGER = 0.02  # of what a single event takes to be stored, this is the larger part

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from dlmon.brokers.base import DeadLetter, Delivery
+from dlmon.messages import DeadLetter, Delivery
 
 DELIVERY_COUNT = "x-delivery-count"
 _DEATHS = "x-death"

@@ -8,12 +8,13 @@ from concurrent.futures import Future
 from contextlib import closing
 from typing import Any
 
-from dlmon.brokers.base import Check, Queue
+from dlmon.brokers.base import Check
 from dlmon.brokers.rabbitmq import topology
 from dlmon.brokers.rabbitmq.connection import Link
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
+from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 
 _Ask = Callable[[Any, Future[str]], None]

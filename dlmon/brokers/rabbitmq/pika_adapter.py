@@ -14,7 +14,6 @@ import pika.compat
 import pika.exceptions as _errors
 from pika.adapters.select_connection import IOLoop
 
-from dlmon.brokers.base import Message
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress, Tls
 from dlmon.errors import (
@@ -24,6 +23,7 @@ from dlmon.errors import (
     SettingsError,
     TopologyMismatch,
 )
+from dlmon.messages import Message
 
 _ACCESS_REFUSED = 403
 _NOT_FOUND = 404

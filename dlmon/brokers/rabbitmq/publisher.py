@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from dlmon.brokers.base import Confirmed, Message
+from dlmon.brokers.base import Confirmed
 from dlmon.brokers.rabbitmq import pika_adapter
 from dlmon.brokers.rabbitmq.connection import TELL_EVERY, TICK, Link
 from dlmon.errors import (
@@ -20,6 +20,7 @@ from dlmon.errors import (
     PublishRefused,
     TopologyMismatch,
 )
+from dlmon.messages import Message
 from dlmon.runtime.stop import Stop
 
 WINDOW = 4_000

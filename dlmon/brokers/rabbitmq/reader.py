@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from dlmon.brokers.base import Delivery, Depth, Reader
+from dlmon.brokers.base import Depth, Reader
 from dlmon.brokers.rabbitmq.connection import Link
 from dlmon.brokers.rabbitmq.deliveries import (
     Received,
@@ -20,6 +20,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
     to_deliveries,
 )
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
+from dlmon.messages import Delivery
 from dlmon.runtime.stop import Stop
 
 _FIRST_PREFETCH = 2_000

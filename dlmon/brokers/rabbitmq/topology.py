@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dlmon.brokers.base import DELIVERY_LIMIT, Queue
+from dlmon.brokers.base import DELIVERY_LIMIT
+from dlmon.messages import Queue
 
 ROUTING_KEYS = {Queue.ARRIVALS: "download.completed", Queue.REJECTS: "download.rejected"}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, ExitCode, Interrupted
-from dlmon.monitoring.totals import Totals
+from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
 
@@ -35,7 +35,7 @@ class Ready(NamedTuple):
 class Progress(NamedTuple):
     """From a worker: all that it has settled so far, with some of what was settled last."""
 
-    totals: Totals
+    totals: ConsumeTotals
     stored: Sequence[Entry]
     rejections: Sequence[Rejection]
 
@@ -57,7 +57,7 @@ class Logged(NamedTuple):
 class Ended(NamedTuple):
     """From a worker: all it had to do is done, or why not. The last thing it tells."""
 
-    totals: Totals
+    totals: ConsumeTotals
     failure: Failure | None = None
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 
-from dlmon.commands.consume import ConsumeResult, Observer
+from dlmon.commands.consume import ConsumeResult
 from dlmon.commands.workers.protocol import (
     Ended,
     Failure,
@@ -26,7 +26,8 @@ from dlmon.commands.workers.protocol import (
 )
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, Interrupted, UsageError
-from dlmon.monitoring.totals import Totals
+from dlmon.monitoring.observers import ConsumeObserver
+from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import GRACE, Stop
@@ -47,7 +48,7 @@ def consume_with_workers(
     batch: int,
     count: int | None = None,
     until_empty: bool = False,
-    observer: Observer | None = None,
+    observer: ConsumeObserver | None = None,
 ) -> ConsumeResult:
     """As `consume`, in so many processes of their own, each with its own connections and store.
 
@@ -60,7 +61,7 @@ def consume_with_workers(
     if str(settings.store) == "stdout":
         raise UsageError("Several workers cannot share stdout: choose another --store.")
     started = time.monotonic()
-    crew = _Crew(observer or Observer())
+    crew = _Crew(observer or ConsumeObserver())
     try:
         for number in range(workers):
             share = None if count is None else (count + number) // workers
@@ -81,8 +82,8 @@ class _Worker:
     def __init__(self, number: int, order: Order) -> None:
         self.name = f"Worker {number}"
         self.order = order
-        self.earlier = Totals()  # of processes that have died
-        self.totals = Totals()  # of the process there is
+        self.earlier = ConsumeTotals()  # of processes that have died
+        self.totals = ConsumeTotals()  # of the process there is
         self.held: str | None = None
         self.start_at: float | None = None  # when there is no process, but shall be one again
         self.is_ready = False  # the process there is
@@ -136,7 +137,7 @@ class _Worker:
             self.order = replace(self.order, count=left)
         if self.totals.received:
             self.backoff = Backoff()
-        self.totals = Totals()
+        self.totals = ConsumeTotals()
         self.held = None
         if self.order.count != 0:
             self.start_at = time.monotonic() + self.backoff.delay()
@@ -145,7 +146,7 @@ class _Worker:
 class _Crew:
     """All workers."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: ConsumeObserver) -> None:
         self.failure: DlmonError | None = None
         self._observer = observer
         self._workers: list[_Worker] = []
@@ -170,9 +171,9 @@ class _Crew:
                 self._show()
         self._show()
 
-    def totals(self) -> Totals:
+    def totals(self) -> ConsumeTotals:
         """What all of them have settled."""
-        totals = Totals()
+        totals = ConsumeTotals()
         for worker in self._workers:
             totals.include(worker.earlier)
             totals.include(worker.totals)

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from dlmon.brokers import open_broker
-from dlmon.commands.consume import Observer, consume
+from dlmon.commands.consume import consume
 from dlmon.commands.workers.protocol import (
     Ended,
     Failure,
@@ -33,13 +33,15 @@ from dlmon.commands.workers.protocol import (
     Ready,
 )
 from dlmon.errors import DlmonError, ExitCode
-from dlmon.monitoring.totals import Totals
+from dlmon.monitoring.observers import ConsumeObserver
+from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.interpreter import collect_rarely, switch_rarely
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
 from dlmon.stores.base import Entry
-from dlmon.validation.validator import Validator, load_schema
+from dlmon.validation.schema import load_schema
+from dlmon.validation.validator import Validator
 
 _TELL_EVERY = 0.25  # seconds
 _SHOWN = 20
@@ -134,7 +136,7 @@ class _Forwarding(logging.Handler):
         self._supervisor.tell(Logged(record.name, record.levelno, record.getMessage()))
 
 
-class _Relay(Observer):
+class _Relay(ConsumeObserver):
     """Tells the supervisor how it goes, a few times a second."""
 
     def __init__(self, supervisor: _Supervisor) -> None:
@@ -142,10 +144,10 @@ class _Relay(Observer):
         self._told_at = 0.0
         self._stored: deque[Entry] = deque(maxlen=_SHOWN)
         self._rejections: list[Rejection] = []
-        self.totals = Totals()
+        self.totals = ConsumeTotals()
 
     def settled(
-        self, totals: Totals, stored: Sequence[Entry], rejections: Sequence[Rejection]
+        self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         self._stored.extend(stored[-_SHOWN:])
         room = _SHOWN - len(self._rejections)
@@ -153,7 +155,7 @@ class _Relay(Observer):
         self._rejections += (replace(rejection, body=b"") for rejection in rejections[:room])
         self.idle(totals)
 
-    def idle(self, totals: Totals) -> None:
+    def idle(self, totals: ConsumeTotals) -> None:
         self.totals = totals
         if time.monotonic() - self._told_at >= _TELL_EVERY:
             self.tell()

@@ -11,11 +11,10 @@ from rich.text import Text
 
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
-from dlmon.rejects.groups import place
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.validation.json_positions import indent, places
-from dlmon.validation.validator import DUPLICATE_KEY, Verdict, Violation
+from dlmon.validation.violations import DUPLICATE_KEY, Verdict, Violation, place
 
 MAX_LINES = 400
 """Lines of one event that are shown; `--export` has all of it."""

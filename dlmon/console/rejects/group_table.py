@@ -11,7 +11,8 @@ from rich.text import Text
 
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
-from dlmon.rejects.groups import Group, Groups, place
+from dlmon.rejects.groups import Group, Groups
+from dlmon.validation.violations import place
 
 PROMPT_LINES = 2
 """The command, and what stands where the cursor is."""

@@ -12,8 +12,8 @@ from dlmon.console.lines import print_line, stdout
 from dlmon.console.rejects.group_table import PROMPT_LINES, Around, show_groups
 from dlmon.console.rejects.summary import receipt_height
 from dlmon.console.text import counted, safe
+from dlmon.rejects.actions import Receipt
 from dlmon.rejects.groups import Groups
-from dlmon.rejects.queue import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.validation.json_positions import indent
 

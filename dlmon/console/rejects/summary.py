@@ -17,11 +17,11 @@ from rich.text import Text
 from dlmon.commands.inspect_rejects import Look
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
-from dlmon.rejects.groups import place
-from dlmon.rejects.queue import Progress as Told
-from dlmon.rejects.queue import Receipt
+from dlmon.rejects.actions import Progress as Told
+from dlmon.rejects.actions import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
+from dlmon.validation.violations import place
 
 MANY_DELIVERIES = 15
 """A look warns when a message was handed out more often: RabbitMQ's own limit, which a policy may

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import IO, Protocol
 
 from dlmon.commands.validate_file import FileResult, Report, Result
-from dlmon.linting.checker import Finding
+from dlmon.linting.findings import Finding
 
 
 class Output(StrEnum):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import IO
 
 from dlmon.commands.validate_file import FileResult, Result
-from dlmon.linting.checker import Finding
-from dlmon.rejects.groups import place
+from dlmon.linting.findings import Finding
+from dlmon.validation.violations import place
 
 _IN_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})

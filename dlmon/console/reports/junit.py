@@ -9,8 +9,8 @@ from typing import IO
 
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.console.text import safe
-from dlmon.linting.checker import Finding
-from dlmon.rejects.groups import place
+from dlmon.linting.findings import Finding
+from dlmon.validation.violations import place
 
 _REPEATED = "event ids"
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 import orjson
 
 from dlmon.commands.validate_file import Counts, FileResult, Result
-from dlmon.linting.checker import Finding
+from dlmon.linting.findings import Finding
 
 
 class NdjsonReport:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from dlmon import __version__
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.console.reports.records import as_json
-from dlmon.linting.checker import Finding
-from dlmon.rejects.groups import place
+from dlmon.linting.findings import Finding
+from dlmon.validation.violations import place
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

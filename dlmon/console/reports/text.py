@@ -15,8 +15,8 @@ from dlmon.commands.validate_file import Counts, FileResult, Progress, Result
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.reports import FinalReport
 from dlmon.console.text import safe
-from dlmon.linting.checker import Finding, Snippet
-from dlmon.rejects.groups import place
+from dlmon.linting.findings import Finding, Snippet
+from dlmon.validation.violations import place
 
 _REFRESH = 0.2  # seconds
 _MARGIN = 2

@@ -27,10 +27,10 @@ from dlmon.event import (
     TIMESTAMP,
 )
 from dlmon.sources.base import Planned
-from dlmon.validation.validator import (
+from dlmon.validation.validator import MAX_EVENT_BYTES
+from dlmon.validation.violations import (
     DUPLICATE_KEY,
     ID_CONFLICT,
-    MAX_EVENT_BYTES,
     NOT_JSON,
     NOT_UTF8,
     TOO_LARGE,

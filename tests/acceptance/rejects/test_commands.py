@@ -12,10 +12,11 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
+from dlmon.messages import Queue
 from dlmon.rejects.export import to_line
 from dlmon.rejects.rejection import Rejection
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, contents, ids, park, rejection, slow

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.commands.discard_rejects import discard
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.errors import FileError
+from dlmon.messages import Queue
+from dlmon.rejects.actions import CHUNK, Receipt, Run
 from dlmon.rejects.export import RejectsFile, read_rejects
 from dlmon.rejects.filters import Selection
-from dlmon.rejects.queue import CHUNK, FiledRejects, QueuedRejects, Receipt, Run
+from dlmon.rejects.queue import FiledRejects, QueuedRejects
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
 from tests.support.events import make_body

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
+from dlmon.messages import Queue
 from dlmon.runtime.timestamps import to_rfc3339
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body

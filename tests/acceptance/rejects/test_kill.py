@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import FileError
+from dlmon.messages import Queue
 from dlmon.rejects.export import read_rejects
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.messages import wait_until

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.commands.inspect_rejects import Look, look
+from dlmon.messages import Message, Queue
+from dlmon.rejects.actions import CHUNK
 from dlmon.rejects.filters import Selection
-from dlmon.rejects.queue import CHUNK
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
 from tests.support.events import make_body

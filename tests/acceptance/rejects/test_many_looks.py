@@ -8,11 +8,12 @@ import signal
 from pathlib import Path
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Message, Queue
+from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
 from dlmon.console.rejects.summary import MANY_DELIVERIES
+from dlmon.messages import Message, Queue
+from dlmon.rejects.actions import CHUNK
 from dlmon.rejects.export import read_rejects, to_line
-from dlmon.rejects.queue import CHUNK
 from tests.support.dlmon import Dlmon, running
 from tests.support.events import make_body
 from tests.support.messages import wait_until

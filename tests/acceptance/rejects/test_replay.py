@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Broker, Queue
+from dlmon.brokers.base import Broker
 from dlmon.brokers.local import LocalBroker
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
+from dlmon.messages import Queue
+from dlmon.rejects.actions import Receipt, Run
 from dlmon.rejects.filters import Selection
 from dlmon.rejects.patch import Patch
-from dlmon.rejects.queue import FiledRejects, QueuedRejects, Receipt, Run
+from dlmon.rejects.queue import FiledRejects, QueuedRejects
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
-from dlmon.validation.validator import Violation
+from dlmon.validation.violations import Violation
 from tests.support.amqp import raw_channel
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, slow

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from dlmon.validation.validator import DUPLICATE_KEY
+from dlmon.validation.violations import DUPLICATE_KEY
 from tests.support.events import make_body, make_event
 from tests.support.validate_file import ValidateFile
 

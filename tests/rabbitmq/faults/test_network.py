@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dlmon.brokers import open_broker
-from dlmon.brokers.base import Message, Queue
 from dlmon.brokers.rabbitmq import publisher
 from dlmon.brokers.rabbitmq.publisher import WINDOW
+from dlmon.messages import Message, Queue
 from tests.conftest import settings_for
 from tests.rabbitmq.faults.conftest import LOST, Reconciled, both_sides_go_on, settled
 from tests.support.messages import PATIENCE, make_messages
@@ -91,7 +91,7 @@ def test_a_broker_that_confirms_nothing_is_told_of_with_how_long_it_has_not(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(publication, "TELL_EVERY", 1.0)
+    monkeypatch.setattr(publisher, "TELL_EVERY", 1.0)
 
     def told() -> list[int]:
         return [int(seconds) for seconds in re.findall(r"nothing for (\d+) s; 3 ", caplog.text)]

@@ -1,0 +1,70 @@
+"""What validation says of an event: its violations, and their codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dlmon.event import Event
+
+# Codes that are no keyword of JSON Schema. They are stable: headers, reports and filters use them.
+TOO_LARGE = "too-large"
+
+
+NOT_UTF8 = "not-utf8"
+
+
+NOT_JSON = "not-json"
+
+
+DUPLICATE_KEY = "duplicate-key"
+
+
+UNSTORABLE = "unstorable"
+
+
+ID_CONFLICT = "id-conflict"
+
+
+UNDECODABLE_HEADERS = "undecodable-headers"
+
+
+UNDELIVERABLE = "undeliverable"
+
+
+FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: its code, a JSON Pointer (RFC 6901) to where, and a reason in words.
+
+    `offset` is the byte at which the text stopped being JSON or UTF-8, for those two codes only.
+    """
+
+    code: str
+    path: str
+    reason: str
+    offset: int | None = None
+
+
+class Verdict(NamedTuple):
+    """What the judge says of one body. `value` is the parsed JSON, None where it is none."""
+
+    value: Any
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        return not self.violations
+
+    @property
+    def event(self) -> Event:
+        """The event of a valid body."""
+        event: Event = self.value
+        return event
+
+
+def place(code: str, path: str) -> str:
+    """A code and a JSON Pointer in words; the empty pointer is the whole event."""
+    return f"{code} at {path}" if path else code
