@@ -26,16 +26,16 @@ def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
     return RabbitMQBroker(settings, stop)
 
 
-def examine_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
+def diagnose_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
     """Check the configured broker step by step, and change nothing.
 
     What follows a step that failed and cannot work without it is left out.
     """
     if isinstance(settings.broker, LocalAddress):
-        from dlmon.brokers.local.diagnostics import examine as examine_local
+        from dlmon.brokers.local.diagnostics import diagnose as diagnose_local
 
-        yield from examine_local(settings.broker.path, settings.namespace, stop)
+        yield from diagnose_local(settings.broker.path, settings.namespace, stop)
     else:
-        from dlmon.brokers.rabbitmq.diagnostics import examine
+        from dlmon.brokers.rabbitmq.diagnostics import diagnose
 
-        yield from examine(settings, stop)
+        yield from diagnose(settings, stop)

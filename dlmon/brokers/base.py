@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from dlmon.errors import DlmonError
 from dlmon.messages import Delivery, Message, Queue
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.stop import Stop
 
 DELIVERY_LIMIT = 20
@@ -50,7 +50,7 @@ class Check(NamedTuple):
     known: bool = True
 
 
-class Consumer(Closing):
+class Consumer(Closeable):
     """Receives from arrivals, reconnecting by itself. Use as a context manager."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Consumer(Closing):
         """Give back what was not acknowledged, once, and stop receiving."""
 
 
-class Reader(Closing):
+class Reader(Closeable):
     """Looks at a queue: holds deliveries while open, gives back the unacknowledged at close.
 
     Looking never costs a message and brings none closer to a delivery limit of dlmon's own.
@@ -103,7 +103,7 @@ Confirmed: TypeAlias = Callable[[Sequence[Message]], None]
 """Told of messages the broker has taken, in the thread that publishes, in no promised order."""
 
 
-class Broker(Closing):
+class Broker(Closeable):
     """One connection to a broker and its two queues. Use as a context manager.
 
     Made by `dlmon.brokers.open_broker`, which has connected and declared the topology.

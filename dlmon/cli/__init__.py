@@ -27,7 +27,7 @@ from dlmon.cli import (
     validate_file,
 )
 from dlmon.errors import DlmonError, ExitCode
-from dlmon.runtime.stdio import make_stdout_whole
+from dlmon.runtime.stdio import install_reliable_stdout
 
 
 class _NobodyReads(BaseException):
@@ -106,7 +106,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run `dlmon` with this process's arguments, and exit."""
     signal.signal(signal.SIGINT, _interrupt)
-    make_stdout_whole()
+    install_reliable_stdout()
     _forget_other_commands("".join(sys.argv[1:2]))
     try:
         app()

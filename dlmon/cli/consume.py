@@ -6,7 +6,7 @@ import typer
 
 from dlmon.cli import options
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
-from dlmon.runtime.interpreter import collect_rarely, switch_rarely
+from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
 
 
 def consume(
@@ -131,8 +131,8 @@ def consume(
                 observer = opened.enter_context(
                     watched_consumer(observer, settings.metrics, source)
                 )
-            collect_rarely()
-            switch_rarely()
+            tune_gc()
+            tune_switch_interval()
             result = command.consume(
                 source,
                 events,

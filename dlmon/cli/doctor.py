@@ -30,7 +30,7 @@ def doctor(
       dlmon doctor
       dlmon doctor --broker amqps://rabbit.example.com/downloads --no-declare
     """
-    from dlmon.commands.doctor import examine
+    from dlmon.commands.doctor import diagnose
     from dlmon.config.settings import load_settings
     from dlmon.console.doctor import show_check, show_json
     from dlmon.runtime.logging import configure_logging
@@ -50,7 +50,7 @@ def doctor(
     configure_logging(settings.log_level)
     failures = []
     with stop_on_signals() as stop:
-        for check in examine(settings, stop):
+        for check in diagnose(settings, stop):
             (show_json if json else show_check)(check)
             if check.error is not None:
                 failures.append(check.error)

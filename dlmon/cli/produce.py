@@ -12,7 +12,7 @@ import typer
 from dlmon.cli import options
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
-from dlmon.runtime.interpreter import collect_rarely
+from dlmon.runtime.interpreter import tune_gc
 from dlmon.runtime.timestamps import parse_moment
 
 _SIMULATION_PANEL = "Simulated events"
@@ -29,7 +29,7 @@ def _kinds_of_fault() -> list[str]:
     return [fault.kind for fault in FAULTS]
 
 
-def produce(
+def produce(  # noqa: PLR0915
     *,
     rate: Annotated[
         float,
@@ -136,7 +136,7 @@ def produce(
     from dlmon.console import produce as console
     from dlmon.monitoring.prometheus import watched_producer
     from dlmon.runtime.logging import configure_logging
-    from dlmon.sources.base import Judged, Source
+    from dlmon.sources.base import EventSource, ValidatedSource
     from dlmon.sources.ledger import Ledger
     from dlmon.sources.pacing import Pace
     from dlmon.sources.recorded import RecordedEvents
@@ -172,11 +172,11 @@ def produce(
         config=config,
     )
     configure_logging(settings.log_level, settings.log_format)
-    collect_rarely()
+    tune_gc()
     where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
-        source: Source
+        source: EventSource
         if from_ is not None:
             source = opened.enter_context(RecordedEvents(from_))
         else:
@@ -190,7 +190,7 @@ def produce(
             )
         if ledger is not None and (from_ is not None or settings.schema is not None):
             validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
-            source = Judged(source, validator)
+            source = ValidatedSource(source, validator)
         noted = None if ledger is None else opened.enter_context(Ledger(ledger))
         if to_stdout:
             mixed = sys.stdout is not None and sys.stdout.isatty()

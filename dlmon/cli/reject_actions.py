@@ -19,7 +19,7 @@ from dlmon.errors import ExitCode, FileError, UsageError
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.config.settings import Settings
-    from dlmon.rejects.actions import Fate, Receipt, Run
+    from dlmon.rejects.actions import Receipt, ReceiptEntry, Run
     from dlmon.rejects.queue import Rejects
     from dlmon.validation.validator import Validator
 
@@ -106,7 +106,7 @@ def _can_ask() -> bool:
 
 
 @contextmanager
-def _receipt_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[Fate], None]]:
+def _receipt_file(path: Path | None, *, dry_run: bool) -> Iterator[Callable[[ReceiptEntry], None]]:
     """Appends what it is told of to a file at once, one JSON object a line: a run that is repeated
     takes nothing from the receipt of the one before."""
     if path is None:

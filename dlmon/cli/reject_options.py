@@ -12,7 +12,7 @@ from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
-    from dlmon.rejects.filters import Selection
+    from dlmon.rejects.filters import RejectFilter
     from dlmon.validation.validator import Validator
 
 _FILTERS_PANEL = "Filters (of one kind any must match, of several kinds all)"
@@ -95,18 +95,18 @@ def selection(
     contains: str | None,
     message_id: list[str] | None,
     schema_version: list[str] | None,
-) -> Selection:
+) -> RejectFilter:
     """The filters as one value.
 
     Raises: UsageError.
     """
-    from dlmon.rejects.filters import Selection
+    from dlmon.rejects.filters import RejectFilter
 
     for pointer in path or ():
         if pointer and not pointer.startswith("/"):
             raise UsageError(f"--path: a JSON Pointer begins with a slash: /{pointer}")
     now = time.time_ns() // 1_000_000
-    return Selection(
+    return RejectFilter(
         codes=frozenset(code or ()),
         paths=frozenset(path or ()),
         since=_moment("--since", since, now),

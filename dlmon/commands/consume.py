@@ -231,7 +231,7 @@ class _Flow:
         entries: list[Entry] = []
         sources: list[Delivery] = []
         rejections: list[Rejection] = []
-        verdicts = self.validator.judge_all(list(map(_BODY_OF, deliveries)))
+        verdicts = self.validator.validate_all(list(map(_BODY_OF, deliveries)))
         make = tuple.__new__  # in half the time of calling Entry
         for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
             if delivery.undecodable_headers is not None:

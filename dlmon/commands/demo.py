@@ -17,7 +17,7 @@ from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
-from dlmon.sources.base import VALID, Planned, Source
+from dlmon.sources.base import VALID, EventSource, PlannedEvent
 from dlmon.sources.pacing import Pace
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore
@@ -34,13 +34,13 @@ class DemoResult:
     consumed: ConsumeResult
     stored: int
     rejected: int
-    missing: Sequence[Planned]
+    missing: Sequence[PlannedEvent]
 
 
 def demo(
     open_broker: Callable[[Stop], Broker],
     store: SqliteStore,
-    source: Source,
+    source: EventSource,
     *,
     pace: Pace,
     validator: Validator,
@@ -72,12 +72,12 @@ def demo(
     return _reconciled(producer.result(), consumed, noted.events, known, rejects)
 
 
-class _Noted(Source):
+class _Noted(EventSource):
     """A source that remembers what it gave."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EventSource) -> None:
         self._source = source
-        self.events: list[Planned] = []
+        self.events: list[PlannedEvent] = []
 
     @property
     def descriptor(self) -> int | None:
@@ -87,7 +87,7 @@ class _Noted(Source):
     def exhausted(self) -> bool:
         return self._source.exhausted
 
-    def take(self, limit: int) -> list[Planned]:
+    def take(self, limit: int) -> list[PlannedEvent]:
         events = self._source.take(limit)
         self.events += events
         return events
@@ -96,7 +96,7 @@ class _Noted(Source):
 class _Producer(threading.Thread):
     """`produce` in a thread."""
 
-    def __init__(self, broker: Broker, source: Source, pace: Pace, stop: Stop) -> None:
+    def __init__(self, broker: Broker, source: EventSource, pace: Pace, stop: Stop) -> None:
         super().__init__(name="producer", daemon=True)
         self._produce: Callable[[], ProduceResult] = lambda: produce(broker, source, pace, stop)
         self._result: ProduceResult | None = None
@@ -151,7 +151,7 @@ def _rejected(broker: Broker, validator: Validator) -> Counter[tuple[str, str]]:
 def _reconciled(
     produced: ProduceResult,
     consumed: ConsumeResult,
-    events: Sequence[Planned],
+    events: Sequence[PlannedEvent],
     known: AbstractSet[str],
     rejects: Counter[tuple[str, str]],
 ) -> DemoResult:

@@ -7,14 +7,14 @@ from itertools import islice
 
 from dlmon.rejects.actions import Outcome, Receipt, Run
 from dlmon.rejects.export import RejectsFile
-from dlmon.rejects.filters import Selection
-from dlmon.rejects.queue import Held, Rejects
+from dlmon.rejects.filters import RejectFilter
+from dlmon.rejects.queue import LockedReject, Rejects
 from dlmon.rejects.rejection import Rejection
 
 
 def discard(
     rejects: Rejects,
-    selection: Selection,
+    selection: RejectFilter,
     run: Run,
     *,
     export: RejectsFile | None = None,
@@ -25,7 +25,7 @@ def discard(
     export: only what the disk has safely in this file is removed. preview: shown each of them.
     """
 
-    def act(batch: Sequence[Held], receipt: Receipt) -> None:
+    def act(batch: Sequence[LockedReject], receipt: Receipt) -> None:
         selected = (held for held in batch if selection.matches(held.rejection))
         chosen = list(islice(selected, run.room(receipt)))
         if not run.dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlmon.brokers import examine_broker
+from dlmon.brokers import diagnose_broker
 from dlmon.brokers.base import Check
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError
@@ -13,7 +13,7 @@ from dlmon.stores import open_store
 from dlmon.validation.schema import load_schema
 
 
-def examine(settings: Settings, stop: Stop) -> Iterator[Check]:
+def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
     """The steps, each as soon as it is done. Nothing is changed but for a store that is created."""
     try:
         yield Check("schema", load_schema(settings.schema).version)
@@ -27,4 +27,4 @@ def examine(settings: Settings, stop: Stop) -> Iterator[Check]:
             yield Check(store, f"can be written to, {once}")
     except DlmonError as error:
         yield Check(store, str(error), error)
-    yield from examine_broker(settings, stop)
+    yield from diagnose_broker(settings, stop)

@@ -9,7 +9,7 @@ from itertools import islice
 from dlmon.brokers.base import Broker, Depth
 from dlmon.messages import Queue
 from dlmon.rejects.actions import CHUNK, Progress
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
@@ -46,7 +46,7 @@ class Look:
 def look(
     broker: Broker,
     validator: Validator,
-    selection: Selection,
+    selection: RejectFilter,
     visit: Callable[[Sequence[Rejection]], None],
     *,
     stop: Stop,

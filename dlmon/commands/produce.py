@@ -15,9 +15,9 @@ from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.backoff import Backoff
-from dlmon.runtime.stdio import write_whole
+from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
-from dlmon.sources.base import Source
+from dlmon.sources.base import EventSource
 from dlmon.sources.ledger import Ledger
 from dlmon.sources.pacing import Pace
 
@@ -47,7 +47,7 @@ class ProduceResult:
 
 def produce(
     broker: Broker,
-    source: Source,
+    source: EventSource,
     pace: Pace,
     stop: Stop,
     *,
@@ -65,7 +65,7 @@ def produce(
 
 
 def print_events(
-    source: Source,
+    source: EventSource,
     pace: Pace,
     stop: Stop,
     *,
@@ -85,7 +85,7 @@ def print_events(
 
 @dataclass(slots=True)
 class _Flow:
-    source: Source
+    source: EventSource
     pace: Pace
     stop: Stop
     count: int | None
@@ -143,7 +143,7 @@ class _Flow:
         for batch in self._batches():
             try:
                 # Past Python's buffer, which would print again what had failed.
-                write_whole(
+                write_all(
                     sys.stdout.fileno(), b"".join(b"%b\n" % message.body for message in batch)
                 )
             except BrokenPipeError:

@@ -14,13 +14,13 @@ from dlmon.errors import BrokerError, Interrupted
 from dlmon.event import event_id_of
 from dlmon.messages import Message, Queue
 from dlmon.rejects.actions import CHUNK, Outcome, Receipt, Run
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.patch import Patch, PatchFailed
-from dlmon.rejects.queue import Held, Rejects
-from dlmon.rejects.rejection import Rejection, judge_again, to_replay
+from dlmon.rejects.queue import LockedReject, Rejects
+from dlmon.rejects.rejection import Rejection, revalidate, to_replay
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 MAX_REPLAYS = 3
 """Default for how often a reject is replayed before it is left alone."""
@@ -36,12 +36,12 @@ class Rules:
     """Which rejects are replayed, and as what."""
 
     validator: Validator
-    selection: Selection
+    selection: RejectFilter
     even_invalid: bool = False
     max_replays: int = MAX_REPLAYS
     patch: Patch | None = None
 
-    def judge(self, rejection: Rejection) -> tuple[Rejection, str]:
+    def validate(self, rejection: Rejection) -> tuple[Rejection, str]:
         """The rejection as it would be replayed, and why it is not (empty where it is)."""
         if rejection.replays >= self.max_replays:
             times = f"replayed {rejection.replays} times, and rejected each time"
@@ -50,16 +50,16 @@ class Rules:
             patched = self._patched(rejection)
         except PatchFailed as error:
             return rejection, f"cannot be patched: {error}"
-        violations = judge_again(rejection, self.validator, patched.body)
+        violations = revalidate(rejection, self.validator, patched.body)
         if violations and not self.even_invalid:
-            wrong = place(violations[0].code, violations[0].path)
+            wrong = describe_rule(violations[0].code, violations[0].path)
             return patched, f"would be rejected again: {wrong}"
         return patched, ""
 
     def _patched(self, rejection: Rejection) -> Rejection:
         if self.patch is None:
             return rejection
-        value = self.validator.judge(rejection.body).value
+        value = self.validator.validate(rejection.body).value
         if value is None:
             raise PatchFailed("it is not JSON")
         body = self.patch.apply(value)
@@ -73,7 +73,7 @@ class Rules:
 
 
 class _Chosen(NamedTuple):
-    held: Held
+    held: LockedReject
     replayed: Rejection
     message: Message
 
@@ -94,7 +94,7 @@ def replay(
     """
     pace = _Pace(rate, run.stop) if rate else None
 
-    def act(batch: Sequence[Held], receipt: Receipt) -> None:
+    def act(batch: Sequence[LockedReject], receipt: Receipt) -> None:
         chosen = _choose(batch, rules, run, receipt, preview)
         if not chosen:
             return
@@ -122,7 +122,7 @@ def replay(
 
 
 def _choose(
-    batch: Sequence[Held], rules: Rules, run: Run, receipt: Receipt, preview: Preview | None
+    batch: Sequence[LockedReject], rules: Rules, run: Run, receipt: Receipt, preview: Preview | None
 ) -> list[_Chosen]:
     """Those of a batch that will be replayed; what is left, and why, goes into the receipt."""
     chosen: list[_Chosen] = []
@@ -132,7 +132,7 @@ def _choose(
             break
         if not rules.selection.matches(held.rejection):
             continue
-        replayed, why_not = rules.judge(held.rejection)
+        replayed, why_not = rules.validate(held.rejection)
         if why_not:
             receipt.note(Outcome.LEFT, held.rejection, why_not)
             continue

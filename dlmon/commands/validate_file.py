@@ -1,4 +1,4 @@
-"""Judges files of events with the consumer's own validator, and tells where they break rules."""
+"""Validates files of events as `consume` does, and reports where they break rules."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from dlmon.errors import ExitCode, FileError
 from dlmon.event_files.block import Block, Position
 from dlmon.event_files.detect import Layout
-from dlmon.event_files.input import Source, name_of
+from dlmon.event_files.input import Input, name_of
 from dlmon.event_files.reader import read_events
-from dlmon.linting.checker import BlockJudge
-from dlmon.linting.findings import Finding, Judged, Snippet, Tally, Wishes
+from dlmon.linting.checker import BlockChecker
+from dlmon.linting.findings import BlockReport, CheckOptions, Finding, Snippet, Tally
 from dlmon.linting.split import Split
-from dlmon.linting.worker_pool import End, Item, Judges
+from dlmon.linting.worker_pool import End, Item, WorkerPool
 from dlmon.rejects.groups import MAX_GROUPS, OTHER
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
@@ -52,7 +52,7 @@ class Counts:
     def told(self) -> int:
         return self.findings - self.hidden
 
-    def add(self, judged: Judged, shown: int) -> None:
+    def add(self, judged: BlockReport, shown: int) -> None:
         self.events += judged.events
         self.invalid += judged.invalid
         self.findings += judged.findings
@@ -140,24 +140,24 @@ class Options:
     split_invalid: Path | None = None
 
 
-def judges(validator: Validator, options: Options, size: int | None) -> Judges:
+def judges(validator: Validator, options: Options, size: int | None) -> WorkerPool:
     """What judges, in as many processes as that is worth. To be called before there are threads.
 
     size: bytes of all files, None if nobody knows.
     """
-    wishes = Wishes(
+    wishes = CheckOptions(
         first_only=options.first_only,
         tally=options.groups,
         ids=options.unique,
         places=options.split_valid is not None or options.split_invalid is not None,
     )
     small = size is not None and size < _WORTH_A_PROCESS
-    return Judges(BlockJudge(validator, wishes), 1 if small else options.jobs)
+    return WorkerPool(BlockChecker(validator, wishes), 1 if small else options.jobs)
 
 
 def validate_files(
     paths: Sequence[Path],
-    judges: Judges,
+    judges: WorkerPool,
     report: Report,
     *,
     stop: Stop,
@@ -179,7 +179,7 @@ def validate_files(
             split = Split(options.split_valid, options.split_invalid)
             run.split = stack.enter_context(split)
         try:
-            for item, judged in judges.judge_all(run.items(limit, stop)):
+            for item, judged in judges.validate_all(run.items(limit, stop)):
                 run.settle(item, judged)
             run.result.interrupted = stop.requested
             if not stop.requested:
@@ -215,7 +215,7 @@ class _Run:
             name = name_of(path)
             error = None
             try:
-                with Source(path, stop) as source:
+                with Input(path, stop) as source:
                     for part in read_events(source.pieces(), limit, self._options.layout):
                         if stop.requested:
                             break
@@ -228,7 +228,7 @@ class _Run:
             if stop.requested:
                 return
 
-    def settle(self, item: Item, judged: Judged | None) -> None:
+    def settle(self, item: Item, judged: BlockReport | None) -> None:
         if isinstance(item.part, End):
             self._end(item.file, item.part)
             return

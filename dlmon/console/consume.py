@@ -29,7 +29,7 @@ from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.stores.base import Entry
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 _REFRESH = 0.25  # seconds; drawing takes some 3 ms each time
 _RATE_OVER = 5.0
@@ -110,7 +110,7 @@ class LogLines(ConsumeObserver):
         _log.info(
             "Rejected %s: %s: %s",
             safe(rejection.message_id, _LOGGED_REASON),
-            safe(place(rejection.code, rejection.path), _LOGGED_REASON),
+            safe(describe_rule(rejection.code, rejection.path), _LOGGED_REASON),
             safe(rejection.reason, _LOGGED_REASON),
             extra={
                 "dlmon.queue": self._queue,
@@ -195,7 +195,9 @@ class LiveView(ConsumeObserver):
             lines += [Text(), Text("top rejections", "bold")]
             for group in top:
                 count = f"{group.count:>9,}  {group.count / self._totals.rejected.count:>5.1%}  "
-                lines.append(Text.assemble((count, "red"), safe(place(group.code, group.path))))
+                lines.append(
+                    Text.assemble((count, "red"), safe(describe_rule(group.code, group.path)))
+                )
         room = self._console.height - _LINES_WITHOUT_LISTS - (len(top) + 2 if top else 0)
         if self._last:
             lines += [Text(), Text("last events", "bold")]
@@ -236,7 +238,7 @@ def show_summary(result: ConsumeResult) -> None:
         print_line(console, Text(_speed(totals)))
     if totals.rejected.count:
         for group in totals.rejected.largest_first()[:_TOP]:
-            what = safe(place(group.code, group.path))
+            what = safe(describe_rule(group.code, group.path))
             print_line(console, Text(f"{group.count:>9,} {what}"))
         print_line(console, Text("dlmon inspect-rejects shows what was rejected, and why."))
 
@@ -269,7 +271,7 @@ def _speed(totals: ConsumeTotals) -> str:
 
 def _event_line(item: Entry | Rejection) -> Text:
     if isinstance(item, Rejection):
-        what = f"{safe(place(item.code, item.path))}: {safe(item.reason, _LOGGED_REASON)}"
+        what = f"{safe(describe_rule(item.code, item.path))}: {safe(item.reason, _LOGGED_REASON)}"
         return Text.assemble((f"  rejected {safe(item.message_id)} ", "red"), what)
     event = item.event
     try:

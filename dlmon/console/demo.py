@@ -9,7 +9,7 @@ from rich.text import Text
 from dlmon.commands.demo import DemoResult
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 _SHOWN = 5
 
@@ -34,7 +34,7 @@ def show_demo(result: DemoResult, store: Path) -> None:
     if totals.rejected.count:
         print_line(console, Text("Rejected, most often for:"))
         for group in totals.rejected.largest_first()[:_SHOWN]:
-            what = safe(place(group.code, group.path))
+            what = safe(describe_rule(group.code, group.path))
             print_line(console, Text(f"{group.count:>7,}  {what}"))
     print_line(console, Text())
     print_line(console, Text("What to type next:", "bold"))

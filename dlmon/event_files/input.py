@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from dlmon.errors import FileError
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.stop import Stop
 
 STDIN = Path("-")
@@ -28,7 +28,7 @@ _MAGIC_BYTES = 4
 _POLL_MS = 100
 
 
-class Source(Closing):
+class Input(Closeable):
     """An open file, or stdin. Use as a context manager.
 
     `read` is how many of the `size` bytes of the file (None where nobody knows) were read so far,

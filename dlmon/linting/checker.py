@@ -19,9 +19,9 @@ from dlmon.event_files.block import (
     Position,
 )
 from dlmon.linting.broken_rules import BrokenRules, Rule
-from dlmon.linting.findings import MAX_REASON, Finding, Judged, Snippet, Tally, Wishes
+from dlmon.linting.findings import MAX_REASON, BlockReport, CheckOptions, Finding, Snippet, Tally
 from dlmon.linting.ids import IdSeen, ids_seen
-from dlmon.linting.prefilter import UNKNOWN, Screened, Screener
+from dlmon.linting.prefilter import UNKNOWN, Prefilter, Screened
 from dlmon.validation.json_positions import Place, places, too_deep_at
 from dlmon.validation.validator import MAX_DEPTH, MAX_VIOLATIONS, Validator
 from dlmon.validation.violations import DUPLICATE_KEY, NOT_JSON, TOO_LARGE, Verdict, Violation
@@ -38,17 +38,17 @@ class _Spot(NamedTuple):
     violation: Violation
 
 
-class BlockJudge:
-    """Judges blocks by one schema."""
+class BlockChecker:
+    """WorkerPool blocks by one schema."""
 
-    def __init__(self, validator: Validator, wishes: Wishes | None = None) -> None:
+    def __init__(self, validator: Validator, wishes: CheckOptions | None = None) -> None:
         self._validator = validator
-        self._screener = Screener(validator)
+        self._screener = Prefilter(validator)
         self._is_valid = validator.schema.compiled.is_valid
         self._iter_errors = validator.schema.compiled.iter_errors
-        self._wishes = wishes or Wishes()
+        self._wishes = wishes or CheckOptions()
 
-    def judge(self, file: str, block: Block, wanted: int | None = None) -> Judged:
+    def validate(self, file: str, block: Block, wanted: int | None = None) -> BlockReport:
         """file: the name for findings. wanted: how many of them to tell; None for all."""
         found = _Found(file, block, wanted, self._wishes)
         for fault in block.faults:
@@ -118,11 +118,11 @@ class BlockJudge:
         return BrokenRules(self._validator.schema)
 
     def _verdict(self, body: bytes) -> Verdict:
-        verdict = self._validator.judge(body)
+        verdict = self._validator.validate(body)
         if body.startswith(BYTE_ORDER_MARK):
             # It hides what else is wrong.
             mark = Violation(NOT_JSON, "", BYTE_ORDER_MARK_REASON, 0)
-            value, others = self._validator.judge(body[len(BYTE_ORDER_MARK) :])
+            value, others = self._validator.validate(body[len(BYTE_ORDER_MARK) :])
             moved = (
                 one
                 if one.offset is None
@@ -138,7 +138,7 @@ class BlockJudge:
 class _Found:
     """What is wrong in one block."""
 
-    def __init__(self, file: str, block: Block, wanted: int | None, wishes: Wishes) -> None:
+    def __init__(self, file: str, block: Block, wanted: int | None, wishes: CheckOptions) -> None:
         self._file = file
         self._block = block
         self._wanted = sys.maxsize if wanted is None else wanted
@@ -194,11 +194,11 @@ class _Found:
             self._tick(rule)
         return True
 
-    def judged(self, events: int, ids: tuple[IdSeen, ...]) -> Judged:
+    def judged(self, events: int, ids: tuple[IdSeen, ...]) -> BlockReport:
         shown = sorted(self._findings, key=lambda one: one.position)[: self._wanted]
         tally = self._tally or {}
         places = tuple(self._places or ())
-        return Judged(events, self._invalid, self._count, tuple(shown), tally, ids, places)
+        return BlockReport(events, self._invalid, self._count, tuple(shown), tally, ids, places)
 
     def _tell(self, finding: Finding) -> None:
         if not self.full:

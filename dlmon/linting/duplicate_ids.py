@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dlmon.errors import FileError
 from dlmon.linting.ids import IdSeen
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 
 _CACHE_KB = 16 * 1024
 
@@ -31,7 +31,7 @@ class Repeated(NamedTuple):
     first_column: int
 
 
-class UniqueIds(Closing):
+class UniqueIds(Closeable):
     """Remembers where ids stand. Use as a context manager.
 
     On disk, it needs some 80 bytes for each id, and twice that while it looks for repetitions.

@@ -44,7 +44,7 @@ Tally: TypeAlias = dict[tuple[str, str], tuple[int, Finding]]
 """By code and path: how many findings, and the first of them."""
 
 
-class Judged(NamedTuple):
+class BlockReport(NamedTuple):
     """What judging a block came to.
 
     findings: how many there are; those of `shown` are told. Where they were asked for: tally; ids;
@@ -61,7 +61,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CheckOptions:
     """What judging shall tell, besides how many events are invalid.
 
     first_only: of each event, only the first violation counts: the one `consume` names. tally:

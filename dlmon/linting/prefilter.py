@@ -53,7 +53,7 @@ class Screened:
         return self._part.spans(self._indexes)
 
 
-class Screener:
+class Prefilter:
     """Screens blocks by one schema."""
 
     def __init__(self, validator: Validator) -> None:

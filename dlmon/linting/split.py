@@ -11,12 +11,12 @@ from typing import IO
 from dlmon.errors import FileError
 from dlmon.event_files.block import Block, Part, Piece
 from dlmon.event_files.input import STDIN as STDOUT
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
-class Split(Closing):
+class Split(Closeable):
     """Writes events as they stand in their files, each ended by LF. Use as a context manager.
 
     A valid event that goes over several lines gets spaces for its line ends, which then mean

@@ -1,4 +1,4 @@
-"""Judges blocks on all cores, and gives the results in order.
+"""WorkerPool blocks on all cores, and gives the results in order.
 
 This process judges too: it does so whenever every worker has enough to do. Blocks reach a worker
 through shared memory, in slots; only their numbers go through a pipe. So nobody ever waits for the
@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from dlmon.errors import DlmonError, FileError
 from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
-from dlmon.linting.checker import BlockJudge
-from dlmon.linting.findings import Judged
-from dlmon.runtime.closeable import Closing
+from dlmon.linting.checker import BlockChecker
+from dlmon.linting.findings import BlockReport
+from dlmon.runtime.closeable import Closeable
 
 _SLOTS = 4
 """Blocks that a worker has, so that it need not wait while this process is busy."""
@@ -42,7 +42,7 @@ class End:
 
 
 class Item(NamedTuple):
-    """A part of a file. number: which of the files it is, from 0. wanted: see `BlockJudge`."""
+    """A part of a file. number: which of the files it is, from 0. wanted: see `BlockChecker`."""
 
     number: int
     file: str
@@ -61,10 +61,10 @@ class _Job(NamedTuple):
     wanted: int | None
 
 
-class Judges(Closing):
-    """Judges blocks in several processes, this one among them. Use as a context manager."""
+class WorkerPool(Closeable):
+    """WorkerPool blocks in several processes, this one among them. Use as a context manager."""
 
-    def __init__(self, judge: BlockJudge, jobs: int) -> None:
+    def __init__(self, judge: BlockChecker, jobs: int) -> None:
         """Starts the processes. To be called before this one has threads: it forks."""
         self._judge = judge
         self._workers: list[_Worker] = []
@@ -72,17 +72,17 @@ class Judges(Closing):
             self._workers.append(_Worker(judge, self._workers))
         self._most = 2 * _SLOTS * jobs
 
-    def judge_all(self, items: Iterator[Item]) -> Iterator[tuple[Item, Judged | None]]:
+    def validate_all(self, items: Iterator[Item]) -> Iterator[tuple[Item, BlockReport | None]]:
         """Each item with the verdict on its block, None for what is none; in order.
 
         Raises: DlmonError when another process is gone.
         """
-        waiting: deque[tuple[Item, Judged | _Worker | None]] = deque()
+        waiting: deque[tuple[Item, BlockReport | _Worker | None]] = deque()
         for item in items:
-            outcome: Judged | _Worker | None = None
+            outcome: BlockReport | _Worker | None = None
             if isinstance(item.part, Block):
                 outcome = self._give(item.part, item)
-                outcome = outcome or self._judge.judge(item.file, item.part, item.wanted)
+                outcome = outcome or self._judge.validate(item.file, item.part, item.wanted)
             waiting.append((item, outcome))
             yield from _settled(waiting, self._most)
         yield from _settled(waiting, 0)
@@ -105,8 +105,8 @@ class Judges(Closing):
 
 
 def _settled(
-    waiting: deque[tuple[Item, Judged | _Worker | None]], most: int
-) -> Iterator[tuple[Item, Judged | None]]:
+    waiting: deque[tuple[Item, BlockReport | _Worker | None]], most: int
+) -> Iterator[tuple[Item, BlockReport | None]]:
     """The first results, while they are there, or more than `most` wait."""
     while waiting:
         item, outcome = waiting[0]
@@ -121,7 +121,7 @@ def _settled(
 class _Worker:
     """One worker, as this process sees it."""
 
-    def __init__(self, judge: BlockJudge, others: Sequence[_Worker]) -> None:
+    def __init__(self, judge: BlockChecker, others: Sequence[_Worker]) -> None:
         self._memory = mmap.mmap(-1, _SLOTS * _SLOT_BYTES)
         self._next = 0
         self.room = _SLOTS
@@ -161,13 +161,13 @@ class _Worker:
     def ready(self) -> bool:
         return self._pipe.poll()
 
-    def take(self) -> Judged:
+    def take(self) -> BlockReport:
         """The result of the block that was given first.
 
         Raises: DlmonError when the worker is gone.
         """
         try:
-            judged: Judged = self._pipe.recv()
+            judged: BlockReport = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise DlmonError(_GONE) from error
         self.room += 1
@@ -180,7 +180,7 @@ class _Worker:
 
 
 def _work(
-    judge: BlockJudge, pipe: Connection, memory: mmap.mmap, not_mine: Sequence[Connection]
+    judge: BlockChecker, pipe: Connection, memory: mmap.mmap, not_mine: Sequence[Connection]
 ) -> None:
     """A worker: judges what it is given until nobody gives any more."""
     for other in not_mine:
@@ -198,6 +198,6 @@ def _work(
             numbers = iter(array("I", memory[start : start + 8 * job.spans]))
             spans = tuple(zip(numbers, numbers, strict=True))
         try:
-            pipe.send(judge.judge(job.file, Block(data, job.position, spans), job.wanted))
+            pipe.send(judge.validate(job.file, Block(data, job.position, spans), job.wanted))
         except BrokenPipeError:
             return

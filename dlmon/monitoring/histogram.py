@@ -35,7 +35,7 @@ class Histogram:
         self.count += len(values) * times
         self.total += sum(values) * times
 
-    def include(self, other: Histogram) -> None:
+    def merge(self, other: Histogram) -> None:
         """Count also what another one has counted."""
         self._buckets = [sum(counts) for counts in zip(self._buckets, other._buckets, strict=True)]
         self.count += other.count

@@ -32,19 +32,19 @@ class ConsumeTotals:
     failures: Counter[str] = field(default_factory=Counter)
     stages: dict[str, Histogram] = field(default_factory=lambda: {s: Histogram() for s in STAGES})
 
-    def include(self, other: ConsumeTotals) -> None:
+    def merge(self, other: ConsumeTotals) -> None:
         """Add what another consumer has settled."""
         self.received += other.received
         self.stored += other.stored
         self.duplicates += other.duplicates
-        self.rejected.include(other.rejected)
-        self.delay.include(other.delay)
-        self.speed.include(other.speed)
+        self.rejected.merge(other.rejected)
+        self.delay.merge(other.delay)
+        self.speed.merge(other.speed)
         self.batches += other.batches
         self.redelivered += other.redelivered
         self.failures += other.failures
         for name, stage in self.stages.items():
-            stage.include(other.stages[name])
+            stage.merge(other.stages[name])
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from dlmon.errors import DlmonError, Interrupted
-from dlmon.rejects.queue import Held, Rejects
+from dlmon.rejects.queue import LockedReject, Rejects
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
 
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Fate(NamedTuple):
+class ReceiptEntry(NamedTuple):
     """What became of one reject, and why where it was left or failed."""
 
     message_id: str
@@ -54,7 +54,7 @@ class Receipt:
     """
 
     total: int | None
-    tell: Callable[[Fate], None] = field(repr=False)
+    tell: Callable[[ReceiptEntry], None] = field(repr=False)
     looked: int = 0
     done: int = 0
     left: Counter[str] = field(default_factory=Counter)
@@ -76,7 +76,7 @@ class Receipt:
             _count(self.failed, why)
         else:
             self.done += 1
-        self.tell(Fate(rejection.message_id, outcome, why))
+        self.tell(ReceiptEntry(rejection.message_id, outcome, why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ class Run:
     limit: int | None = None
     dry_run: bool = False
     progress: Progress = lambda _looked, _total: None
-    tell: Callable[[Fate], None] = lambda _fate: None
+    tell: Callable[[ReceiptEntry], None] = lambda _fate: None
 
     def through(
         self,
         rejects: Rejects,
-        act: Callable[[Sequence[Held], Receipt], None],
+        act: Callable[[Sequence[LockedReject], Receipt], None],
         size: int = CHUNK,
     ) -> Receipt:
         """Act on all rejects, up to `size` at a time. What ends it early is in the receipt."""

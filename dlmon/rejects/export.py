@@ -34,7 +34,7 @@ import orjson
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
 from dlmon.rejects.rejection import Rejection, kept_headers
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
 from dlmon.validation.violations import Violation
 
@@ -106,7 +106,7 @@ def from_record(record: object) -> Rejection:
     )
 
 
-class RejectsFile(Closing):
+class RejectsFile(Closeable):
     """A new file that rejections are written to. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:

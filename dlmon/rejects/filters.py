@@ -8,7 +8,7 @@ from dlmon.rejects.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RejectFilter:
     """Filters on rejections. All that are given must match; of several values, one must.
 
     `codes` and `paths` are those of the first violation, by which rejections are grouped, so that
@@ -41,7 +41,7 @@ class Selection:
     @property
     def everything(self) -> bool:
         """True when no filter was given."""
-        return self == Selection()
+        return self == RejectFilter()
 
     def _matches_time(self, at: int | None) -> bool:
         if self.since is None and self.until is None:

@@ -54,7 +54,7 @@ class Group:
             self.sample_id = rejection.message_id
             self.sample_reason = rejection.reason
 
-    def include(self, other: Group) -> None:
+    def merge(self, other: Group) -> None:
         """Add what another group has seen."""
         self.count += other.count
         for names, others in ((self.schemas, other.schemas), (self.origins, other.origins)):
@@ -83,10 +83,10 @@ class Groups:
         self._group(rejection.code, rejection.path).add(rejection)
         self.count += 1
 
-    def include(self, other: Groups) -> None:
+    def merge(self, other: Groups) -> None:
         """Add what others have collected."""
         for group in other.largest_first():
-            self._group(group.code, group.path).include(group)
+            self._group(group.code, group.path).merge(group)
         self.count += other.count
 
     def largest_first(self) -> list[Group]:
@@ -133,7 +133,7 @@ class Revalidation:
         self.failing = Groups()
 
     def add(self, rejection: Rejection, now: Sequence[Violation]) -> None:
-        """now: what is wrong with it today (`dlmon.rejects.rejection.judge_again`)."""
+        """now: what is wrong with it today (`dlmon.rejects.rejection.revalidate`)."""
         if now:
             self.failing.add(replace(rejection, violations=tuple(now)))
         else:

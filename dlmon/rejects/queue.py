@@ -14,7 +14,7 @@ from dlmon.brokers.base import Broker, Reader
 from dlmon.errors import BrokerUnreachable
 from dlmon.messages import Delivery, Queue
 from dlmon.rejects.rejection import Rejection, from_delivery
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
 
@@ -23,7 +23,7 @@ HOLD = 15 * 60.0
 than its consumer_timeout, which is 30 minutes unless configured."""
 
 
-class Held(NamedTuple):
+class LockedReject(NamedTuple):
     """A reject in hand. `delivery` is None where it came from a file."""
 
     rejection: Rejection
@@ -41,14 +41,14 @@ class Rejects(ABC):
     partial = False
 
     @abstractmethod
-    def batches(self, size: int) -> Iterator[list[Held]]:
+    def batches(self, size: int) -> Iterator[list[LockedReject]]:
         """All of them, each once, up to `size` at a time.
 
         Raises: BrokerError, FileError.
         """
 
     @abstractmethod
-    def remove(self, held: Sequence[Held]) -> None:
+    def remove(self, held: Sequence[LockedReject]) -> None:
         """Remove these from where they are, for good."""
 
     @property
@@ -61,7 +61,7 @@ class Rejects(ABC):
         """Do not hand out this one: it will get there only now, by what is about to be done."""
 
 
-class QueuedRejects(Closing, Rejects):
+class QueuedRejects(Closeable, Rejects):
     """The rejects queue. Use as a context manager: what was not removed is given back at its end.
 
     A reader stays open for `hold` seconds. Then, and when its connection is lost, all that it holds
@@ -97,7 +97,7 @@ class QueuedRejects(Closing, Rejects):
         self.total: int = depth.ready
         self.partial = depth.shared
 
-    def batches(self, size: int) -> Iterator[list[Held]]:
+    def batches(self, size: int) -> Iterator[list[LockedReject]]:
         count = 0
         while (count < self.total or self._unremoved) and not self._stop.requested:
             try:
@@ -113,7 +113,7 @@ class QueuedRejects(Closing, Rejects):
             count += len(fresh)
             yield fresh
 
-    def remove(self, held: Sequence[Held]) -> None:
+    def remove(self, held: Sequence[LockedReject]) -> None:
         if self._reader is None or not held:
             return
         try:
@@ -151,8 +151,10 @@ class QueuedRejects(Closing, Rejects):
             raise error
         self.close()
 
-    def _fresh(self, reader: Reader, deliveries: Sequence[Delivery], limit: int) -> list[Held]:
-        fresh: list[Held] = []
+    def _fresh(
+        self, reader: Reader, deliveries: Sequence[Delivery], limit: int
+    ) -> list[LockedReject]:
+        fresh: list[LockedReject] = []
         unremoved: list[tuple[bytes, Delivery]] = []
         for delivery in deliveries:
             rejection = from_delivery(delivery, self._validator)
@@ -163,7 +165,7 @@ class QueuedRejects(Closing, Rejects):
                 continue
             elif len(fresh) < limit:
                 self.seen.add(key)
-                fresh.append(Held(rejection, delivery))
+                fresh.append(LockedReject(rejection, delivery))
         if unremoved:
             reader.acknowledge([delivery for _, delivery in unremoved])
             self._unremoved.difference_update(key for key, _ in unremoved)
@@ -179,13 +181,13 @@ class FiledRejects(Rejects):
         self._stop = stop
         self.total = None
 
-    def batches(self, size: int) -> Iterator[list[Held]]:
+    def batches(self, size: int) -> Iterator[list[LockedReject]]:
         while not self._stop.requested and (
-            batch := [Held(rejection) for rejection in islice(self._rejections, size)]
+            batch := [LockedReject(rejection) for rejection in islice(self._rejections, size)]
         ):
             yield batch
 
-    def remove(self, held: Sequence[Held]) -> None:
+    def remove(self, held: Sequence[LockedReject]) -> None:
         pass
 
     def disregard(self, rejection: Rejection) -> None:

@@ -207,7 +207,7 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
             at = delivery.dead_letter.at if at is None else at
             origin = origin or _clip(delivery.dead_letter.queue, MAX_SHORT_TEXT)
     # Looking reads a great many of them: only a body that must identify itself is parsed for that.
-    value = None if delivery.message_id else validator.judge(delivery.body).value
+    value = None if delivery.message_id else validator.validate(delivery.body).value
     return reject(
         delivery,
         violations,
@@ -220,7 +220,7 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
     )
 
 
-def judge_again(
+def revalidate(
     rejection: Rejection, validator: Validator, body: bytes | None = None
 ) -> tuple[Violation, ...]:
     """What is wrong with a rejection now, or would be with another body.
@@ -228,8 +228,8 @@ def judge_again(
     What a store refused passes every schema: its word stands as long as the body is the same.
     """
     if body is not None and body != rejection.body:
-        return validator.judge(body).violations
-    return validator.judge(rejection.body).violations or tuple(
+        return validator.validate(body).violations
+    return validator.validate(rejection.body).violations or tuple(
         violation for violation in rejection.violations if violation.code in _JUDGED_BY_THE_STORE
     )
 
@@ -279,7 +279,7 @@ def _violations_seen(delivery: Delivery, validator: Validator) -> tuple[Violatio
         letter = delivery.dead_letter
         why = _DEATHS.get(letter.reason, letter.reason)
         return (Violation(UNDELIVERABLE, "", f"dead-lettered from {letter.queue}: {why}"),)
-    found = validator.judge(delivery.body).violations
+    found = validator.validate(delivery.body).violations
     return found or (Violation(FOREIGN, "", "put here by someone else; the event itself is valid"),)
 
 

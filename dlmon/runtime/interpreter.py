@@ -9,7 +9,7 @@ _ALLOCATIONS = 100_000
 _TURN = 0.02  # seconds
 
 
-def collect_rarely() -> None:
+def tune_gc() -> None:
     """For a process that makes a great many values, and no cycles: look for those every so often.
 
     Unless told, it looks after each 700 values: a twelfth of the time of such a process. What is
@@ -20,7 +20,7 @@ def collect_rarely() -> None:
     gc.set_threshold(_ALLOCATIONS)
 
 
-def switch_rarely() -> None:
+def tune_switch_interval() -> None:
     """For a process whose threads all wait for something soon: let each have Python's lock until
     it does.
 

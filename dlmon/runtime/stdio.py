@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-def write_whole(descriptor: int, data: ReadableBuffer) -> None:
+def write_all(descriptor: int, data: ReadableBuffer) -> None:
     """Write all of `data`, waiting where that takes time.
 
     Raises: OSError; part of the data may be written then.
@@ -34,7 +34,7 @@ def write_whole(descriptor: int, data: ReadableBuffer) -> None:
             poll.poll()
 
 
-def make_stdout_whole() -> None:
+def install_reliable_stdout() -> None:
     """From now on, `sys.stdout` writes all it is given, or raises FileError or BrokenPipeError."""
     given = sys.stdout
     if given is None:  # how Python tells that it was started without one
@@ -69,7 +69,7 @@ class _Stdout(io.RawIOBase):
         if not self._failed:
             self._failed = True
             try:
-                write_whole(self._descriptor, data)
+                write_all(self._descriptor, data)
             except BrokenPipeError:
                 raise
             except OSError as error:

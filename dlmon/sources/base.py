@@ -13,7 +13,7 @@ VALID = "valid"
 _GIVEN_BY_THE_STORE = (UNSTORABLE, ID_CONFLICT)
 
 
-class Planned(NamedTuple):
+class PlannedEvent(NamedTuple):
     """An event about to be published, with the verdict it should get.
 
     `verdict` is `VALID`, the code of its first violation, or None where nobody judged it.
@@ -24,7 +24,7 @@ class Planned(NamedTuple):
     verdict: str | None
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Gives events, a few at a time."""
 
     @property
@@ -35,21 +35,21 @@ class Source(Protocol):
     def exhausted(self) -> bool:
         """True once there will be no more events."""
 
-    def take(self, limit: int) -> list[Planned]:
+    def take(self, limit: int) -> list[PlannedEvent]:
         """The next events, up to `limit`; none when there are none yet, or no more.
 
         Raises: UsageError when there cannot be any further events.
         """
 
 
-class Judged:
+class ValidatedSource:
     """The events of another source, with the verdicts of a validator.
 
     Only a store can tell `unstorable` and `id-conflict`: where the source says so of an event that
     is valid otherwise, its word stands.
     """
 
-    def __init__(self, source: Source, validator: Validator) -> None:
+    def __init__(self, source: EventSource, validator: Validator) -> None:
         self._source = source
         self._validator = validator
 
@@ -61,11 +61,11 @@ class Judged:
     def exhausted(self) -> bool:
         return self._source.exhausted
 
-    def take(self, limit: int) -> list[Planned]:
+    def take(self, limit: int) -> list[PlannedEvent]:
         return [event._replace(verdict=self._verdict(event)) for event in self._source.take(limit)]
 
-    def _verdict(self, event: Planned) -> str:
-        violations = self._validator.judge(event.body).violations
+    def _verdict(self, event: PlannedEvent) -> str:
+        violations = self._validator.validate(event.body).violations
         if violations:
             return violations[0].code
         return event.verdict if event.verdict in _GIVEN_BY_THE_STORE else VALID

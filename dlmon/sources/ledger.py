@@ -25,11 +25,11 @@ import orjson
 
 from dlmon.errors import FileError
 from dlmon.messages import Message
-from dlmon.runtime.closeable import Closing
-from dlmon.sources.base import Planned
+from dlmon.runtime.closeable import Closeable
+from dlmon.sources.base import PlannedEvent
 
 
-class Ledger(Closing):
+class Ledger(Closeable):
     """Appends to a ledger. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class Ledger(Closing):
         except OSError as error:
             raise self._failed(error) from error
 
-    def plan(self, events: Iterable[Planned]) -> None:
+    def plan(self, events: Iterable[PlannedEvent]) -> None:
         """Note events that are about to be sent.
 
         Raises: FileError, and they must not be sent.

@@ -20,8 +20,8 @@ import orjson
 
 from dlmon.errors import FileError
 from dlmon.event import event_id_of, id_from_body
-from dlmon.runtime.closeable import Closing
-from dlmon.sources.base import Planned
+from dlmon.runtime.closeable import Closeable
+from dlmon.sources.base import PlannedEvent
 
 STDIN = Path("-")
 
@@ -33,7 +33,7 @@ _GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
 
-class RecordedEvents(Closing):
+class RecordedEvents(Closeable):
     """The events in a file, or those that come through stdin. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -58,12 +58,12 @@ class RecordedEvents(Closing):
     def exhausted(self) -> bool:
         return self._ended and not self._events
 
-    def take(self, limit: int) -> list[Planned]:
+    def take(self, limit: int) -> list[PlannedEvent]:
         # What is there goes out first: reading on may fail.
         if not self._events:
             self._read()
         bodies = [self._events.popleft() for _ in range(min(limit, len(self._events)))]
-        return [Planned(_message_id(body), body, None) for body in bodies]
+        return [PlannedEvent(_message_id(body), body, None) for body in bodies]
 
     def close(self) -> None:
         if self._close:

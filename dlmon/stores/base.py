@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dlmon.errors import EventsRefused
 from dlmon.event import Event
-from dlmon.runtime.closeable import Closing
+from dlmon.runtime.closeable import Closeable
 from dlmon.validation.violations import UNSTORABLE, Violation
 
 
@@ -34,7 +34,7 @@ class Written:
     refused: Sequence[tuple[Entry, Violation]] = ()
 
 
-class Store(Closing):
+class Store(Closeable):
     """Where valid events end up. Use as a context manager.
 
     A store that keeps identity stores an event once however often it is written; `once` says so.

@@ -46,7 +46,7 @@ wrong with a value of more than 255."""
 
 
 class Validator:
-    """Judges bodies by one schema."""
+    """WorkerPool bodies by one schema."""
 
     def __init__(self, schema: Schema, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.schema = schema
@@ -55,7 +55,7 @@ class Validator:
         # Shorter bodies have no room for too many brackets.
         self._surely_flat_bytes = min(2 * MAX_DEPTH, max_event_bytes)
 
-    def judge(self, body: bytes) -> Verdict:
+    def validate(self, body: bytes) -> Verdict:
         """The verdict on one body: size, then JSON, then keys, then the schema."""
         if len(body) > self.max_event_bytes:
             return self.too_large(len(body))
@@ -88,7 +88,7 @@ class Validator:
             whole = WholePaths(self.schema.compiled.evaluate(value))
         return Verdict(value, tuple(_violation(error, whole) for error in errors))
 
-    def judge_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
+    def validate_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
         """The verdict on each of several bodies, in half the time where nearly all are valid."""
         verdicts: list[Verdict] = []
         for start in range(0, len(bodies), _JUDGED_AT_ONCE):
@@ -97,7 +97,7 @@ class Validator:
 
     def _judge_some(self, bodies: Sequence[bytes]) -> Sequence[Verdict]:
         if len(bodies) <= _JUDGED_SINGLY:
-            return list(map(self.judge, bodies))
+            return list(map(self.validate, bodies))
         if (values := self._parse_some(bodies)) is None:
             middle = len(bodies) // 2
             return [*self._judge_some(bodies[:middle]), *self._judge_some(bodies[middle:])]
@@ -112,7 +112,7 @@ class Validator:
         return [
             Verdict(value)
             if (sound or not may_have_duplicate_keys(body, value)) and self._is_valid(value)
-            else self.judge(body)
+            else self.validate(body)
             for body, value in zip(bodies, values, strict=True)
         ]
 

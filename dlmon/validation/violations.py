@@ -65,6 +65,6 @@ class Verdict(NamedTuple):
         return event
 
 
-def place(code: str, path: str) -> str:
+def describe_rule(code: str, path: str) -> str:
     """A code and a JSON Pointer in words; the empty pointer is the whole event."""
     return f"{code} at {path}" if path else code

@@ -179,7 +179,7 @@ def test_printed_events_need_no_broker_and_are_the_same_for_the_same_seed(
     bodies = first.stdout.encode().splitlines()
     validator = Validator(load_schema())
     assert len(bodies) == 500
-    assert all(validator.judge(body).valid for body in bodies)
+    assert all(validator.validate(body).valid for body in bodies)
     assert not (tmp_path / "broker.db").exists()
     planned, confirmed = read_ledger(tmp_path / "ledger")
     assert planned == Counter((orjson.loads(body)["event_id"], VALID) for body in bodies)

@@ -313,10 +313,10 @@ class Killed(BaseException):
 class Deadly(Validator):
     """A judge that one event kills."""
 
-    def judge_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
+    def validate_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
         if any(b"poison" in body for body in bodies):
             raise Killed
-        return super().judge_all(bodies)
+        return super().validate_all(bodies)
 
 
 def test_an_event_that_kills_the_process_goes_to_rejects_and_it_alone(

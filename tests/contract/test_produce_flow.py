@@ -24,7 +24,7 @@ from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
 from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.stop import Stop
-from dlmon.sources.base import Source
+from dlmon.sources.base import EventSource
 from dlmon.sources.ledger import Ledger
 from dlmon.sources.pacing import Pace
 from dlmon.sources.recorded import RecordedEvents
@@ -55,7 +55,9 @@ class Watcher(ProduceObserver):
 class Running:
     """`produce` in a thread of its own."""
 
-    def __init__(self, broker: Broker, source: Source, pace: Pace, **options: int | Ledger) -> None:
+    def __init__(
+        self, broker: Broker, source: EventSource, pace: Pace, **options: int | Ledger
+    ) -> None:
         self.stop = Stop()
         self.watcher = Watcher()
         self._results: list[ProduceResult] = []

@@ -9,7 +9,7 @@ from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
 from dlmon.messages import Queue
 from dlmon.rejects.actions import Run
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.queue import QueuedRejects
 from dlmon.runtime.stop import Stop
 from dlmon.validation.violations import Violation
@@ -42,7 +42,7 @@ def test_a_slow_replay_outlives_the_consumer_timeout(
     with open_broker(private_settings, stop) as broker:
         park(broker, [*left, *parked])
         with QueuedRejects(broker, VALIDATOR, stop, hold=hold) as rejects:
-            receipt = replay(rejects, broker, Rules(VALIDATOR, Selection()), Run(stop), rate=6)
+            receipt = replay(rejects, broker, Rules(VALIDATOR, RejectFilter()), Run(stop), rate=6)
         assert (receipt.error, receipt.still_there) == (None, 0)
         assert (receipt.done, receipt.left.total()) == (24, 6)
         assert ids(broker, Queue.ARRIVALS) == sorted(one.message_id for one in parked)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dlmon.event_files.block import Block, Position
-from dlmon.linting.prefilter import Screener
+from dlmon.linting.prefilter import Prefilter
 
 
 class Suspect(NamedTuple):
@@ -31,7 +31,7 @@ def by_spans(texts: Sequence[bytes]) -> Block:
     return Block(b"\n".join(texts), Position(), tuple(spans))
 
 
-def screen(screener: Screener, block: Block) -> tuple[int, list[Suspect]]:
+def screen(screener: Prefilter, block: Block) -> tuple[int, list[Suspect]]:
     """How many events there are, and all suspects."""
     parts = list(screener.screen(block))
     return sum(part.events for part in parts), [

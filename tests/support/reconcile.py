@@ -12,7 +12,7 @@ from pathlib import Path
 from dlmon.sources.base import VALID
 from tests.support.ledger import read_ledger
 
-Fate = tuple[str, str]
+ReceiptEntry = tuple[str, str]
 """An id, and `valid` for an event in the store or the code of a reject."""
 
 
@@ -29,9 +29,9 @@ class Reconciliation:
     stored: int
     rejected: int
     lost: Counter[str]
-    unexpected: Counter[Fate]
+    unexpected: Counter[ReceiptEntry]
     recovered: Counter[str]
-    duplicated: Counter[Fate]
+    duplicated: Counter[ReceiptEntry]
 
     @property
     def sound(self) -> bool:
@@ -39,7 +39,7 @@ class Reconciliation:
         return not self.lost and not self.unexpected
 
 
-def reconcile(ledger: Path, store: Path, rejects: Iterable[Fate]) -> Reconciliation:
+def reconcile(ledger: Path, store: Path, rejects: Iterable[ReceiptEntry]) -> Reconciliation:
     """Hold a ledger against a SQLite store and the (message id, code) of all rejects."""
     planned, confirmed = read_ledger(ledger)
     with closing(sqlite3.connect(store)) as database:
@@ -60,7 +60,7 @@ def reconcile(ledger: Path, store: Path, rejects: Iterable[Fate]) -> Reconciliat
     )
 
 
-def _ids(fates: Counter[Fate]) -> Counter[str]:
+def _ids(fates: Counter[ReceiptEntry]) -> Counter[str]:
     ids: Counter[str] = Counter()
     for (event_id, _), count in fates.items():
         ids[event_id] += count

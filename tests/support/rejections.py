@@ -48,7 +48,7 @@ def rejection(
     headers: Mapping[str, object] | None = None,
 ) -> Rejection:
     """A rejection of a body, with these violations or with those that the judge finds."""
-    verdict = VALIDATOR.judge(body)
+    verdict = VALIDATOR.validate(body)
     found = delivery(body, message_id, headers)
     return reject(
         found,

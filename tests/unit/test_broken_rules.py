@@ -76,7 +76,7 @@ SCHEMAS = st.recursive(
 
 
 def told(validator: Validator, value: Any) -> Counter[tuple[str, str]]:
-    verdict = validator.judge(json.dumps(value).encode())
+    verdict = validator.validate(json.dumps(value).encode())
     return Counter((one.code, one.path) for one in verdict.violations)
 
 
@@ -103,7 +103,7 @@ def test_the_rules_of_simulated_events_are_told_without_explaining_them() -> Non
     validator = Validator(load_schema())
     broken_rules = BrokenRules(validator.schema)
     for event in Simulation(seed=1, start=0, invalid=1.0).take(500):
-        value, violations = validator.judge(event.body)
+        value, violations = validator.validate(event.body)
         codes = {one.code for one in violations}
         if value is not None and "duplicate-key" not in codes:
             (broken,) = broken_rules.of_each([value])

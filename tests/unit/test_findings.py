@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dlmon.event_files.block import Block, Piece, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
-from dlmon.linting.checker import BlockJudge
-from dlmon.linting.findings import Finding, Snippet, Wishes
+from dlmon.linting.checker import BlockChecker
+from dlmon.linting.findings import CheckOptions, Finding, Snippet
 from dlmon.sources.simulation import Simulation
 from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
@@ -49,12 +49,12 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 def find(
     data: bytes, sizes: list[int] | None = None, layout: Layout | None = None, limit: int = LIMIT
 ) -> list[Finding]:
-    judge = BlockJudge(validator(limit))
+    judge = BlockChecker(validator(limit))
     return [
         finding
         for part in read_events(cut(data, sizes or []), limit, layout)
         if isinstance(part, Block)
-        for finding in judge.judge("file", part).shown
+        for finding in judge.validate("file", part).shown
     ]
 
 
@@ -193,7 +193,7 @@ def test_every_byte_of_long_events_comes_in_pieces(events: list[Any], data: st.D
 def test_the_first_violation_alone_when_that_is_wanted() -> None:
     (part,) = read_events(iter([b'{"a": 1, "b": 2}']), LIMIT)
     assert isinstance(part, Block)
-    judged = BlockJudge(validator(), Wishes(first_only=True)).judge("file", part)
+    judged = BlockChecker(validator(), CheckOptions(first_only=True)).validate("file", part)
     assert [one.path for one in judged.shown] == ["/a"]
 
 
@@ -202,7 +202,7 @@ def test_no_more_findings_than_wanted_are_told_and_all_are_counted(wanted: int |
     lines = b'{"a": 1}\n{"b": [1, true]}\n{\n{"c": 1, "c": 1}\n'
     (part,) = read_events(iter([lines]), LIMIT)
     assert isinstance(part, Block)
-    judged = BlockJudge(validator()).judge("file", part, wanted)
+    judged = BlockChecker(validator()).validate("file", part, wanted)
     assert (judged.events, judged.invalid, judged.findings) == (4, 4, 5)
     assert len(judged.shown) == (5 if wanted is None else wanted)
 
@@ -216,8 +216,8 @@ def test_what_is_only_counted_is_counted_as_if_it_were_told(
     events = Simulation(seed=seed, start=0, invalid=share).take(100)
     block = Block(b"\n".join(event.body for event in events), Position())
     for tally in (False, True):
-        judge = BlockJudge(Validator(schema), Wishes(first_only, tally))
-        told, counted = (judge.judge("file", block, wanted) for wanted in (None, 0))
+        judge = BlockChecker(Validator(schema), CheckOptions(first_only, tally))
+        told, counted = (judge.validate("file", block, wanted) for wanted in (None, 0))
         assert counted == told._replace(shown=())
         assert len(told.shown) == told.findings
 

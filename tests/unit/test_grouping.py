@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from dlmon.rejects.groups import MAX_GROUPS, MAX_NAMES, OTHER, Groups, Latest, Revalidation
-from dlmon.rejects.rejection import judge_again
-from dlmon.validation.violations import Violation, place
+from dlmon.rejects.rejection import revalidate
+from dlmon.validation.violations import Violation, describe_rule
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection, slow
 
@@ -72,12 +72,12 @@ def test_revalidation_counts_what_passes_and_groups_what_fails_by_the_new_reason
         rejection(make_body(), mended),
         rejection(make_body(file_size=-1), mended),
     ):
-        result.add(one, judge_again(one, VALIDATOR))
+        result.add(one, revalidate(one, VALIDATOR))
     assert result.passing == 1
     (group,) = result.failing.largest_first()
     assert (group.code, group.path) == ("minimum", "/file_size")
 
 
 def test_a_place_is_named_by_code_and_path() -> None:
-    assert place("type", "/file_size") == "type at /file_size"
-    assert place("required", "") == "required"
+    assert describe_rule("type", "/file_size") == "type at /file_size"
+    assert describe_rule("required", "") == "required"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dlmon.event_files.block import Block
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
-from dlmon.linting.checker import BlockJudge
+from dlmon.linting.checker import BlockChecker
 from dlmon.validation.schema import Schema
 from dlmon.validation.validator import Validator
 
@@ -45,13 +45,13 @@ BEYOND_LIMITS = [b"1e400", b"-1e400", b'"\\ud800"', b'"\\udc00\\ud800"', b"[" * 
 
 
 @cache
-def judge() -> BlockJudge:
-    return BlockJudge(Validator(Schema(True, "test")))
+def checker() -> BlockChecker:
+    return BlockChecker(Validator(Schema(True, "test")))
 
 
 def findings(text: bytes, layout: Layout) -> int:
     parts = read_events(iter([text] if text else []), 65536, layout)
-    return sum(judge().judge("f", part).findings for part in parts if isinstance(part, Block))
+    return sum(checker().validate("f", part).findings for part in parts if isinstance(part, Block))
 
 
 @pytest.mark.parametrize("text", VALID)

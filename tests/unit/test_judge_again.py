@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from dlmon.rejects.rejection import judge_again
+from dlmon.rejects.rejection import revalidate
 from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, rejection, slow
 
 
 def test_what_still_breaks_the_schema_still_fails() -> None:
-    (violation,) = judge_again(slow(), VALIDATOR)
+    (violation,) = revalidate(slow(), VALIDATOR)
     assert (violation.code, violation.path) == ("type", "/download_speed")
 
 
 def test_what_another_schema_rejected_passes_now() -> None:
-    assert not judge_again(rejection(make_body(), Violation("maximum", "/a", "old")), VALIDATOR)
+    assert not revalidate(rejection(make_body(), Violation("maximum", "/a", "old")), VALIDATOR)
 
 
 @pytest.mark.parametrize("code", ["unstorable", "id-conflict"])
 def test_what_a_store_refused_fails_until_its_body_is_another(code: str) -> None:
     refused = Violation(code, "", "the store said so")
     parked = rejection(make_body(), refused)
-    assert judge_again(parked, VALIDATOR) == (refused,)
-    assert judge_again(parked, VALIDATOR, parked.body) == (refused,)
-    assert not judge_again(parked, VALIDATOR, make_body())
+    assert revalidate(parked, VALIDATOR) == (refused,)
+    assert revalidate(parked, VALIDATOR, parked.body) == (refused,)
+    assert not revalidate(parked, VALIDATOR, make_body())
 
 
 @pytest.mark.parametrize("code", ["undeliverable", "undecodable-headers"])
 def test_what_the_broker_moved_here_passes_when_its_event_is_valid(code: str) -> None:
-    assert not judge_again(rejection(make_body(), Violation(code, "", "odd")), VALIDATOR)
+    assert not revalidate(rejection(make_body(), Violation(code, "", "odd")), VALIDATOR)

@@ -7,10 +7,10 @@ import pytest
 
 from dlmon.errors import FileError
 from dlmon.messages import Message
-from dlmon.sources.base import Planned
+from dlmon.sources.base import PlannedEvent
 from dlmon.sources.ledger import Ledger
 
-EVENTS = [Planned("id-1", b"{}", "valid"), Planned('id "2"', b"", "not-json")]
+EVENTS = [PlannedEvent("id-1", b"{}", "valid"), PlannedEvent('id "2"', b"", "not-json")]
 
 
 def lines(path: Path) -> list[object]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dlmon.errors import FileError
 from dlmon.event import id_from_body
-from dlmon.sources.base import Planned
+from dlmon.sources.base import PlannedEvent
 from dlmon.sources.recorded import MAX_LINE, RecordedEvents
 from tests.support.events import make_body, make_event
 
@@ -110,8 +110,8 @@ def test_the_message_id_is_the_event_id_else_a_hash_of_the_body(path: Path) -> N
     with RecordedEvents(path) as source:
         events = source.take(100)
     assert events == [
-        Planned(event["event_id"], lines[0], None),
-        *(Planned(id_from_body(line), line, None) for line in lines[1:]),
+        PlannedEvent(event["event_id"], lines[0], None),
+        *(PlannedEvent(id_from_body(line), line, None) for line in lines[1:]),
     ]
 
 

@@ -32,7 +32,7 @@ def test_the_schema_is_found_wherever_dlmon_is_run_from(schemas: str, tmp_path: 
     shutil.copytree(PACKAGE, root / "dlmon", ignore=ignored)
     shutil.copytree(shipped_schemas(), root / schemas)
     program = (
-        "from dlmon.validation.validator import load_schema, shipped_schemas as where; "
+        "from dlmon.validation.schema import load_schema, shipped_schemas as where; "
         "print(where()); print(load_schema().version)"
     )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from dlmon.errors import SchemaError
-from dlmon.linting.prefilter import Screener
+from dlmon.linting.prefilter import Prefilter
 from dlmon.validation.json_positions import to_pointer
 from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
@@ -97,10 +97,10 @@ def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> N
     oracle = Draft202012Validator(document, format_checker=FormatChecker())
     bodies = [json.dumps(value).encode() for value in values]
     valid = [oracle.is_valid(orjson.loads(body)) for body in bodies]
-    assert [validator.judge(body).valid for body in bodies] == valid
-    assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
+    assert [validator.validate(body).valid for body in bodies] == valid
+    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
     block = by_spans(bodies)
-    _, suspects = screen(Screener(validator), block)
+    _, suspects = screen(Prefilter(validator), block)
     invalid = {body for body, ok in zip(bodies, valid, strict=True) if not ok}
     assert {block.data[one.start : one.end] for one in suspects} >= invalid
 
@@ -143,7 +143,7 @@ def keywords_on_members(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]
 @example({"additionalProperties": {"additionalProperties": {"enum": [1]}}}, {"": {"a": 2, "": 2}})
 def test_paths_are_those_of_jsonschema(document: Any, value: Any) -> None:
     document = {**document, "$defs": {"x": {"type": "string"}}}
-    verdict = Validator(Schema(document, "test")).judge(json.dumps(value).encode())
+    verdict = Validator(Schema(document, "test")).validate(json.dumps(value).encode())
     errors = Draft202012Validator(document).iter_errors(value)
     told = Counter(to_pointer(error.absolute_path) for error in errors)
     assert Counter(one.path for one in verdict.violations) == told
@@ -152,7 +152,7 @@ def test_paths_are_those_of_jsonschema(document: Any, value: Any) -> None:
 @given(st.lists(st.binary(max_size=30) | VALUES.map(lambda one: json.dumps(one).encode())))
 def test_judging_several_at_once_changes_no_verdict(bodies: list[bytes]) -> None:
     validator = Validator(Schema({"type": ["object", "array"]}, "test"), max_event_bytes=25)
-    assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
+    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_duplicate_keys_are_seen_among_sound_bodies(body: bytes) -> None:
     validator = Validator(Schema(True, "test"))
     sound = [b'{"a": "\\u0022"}', b'{ "a" : 1 }'] * 50
     bodies = [*sound[:70], body, *sound[70:]]
-    assert not validator.judge(body).valid
-    assert validator.judge_all(bodies) == [validator.judge(body) for body in bodies]
+    assert not validator.validate(body).valid
+    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
 
 
 TWICE = make_body().replace(b"{", b'{"file_size":7,', 1)
@@ -178,8 +178,8 @@ def test_duplicate_keys_are_seen_among_sound_events(odd: list[bytes]) -> None:
     validator = Validator(load_schema())
     bodies = [make_body() for _ in range(70)]
     bodies[50:50] = odd
-    verdicts = validator.judge_all(bodies)
-    assert verdicts == [validator.judge(body) for body in bodies]
+    verdicts = validator.validate_all(bodies)
+    assert verdicts == [validator.validate(body) for body in bodies]
     assert sum(not verdict.valid for verdict in verdicts) == len({TWICE, WITHOUT}.intersection(odd))
 
 

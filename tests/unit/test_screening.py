@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlmon.event_files.block import WHITESPACE
-from dlmon.linting.prefilter import UNKNOWN, Screener
+from dlmon.linting.prefilter import UNKNOWN, Prefilter
 from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
 from tests.support.blocks import by_lines, by_spans, screen
@@ -51,10 +51,10 @@ def test_every_invalid_event_is_a_suspect(
     document: Any, limit: int, lists: list[list[bytes]]
 ) -> None:
     validator = Validator(Schema(document, "test"), limit)
-    lines, spans = Screener(validator), Screener(validator)  # each remembers what it has seen
+    lines, spans = Prefilter(validator), Prefilter(validator)  # each remembers what it has seen
     for texts in lists:
         events = [text for text in texts if text.strip(WHITESPACE)]
-        invalid = {text for text in events if not validator.judge(text).valid}
+        invalid = {text for text in events if not validator.validate(text).valid}
         for screener, block in ((lines, by_lines(texts)), (spans, by_spans(events))):
             number, suspects = screen(screener, block)
             assert number == len(events)
@@ -65,7 +65,7 @@ def test_every_invalid_event_is_a_suspect(
                 if suspect.value is not UNKNOWN:
                     # Then counting what the schema says is counting all there is.
                     errors = validator.schema.compiled.iter_errors(suspect.value)
-                    assert len(list(errors)) == len(validator.judge(text).violations)
+                    assert len(list(errors)) == len(validator.validate(text).violations)
 
 
 @given(st.integers(0, 400), st.sampled_from([make_body(a=[1]), make_body(), b'{"a":1}']))
@@ -73,7 +73,7 @@ def test_sound_events_are_no_suspects_but_where_most_are_invalid(at: int, body: 
     texts = [make_body()] * 400
     texts.insert(at, b"{}")
     texts.insert(at, body)
-    number, suspects = screen(Screener(Validator(load_schema())), by_lines(texts))
+    number, suspects = screen(Prefilter(Validator(load_schema())), by_lines(texts))
     assert number == 402
     assert len(suspects) == 1 + (body == b'{"a":1}')
 
@@ -110,9 +110,9 @@ def strings(value: Any) -> int:
 def test_an_event_with_one_key_more_is_seen(document: Any, value: Any) -> None:
     validator = Validator(Schema(document, "test"))
     body = json.dumps(value).encode()
-    if not isinstance(value, dict) or not validator.judge(body).valid:
+    if not isinstance(value, dict) or not validator.validate(body).valid:
         return
     twice = body[:-1] + (b"," if value else b"") + b'"d":1,"d":1}'
     assert strings(orjson.loads(twice)) == strings(value) + 1
-    _, suspects = screen(Screener(validator), by_lines([body, twice, body]))
+    _, suspects = screen(Prefilter(validator), by_lines([body, twice, body]))
     assert [(one.start, one.value is UNKNOWN) for one in suspects] == [(len(body) + 1, True)]

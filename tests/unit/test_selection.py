@@ -1,6 +1,6 @@
 import pytest
 
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, rejection
@@ -18,60 +18,60 @@ UNTIMED = rejection(BODY, Violation("type", "", "odd"), at=None)
 @pytest.mark.parametrize(
     "selection",
     [
-        Selection(),
-        Selection(codes=frozenset({"type", "maximum"})),
-        Selection(paths=frozenset({"/coordinates/latitude"})),
-        Selection(codes=frozenset({"maximum"}), paths=frozenset({"/coordinates/latitude"})),
-        Selection(since=AT),
-        Selection(until=AT),
-        Selection(contains="edge-7"),
-        Selection(contains="greater than the maximum"),
-        Selection(ids=frozenset({"another", ID})),
-        Selection(schema_versions=frozenset({VALIDATOR.schema.version})),
-        Selection(schema_versions=frozenset({VALIDATOR.schema.digest})),
-        Selection(schema_versions=frozenset({"urn:dlmon:download-event:1"})),
+        RejectFilter(),
+        RejectFilter(codes=frozenset({"type", "maximum"})),
+        RejectFilter(paths=frozenset({"/coordinates/latitude"})),
+        RejectFilter(codes=frozenset({"maximum"}), paths=frozenset({"/coordinates/latitude"})),
+        RejectFilter(since=AT),
+        RejectFilter(until=AT),
+        RejectFilter(contains="edge-7"),
+        RejectFilter(contains="greater than the maximum"),
+        RejectFilter(ids=frozenset({"another", ID})),
+        RejectFilter(schema_versions=frozenset({VALIDATOR.schema.version})),
+        RejectFilter(schema_versions=frozenset({VALIDATOR.schema.digest})),
+        RejectFilter(schema_versions=frozenset({"urn:dlmon:download-event:1"})),
     ],
 )
-def test_filters_select(selection: Selection) -> None:
+def test_filters_select(selection: RejectFilter) -> None:
     assert selection.matches(REJECTION)
 
 
 @pytest.mark.parametrize(
     "selection",
     [
-        Selection(codes=frozenset({"type"})),
-        Selection(paths=frozenset({"/file_size"})),
-        Selection(paths=frozenset({"/coordinates"})),
-        Selection(paths=frozenset({""})),
-        Selection(codes=frozenset({"maximum"}), ids=frozenset({"another"})),
-        Selection(since=AT + 1),
-        Selection(until=AT - 1),
-        Selection(contains="edge-8"),
-        Selection(ids=frozenset({ID[:-1]})),
-        Selection(schema_versions=frozenset({"urn:dlmon:download-event:2"})),
+        RejectFilter(codes=frozenset({"type"})),
+        RejectFilter(paths=frozenset({"/file_size"})),
+        RejectFilter(paths=frozenset({"/coordinates"})),
+        RejectFilter(paths=frozenset({""})),
+        RejectFilter(codes=frozenset({"maximum"}), ids=frozenset({"another"})),
+        RejectFilter(since=AT + 1),
+        RejectFilter(until=AT - 1),
+        RejectFilter(contains="edge-8"),
+        RejectFilter(ids=frozenset({ID[:-1]})),
+        RejectFilter(schema_versions=frozenset({"urn:dlmon:download-event:2"})),
     ],
 )
-def test_filters_leave_out(selection: Selection) -> None:
+def test_filters_leave_out(selection: RejectFilter) -> None:
     assert not selection.matches(REJECTION)
 
 
 def test_a_time_selects_no_rejection_without_one() -> None:
-    assert Selection().matches(UNTIMED)
-    assert not Selection(since=0).matches(UNTIMED)
-    assert not Selection(until=AT).matches(UNTIMED)
+    assert RejectFilter().matches(UNTIMED)
+    assert not RejectFilter(since=0).matches(UNTIMED)
+    assert not RejectFilter(until=AT).matches(UNTIMED)
 
 
 def test_the_empty_path_is_the_whole_event() -> None:
-    assert Selection(paths=frozenset({""})).matches(UNTIMED)
+    assert RejectFilter(paths=frozenset({""})).matches(UNTIMED)
 
 
 def test_text_is_looked_for_in_bytes_that_are_no_text() -> None:
     # As the command line hands on an argument that is not UTF-8 (PEP 383).
     argument = b"caf\xe9".decode(errors="surrogateescape")
-    assert Selection(contains=argument).matches(rejection(b'{"name": "caf\xe9"}'))
+    assert RejectFilter(contains=argument).matches(rejection(b'{"name": "caf\xe9"}'))
 
 
 def test_only_no_filter_at_all_means_everything() -> None:
-    assert Selection().everything
-    assert not Selection(paths=frozenset({""})).everything
-    assert not Selection(since=0).everything
+    assert RejectFilter().everything
+    assert not RejectFilter(paths=frozenset({""})).everything
+    assert not RejectFilter(since=0).everything

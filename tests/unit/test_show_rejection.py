@@ -38,7 +38,7 @@ def scalars(text: bytes) -> list[tuple[str, bytes]]:
 
 
 def shown(capsys: pytest.CaptureFixture[str], one: Rejection) -> list[str]:
-    show_rejection(one, VALIDATOR.judge(one.body))
+    show_rejection(one, VALIDATOR.validate(one.body))
     return capsys.readouterr().out.splitlines()
 
 

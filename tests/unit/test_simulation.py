@@ -13,7 +13,7 @@ import pytest
 
 from dlmon.errors import UsageError
 from dlmon.runtime.timestamps import from_rfc3339
-from dlmon.sources.base import VALID, Judged
+from dlmon.sources.base import VALID, ValidatedSource
 from dlmon.sources.simulation import Simulation
 from dlmon.sources.simulation.cities import load_cities
 from dlmon.sources.simulation.faults import FAULTS, find_faults
@@ -73,7 +73,7 @@ def test_time_ends_with_the_year_9999() -> None:
 def test_every_event_is_valid_and_fits_the_store(tmp_path: Path) -> None:
     events = Simulation(seed=1).take(5_000)
     validator = Validator(load_schema())
-    assert all(validator.judge(event.body).valid for event in events)
+    assert all(validator.validate(event.body).valid for event in events)
     with SqliteStore(tmp_path / "events.db") as store:
         written = store.write([make_entry(event.body) for event in events])
     assert len(written.stored) == 5_000
@@ -153,7 +153,7 @@ def test_by_another_schema_the_verdict_is_another_one() -> None:
     lenient = Validator(Schema({"type": "object", "required": ["event_id"]}, "lenient"))
     kinds = ["file-size-type", "event-id-missing", "timestamp-leap-second", "not-utf8"]
     source = Simulation(seed=1, invalid=1.0, faults=find_faults(kinds))
-    judged = Judged(source, lenient).take(len(kinds))
+    judged = ValidatedSource(source, lenient).take(len(kinds))
     assert Counter(event.verdict for event in judged) == Counter(
         [VALID, "required", "unstorable", "not-utf8"]
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dlmon.sources.base import VALID, Planned
+from dlmon.sources.base import VALID, PlannedEvent
 from dlmon.sources.simulation import Simulation
 from dlmon.sources.simulation.faults import FAULTS, Fault
 from dlmon.stores.base import Entry, write_isolating
@@ -32,15 +32,15 @@ RANGE = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 every_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)
 
 
-def events_with(fault: Fault, seed: int = 0) -> list[Planned]:
+def events_with(fault: Fault, seed: int = 0) -> list[PlannedEvent]:
     """A sound event and twenty broken ones, all with the same fault."""
     [sound, *_] = Simulation(seed=seed).take(1)
     broken = Simulation(seed=seed + 1, invalid=1.0, faults=[fault]).take(21)
     return [sound, *(event for event in broken if event.verdict != VALID)]
 
 
-def of_the_store(store: SqliteStore, events: list[Planned]) -> Iterator[Violation]:
-    entries = [Entry(e.message_id, e.body, VALIDATOR.judge(e.body).event) for e in events]
+def of_the_store(store: SqliteStore, events: list[PlannedEvent]) -> Iterator[Violation]:
+    entries = [Entry(e.message_id, e.body, VALIDATOR.validate(e.body).event) for e in events]
     for written in write_isolating(store, [entries]):
         for _, violation in written.refused:
             yield violation
@@ -57,7 +57,7 @@ def test_the_verdict_is_the_one_that_is_promised(fault: Fault, tmp_path: Path) -
         with SqliteStore(tmp_path / "events.db") as store:
             first = list(of_the_store(store, [sound, *broken]))
     else:
-        first = [VALIDATOR.judge(event.body).violations[0] for event in broken]
+        first = [VALIDATOR.validate(event.body).violations[0] for event in broken]
     assert len(first) >= 20
     assert {(violation.code, violation.path) for violation in first} == {(fault.code, fault.path)}
     assert {event.verdict for event in broken} <= {fault.code, VALID}
@@ -74,7 +74,7 @@ def test_a_broken_body_is_one_line_and_says_what_it_is(fault: Fault) -> None:
 def test_a_fault_is_the_only_one_of_its_event(fault: Fault) -> None:
     [_, *broken] = events_with(fault)
     for event in broken:
-        violations = VALIDATOR.judge(event.body).violations
+        violations = VALIDATOR.validate(event.body).violations
         assert len(violations) == (0 if fault.code in OF_THE_STORE else 1)
 
 

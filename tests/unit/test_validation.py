@@ -29,7 +29,7 @@ def oracle() -> Draft202012Validator:
 
 
 def codes(body: bytes) -> list[str]:
-    return [violation.code for violation in validator().judge(body).violations]
+    return [violation.code for violation in validator().validate(body).violations]
 
 
 NUMBERS = st.one_of(
@@ -113,7 +113,7 @@ def test_verdicts_equal_those_of_jsonschema(event: Any) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_get_a_verdict(body: bytes) -> None:
-    verdict = validator().judge(body)
+    verdict = validator().validate(body)
     assert verdict.violations or verdict.event
     for violation in verdict.violations:
         assert violation.code
@@ -126,7 +126,7 @@ def test_any_damage_to_an_event_gets_a_verdict(data: st.DataObject) -> None:
         start = data.draw(st.integers(0, len(body)))
         end = data.draw(st.integers(start, min(len(body), start + 3)))
         body[start:end] = data.draw(st.binary(max_size=3) | st.sampled_from([b'"', b"\\", b"{"]))
-    verdict = validator().judge(bytes(body))
+    verdict = validator().validate(bytes(body))
     if verdict.valid:
         assert json.loads(body.decode()) == verdict.event
 
@@ -209,7 +209,7 @@ def test_each_kind_of_fault_has_its_code(body: bytes, code: str) -> None:
 
 def test_violations_say_where() -> None:
     body = make_body(coordinates={"latitude": 91}, file_size="1")
-    places = {(v.code, v.path) for v in validator().judge(body).violations}
+    places = {(v.code, v.path) for v in validator().validate(body).violations}
     assert places == {
         ("maximum", "/coordinates/latitude"),
         ("required", "/coordinates"),
@@ -218,15 +218,15 @@ def test_violations_say_where() -> None:
 
 
 def test_text_that_is_no_json_says_at_which_byte() -> None:
-    (violation,) = validator().judge('{"é": tru}'.encode()).violations
+    (violation,) = validator().validate('{"é": tru}'.encode()).violations
     assert (violation.code, violation.offset) == ("not-json", 7)
-    (violation,) = validator().judge(b'{"\xff": 1}').violations
+    (violation,) = validator().validate(b'{"\xff": 1}').violations
     assert (violation.code, violation.offset) == ("not-utf8", 2)
 
 
 def test_an_event_that_breaks_very_many_rules_is_told_a_hundred() -> None:
     schema = Schema({"items": {"type": "string"}}, "test")
-    assert len(Validator(schema).judge(b"[" + b"1," * 500 + b"1]").violations) == 100
+    assert len(Validator(schema).validate(b"[" + b"1," * 500 + b"1]").violations) == 100
 
 
 def test_a_schema_that_is_none_is_refused_in_words(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 
 
-def examine(path: Path, namespace: str, stop: Stop) -> Iterator[Check]:
+def diagnose(path: Path, namespace: str, stop: Stop) -> Iterator[Check]:
     """The steps, each as soon as it is done."""
     try:
         with LocalBroker(path, namespace, stop) as broker:

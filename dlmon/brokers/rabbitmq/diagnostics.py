@@ -22,7 +22,7 @@ _UNROUTED = "dlmon.doctor"
 _PROBE = b""
 
 
-def examine(settings: Settings, stop: Stop) -> Iterator[Check]:
+def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
     """The steps, each as soon as it is done."""
     address = settings.broker
     assert isinstance(address, RabbitMQAddress)  # noqa: S101  (for the type checker)

@@ -131,7 +131,7 @@ class _Worker:
 
     def replace_later(self) -> None:
         """Have another process do what this one has not done."""
-        self.earlier.include(self.totals)
+        self.earlier.merge(self.totals)
         if self.order.count is not None:
             left = max(0, self.order.count - self.totals.received)
             self.order = replace(self.order, count=left)
@@ -175,8 +175,8 @@ class _Crew:
         """What all of them have settled."""
         totals = ConsumeTotals()
         for worker in self._workers:
-            totals.include(worker.earlier)
-            totals.include(worker.totals)
+            totals.merge(worker.earlier)
+            totals.merge(worker.totals)
         return totals
 
     def dismiss(self) -> None:

@@ -36,7 +36,7 @@ from dlmon.errors import DlmonError, ExitCode
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
-from dlmon.runtime.interpreter import collect_rarely, switch_rarely
+from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
 from dlmon.stores.base import Entry
@@ -76,8 +76,8 @@ def _work(order: Order, stop: Stop, supervisor: _Supervisor) -> Ended:
             store = opened.enter_context(open_store(settings.store, settings.keep))
             broker = opened.enter_context(open_broker(settings, stop))
             supervisor.tell(Ready())
-            collect_rarely()
-            switch_rarely()
+            tune_gc()
+            tune_switch_interval()
             result = consume(
                 broker,
                 store,

@@ -14,7 +14,7 @@ from dlmon.console.text import safe
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.validation.json_positions import indent, places
-from dlmon.validation.violations import DUPLICATE_KEY, Verdict, Violation, place
+from dlmon.validation.violations import DUPLICATE_KEY, Verdict, Violation, describe_rule
 
 MAX_LINES = 400
 """Lines of one event that are shown; `--export` has all of it."""
@@ -42,7 +42,7 @@ def show_rejection(rejection: Rejection, verdict: Verdict) -> None:
     count = len(rejection.violations)
     print_line(console, Text(f"\n{count} violations" if count > 1 else "\n1 violation", "bold"))
     for violation in rejection.violations:
-        line = Text("  ").append(safe(place(violation.code, violation.path)), "yellow")
+        line = Text("  ").append(safe(describe_rule(violation.code, violation.path)), "yellow")
         print_line(console, line.append(f": {safe(violation.reason)}"), wrap=True)
     print_line(console, Text())
     width = console.width - len(_MARGIN) if console.is_terminal else _UNCUT

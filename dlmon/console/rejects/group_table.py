@@ -12,7 +12,7 @@ from rich.text import Text
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
 from dlmon.rejects.groups import Group, Groups
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 PROMPT_LINES = 2
 """The command, and what stands where the cursor is."""
@@ -119,7 +119,7 @@ class _Table:
 
 
 def _what(group: Group) -> str:
-    return safe(place(group.code, group.path))
+    return safe(describe_rule(group.code, group.path))
 
 
 def _background(group: Group) -> list[str]:

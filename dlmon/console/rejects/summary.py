@@ -21,7 +21,7 @@ from dlmon.rejects.actions import Progress as Told
 from dlmon.rejects.actions import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 MANY_DELIVERIES = 15
 """A look warns when a message was handed out more often: RabbitMQ's own limit, which a policy may
@@ -95,7 +95,7 @@ def show_list(rejections: Sequence[Rejection]) -> None:
     for time, name, one in zip(times, names, rejections, strict=True):
         padded = name if cell_len(name) > widest else fitted(name, widest)
         line = Text(f"{time:<{width}}  {padded}  ")
-        line.append(safe(place(one.code, one.path)), "yellow")
+        line.append(safe(describe_rule(one.code, one.path)), "yellow")
         line.append(f"  {safe(one.reason)}")
         print_line(console, line)
 

@@ -19,7 +19,7 @@ from dlmon.console.rejects.summary import (
 )
 from dlmon.rejects.export import to_line
 from dlmon.rejects.groups import Groups, Latest, Revalidation
-from dlmon.rejects.rejection import Rejection, judge_again
+from dlmon.rejects.rejection import Rejection, revalidate
 from dlmon.validation.validator import Validator
 
 _MAX_DETAILS = 10
@@ -70,7 +70,7 @@ class RevalidationView:
 
     def visit(self, rejections: Sequence[Rejection]) -> None:
         for rejection in rejections:
-            self._result.add(rejection, judge_again(rejection, self._validator))
+            self._result.add(rejection, revalidate(rejection, self._validator))
 
     def finish(self, look: Look) -> None:
         notes = Notes(look)
@@ -111,7 +111,7 @@ class DetailView:
 
     def finish(self, look: Look) -> None:
         for rejection in self._found:
-            show_rejection(rejection, self._validator.judge(rejection.body))
+            show_rejection(rejection, self._validator.validate(rejection.body))
         Notes(look, shown=len(self._found)).show()
 
 

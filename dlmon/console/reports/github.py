@@ -7,7 +7,7 @@ from typing import IO
 
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.linting.findings import Finding
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 _IN_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
@@ -29,7 +29,7 @@ class GithubReport:
                 endLine=end.line,
                 col=begin.column,
                 endColumn=end.column,
-                title=place(finding.code, finding.path),
+                title=describe_rule(finding.code, finding.path),
             )
 
     def ended(self, result: FileResult) -> None:

@@ -10,7 +10,7 @@ from typing import IO
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.console.text import safe
 from dlmon.linting.findings import Finding
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 _REPEATED = "event ids"
 
@@ -66,7 +66,7 @@ class JunitReport:
 def _case(finding: Finding) -> str:
     begin = finding.position
     where = f"{finding.file}:{begin.line}:{begin.column}"
-    what = place(finding.code, finding.path)
+    what = describe_rule(finding.code, finding.path)
     return (
         f"    <testcase name={_attribute(f'{where}: {what}')} file={_attribute(finding.file)}"
         f' line="{begin.line}"><failure type={_attribute(finding.code)}'

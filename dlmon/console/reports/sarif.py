@@ -11,7 +11,7 @@ from dlmon import __version__
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.console.reports.records import as_json
 from dlmon.linting.findings import Finding
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -77,7 +77,7 @@ def _result(finding: Finding) -> dict[str, Any]:
     return {
         "ruleId": finding.code,
         "level": "error",
-        "message": {"text": f"{place(finding.code, finding.path)}: {finding.reason}"},
+        "message": {"text": f"{describe_rule(finding.code, finding.path)}: {finding.reason}"},
         "locations": [
             {
                 "physicalLocation": {

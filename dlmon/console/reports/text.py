@@ -16,7 +16,7 @@ from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.reports import FinalReport
 from dlmon.console.text import safe
 from dlmon.linting.findings import Finding, Snippet
-from dlmon.validation.violations import place
+from dlmon.validation.violations import describe_rule
 
 _REFRESH = 0.2  # seconds
 _MARGIN = 2
@@ -40,7 +40,7 @@ class TextReport:
             return
         for finding in findings:
             line = Text(f"{_where(finding)}: ", "bold")
-            line.append(safe(place(finding.code, finding.path)), "bold red")
+            line.append(safe(describe_rule(finding.code, finding.path)), "bold red")
             line.append(f": {safe(finding.reason)}", "not bold")
             print_line(self.console, line, wrap=True)
             _print_snippet(self.console, finding.snippet)
@@ -53,7 +53,7 @@ class TextReport:
     def finish(self, result: Result) -> None:
         for group in result.groups[:_GROUPS_SHOWN]:
             line = Text(f"{group.findings:>9,}  ", "bold")
-            line.append(safe(place(group.code, group.path)), "bold yellow")
+            line.append(safe(describe_rule(group.code, group.path)), "bold yellow")
             print_line(self.console, line)
             sample = group.sample
             print_line(self.console, Text(f"{'':11}{_where(sample)}: {safe(sample.reason)}", "dim"))
@@ -150,7 +150,7 @@ def _where(finding: Finding) -> str:
 
 
 def _what(finding: Finding) -> str:
-    return f"{safe(place(finding.code, finding.path))}: {safe(finding.reason)}"
+    return f"{safe(describe_rule(finding.code, finding.path))}: {safe(finding.reason)}"
 
 
 def _print_snippet(console: Console, snippet: Snippet) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlmon.sources.base import Planned
+from dlmon.sources.base import PlannedEvent
 from dlmon.sources.simulation.downloads import Downloads
 from dlmon.sources.simulation.faults import FAULTS, Breaker, Fault
 from dlmon.validation.validator import MAX_EVENT_BYTES
@@ -36,7 +36,7 @@ class Simulation:
         self._downloads = Downloads(seed, start, interval)
         self._breaker = Breaker(invalid, faults, seed, max_event_bytes) if invalid else None
 
-    def take(self, limit: int) -> list[Planned]:
+    def take(self, limit: int) -> list[PlannedEvent]:
         """The next `limit` events."""
         events = self._downloads.make(limit)
         return self._breaker.break_some(events) if self._breaker else events

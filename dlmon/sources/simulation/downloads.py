@@ -12,7 +12,7 @@ from itertools import accumulate, repeat
 from random import Random
 
 from dlmon.errors import UsageError
-from dlmon.sources.base import VALID, Planned
+from dlmon.sources.base import VALID, PlannedEvent
 from dlmon.sources.simulation.cities import City, load_cities
 
 # Rough assumptions in the order of magnitude of public speed tests; nothing here was measured.
@@ -58,7 +58,7 @@ class Downloads:
         self._weights = list(accumulate(city.population for city in cities))
         self._places = [_place(city) for city in cities]
 
-    def make(self, count: int) -> list[Planned]:
+    def make(self, count: int) -> list[PlannedEvent]:
         """The next `count` events.
 
         Raises: UsageError when their timestamps have passed the year 9999.
@@ -87,7 +87,7 @@ class Downloads:
                 f'"coordinates":{{"latitude":{latitude:.6f},"longitude":{longitude:.6f}}},'
                 f'"file_size":{size:.0f},"download_speed":{speed:.3f}}}'
             )
-            events.append(Planned(event_id, body.encode(), VALID))
+            events.append(PlannedEvent(event_id, body.encode(), VALID))
         self._made += count
         return events
 

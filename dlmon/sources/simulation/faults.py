@@ -26,7 +26,7 @@ from dlmon.event import (
     LONGITUDE,
     TIMESTAMP,
 )
-from dlmon.sources.base import Planned
+from dlmon.sources.base import PlannedEvent
 from dlmon.validation.validator import MAX_EVENT_BYTES
 from dlmon.validation.violations import (
     DUPLICATE_KEY,
@@ -100,16 +100,16 @@ class Breaker:
         self._max_event_bytes = max_event_bytes
         self._taken_id: str | None = None
 
-    def break_some(self, events: Sequence[Planned]) -> list[Planned]:
+    def break_some(self, events: Sequence[PlannedEvent]) -> list[PlannedEvent]:
         """The events, some of them broken. A broken event keeps its message id."""
         random, share = self._random.random, self._share
         return [self._broken(event) if random() < share else self._sound(event) for event in events]
 
-    def _sound(self, event: Planned) -> Planned:
+    def _sound(self, event: PlannedEvent) -> PlannedEvent:
         self._taken_id = event.message_id
         return event
 
-    def _broken(self, event: Planned) -> Planned:
+    def _broken(self, event: PlannedEvent) -> PlannedEvent:
         fault = next(self._faults)
         message_id = event.message_id
         if fault.code == ID_CONFLICT:
@@ -117,7 +117,7 @@ class Breaker:
                 return self._sound(event)
             message_id = self._taken_id
         context = _Context(self._random, self._max_event_bytes, message_id)
-        return Planned(message_id, fault.body(event.body, context), fault.code)
+        return PlannedEvent(message_id, fault.body(event.body, context), fault.code)
 
 
 def _edit(change: Callable[[dict[str, Any]], object]) -> _Break:

@@ -287,7 +287,7 @@ def test_replay_shows_what_a_patch_does_before_it_asks(broker: Broker, dlmon: Dl
     terminal.close()
     assert terminal.exitstatus == 0
     (arrived,) = contents(broker, Queue.ARRIVALS)
-    assert VALIDATOR.judge(arrived.body).valid
+    assert VALIDATOR.validate(arrived.body).valid
     assert not ids(broker, Queue.REJECTS)
 
 

@@ -11,7 +11,7 @@ from dlmon.errors import FileError
 from dlmon.messages import Queue
 from dlmon.rejects.actions import CHUNK, Receipt, Run
 from dlmon.rejects.export import RejectsFile, read_rejects
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.queue import FiledRejects, QueuedRejects
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
@@ -22,7 +22,7 @@ from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, 
 def go(
     broker: Broker,
     stop: Stop,
-    selection: Selection,
+    selection: RejectFilter,
     *,
     run: Run | None = None,
     export: RejectsFile | None = None,
@@ -38,16 +38,16 @@ def by_id(rejections: list[Rejection]) -> list[Rejection]:
 def test_what_is_selected_is_gone_and_the_rest_stays(broker: Broker, stop: Stop) -> None:
     kept = rejection(make_body(file_size=-1))
     park(broker, [slow(), slow(), kept])
-    receipt = go(broker, stop, Selection(codes=frozenset({"type"})))
+    receipt = go(broker, stop, RejectFilter(codes=frozenset({"type"})))
     assert (receipt.looked, receipt.selected, receipt.done) == (3, 2, 2)
     assert ids(broker, Queue.REJECTS) == [kept.message_id]
 
 
 def test_a_dry_run_and_a_limit_are_kept(broker: Broker, stop: Stop) -> None:
     park(broker, [slow() for _ in range(5)])
-    assert go(broker, stop, Selection(), run=Run(stop, dry_run=True)).done == 5
+    assert go(broker, stop, RejectFilter(), run=Run(stop, dry_run=True)).done == 5
     assert len(ids(broker, Queue.REJECTS)) == 5
-    assert go(broker, stop, Selection(), run=Run(stop, limit=2)).done == 2
+    assert go(broker, stop, RejectFilter(), run=Run(stop, limit=2)).done == 2
     assert len(ids(broker, Queue.REJECTS)) == 3
 
 
@@ -58,12 +58,12 @@ def test_what_is_moved_to_a_file_comes_back_by_a_replay(
     parked = [slow(), rejection(b"\xff\x00"), rejection(make_body(file_size=-1))]
     park(broker, parked)
     with RejectsFile(tmp_path / name) as file:
-        assert go(broker, stop, Selection(), export=file).done == 3
+        assert go(broker, stop, RejectFilter(), export=file).done == 3
     assert not ids(broker, Queue.REJECTS)
     moved = list(read_rejects(tmp_path / name))
     assert by_id(moved) == by_id(parked)
     rejects = FiledRejects(read_rejects(tmp_path / name), stop)
-    replay(rejects, broker, Rules(VALIDATOR, Selection(), even_invalid=True), Run(stop))
+    replay(rejects, broker, Rules(VALIDATOR, RejectFilter(), even_invalid=True), Run(stop))
     assert {one.body for one in contents(broker, Queue.ARRIVALS)} == {one.body for one in parked}
 
 
@@ -84,7 +84,7 @@ def test_what_the_file_cannot_take_is_not_removed(
 ) -> None:
     park(broker, [slow() for _ in range(2 * CHUNK)])
     with _FullDisk(tmp_path / "moved.ndjson") as file:
-        receipt = go(broker, stop, Selection(), export=file)
+        receipt = go(broker, stop, RejectFilter(), export=file)
     assert isinstance(receipt.error, FileError)
     left = set(ids(broker, Queue.REJECTS))
     moved = {one.message_id for one in read_rejects(tmp_path / "moved.ndjson")}

@@ -6,19 +6,19 @@ from dlmon.brokers.base import Broker
 from dlmon.commands.inspect_rejects import Look, look
 from dlmon.messages import Message, Queue
 from dlmon.rejects.actions import CHUNK
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
 from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, park, rejection, slow
 
-EVERYTHING = Selection()
+EVERYTHING = RejectFilter()
 
 
 def look_at(
     broker: Broker,
     stop: Stop,
-    selection: Selection = EVERYTHING,
+    selection: RejectFilter = EVERYTHING,
     limit: int | None = None,
     seen: list[Rejection] | None = None,
 ) -> Look:
@@ -64,7 +64,7 @@ def test_sixty_looks_cost_nothing(broker: Broker, stop: Stop) -> None:
 def test_only_the_selected_are_shown_and_all_are_counted(broker: Broker, stop: Stop) -> None:
     park(broker, [slow(), slow(), rejection(make_body(file_size=-1))])
     seen: list[Rejection] = []
-    result = look_at(broker, stop, Selection(codes=frozenset({"minimum"})), seen=seen)
+    result = look_at(broker, stop, RejectFilter(codes=frozenset({"minimum"})), seen=seen)
     assert [one.code for one in seen] == ["minimum"]
     assert (result.looked, result.selected) == (3, 1)
     assert result.count(everything=False) == 1

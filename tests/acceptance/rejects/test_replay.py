@@ -16,7 +16,7 @@ from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
 from dlmon.messages import Queue
 from dlmon.rejects.actions import Receipt, Run
-from dlmon.rejects.filters import Selection
+from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.patch import Patch
 from dlmon.rejects.queue import FiledRejects, QueuedRejects
 from dlmon.rejects.rejection import Rejection
@@ -48,7 +48,7 @@ def go(
         return replay(
             rejects,
             broker,
-            Rules(VALIDATOR, rules.pop("selection", Selection()), **rules),
+            Rules(VALIDATOR, rules.pop("selection", RejectFilter()), **rules),
             run or Run(stop),
             rate=rate,
         )
@@ -88,7 +88,7 @@ def test_no_header_and_no_file_can_name_another_place_to_go(broker: Broker, stop
     parked, filed = (replace(mended(), origin="amq.direct elsewhere") for _ in range(2))
     park(broker, [parked])
     assert go(broker, stop).done == 1
-    replay(FiledRejects([filed], stop), broker, Rules(VALIDATOR, Selection()), Run(stop))
+    replay(FiledRejects([filed], stop), broker, Rules(VALIDATOR, RejectFilter()), Run(stop))
     assert ids(broker, Queue.ARRIVALS) == sorted([parked.message_id, filed.message_id])
 
 
@@ -102,7 +102,7 @@ def test_a_rate_is_kept(broker: Broker, stop: Stop) -> None:
 def test_a_filter_decides_what_is_replayed(broker: Broker, stop: Stop) -> None:
     one, other = mended(), mended()
     park(broker, [one, other])
-    receipt = go(broker, stop, selection=Selection(ids=frozenset({one.message_id})))
+    receipt = go(broker, stop, selection=RejectFilter(ids=frozenset({one.message_id})))
     assert (receipt.selected, receipt.done, receipt.looked) == (1, 1, 2)
     assert ids(broker, Queue.REJECTS) == [other.message_id]
 
@@ -138,7 +138,7 @@ def test_a_patch_corrects_the_event_and_keeps_its_id(broker: Broker, stop: Stop)
     assert receipt.left == {"cannot be patched: it is not JSON": 1}
     (arrived,) = contents(broker, Queue.ARRIVALS)
     assert arrived.message_id == parked.message_id
-    assert VALIDATOR.judge(arrived.body).event["download_speed"] == 25.5
+    assert VALIDATOR.validate(arrived.body).event["download_speed"] == 25.5
 
 
 def test_a_patch_that_changes_nothing_leaves_every_byte(broker: Broker, stop: Stop) -> None:
@@ -236,7 +236,7 @@ def test_only_what_an_earlier_look_handed_out_is_touched(broker: Broker, stop: S
     later = mended()
     park(broker, [later])
     with QueuedRejects(broker, VALIDATOR, stop, among=looked.seen) as rejects:
-        receipt = replay(rejects, broker, Rules(VALIDATOR, Selection()), Run(stop))
+        receipt = replay(rejects, broker, Rules(VALIDATOR, RejectFilter()), Run(stop))
     assert receipt.done == 1
     assert ids(broker, Queue.REJECTS) == [later.message_id]
 
@@ -246,7 +246,7 @@ def test_a_file_is_replayed_and_the_queue_left_alone(broker: Broker, stop: Stop)
     park(broker, [waiting])
     filed = [mended(), mended(), slow()]
     rejects = FiledRejects(filed, stop)
-    receipt = replay(rejects, broker, Rules(VALIDATOR, Selection()), Run(stop))
+    receipt = replay(rejects, broker, Rules(VALIDATOR, RejectFilter()), Run(stop))
     assert (receipt.total, receipt.done, receipt.left.total()) == (None, 2, 1)
     assert ids(broker, Queue.ARRIVALS) == sorted(one.message_id for one in filed[:2])
     assert ids(broker, Queue.REJECTS) == [waiting.message_id]
