@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dlmon.brokers.base import Broker
-from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, PublishRefused, UsageError
+from dlmon.brokers.retrying import publish_until_taken
+from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, UsageError
 from dlmon.messages import Message, Queue
 from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
 from dlmon.rejects.rejection import PUBLISHED_AT
-from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import EventSource
@@ -30,10 +29,6 @@ MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024
 _TURN = 0.1  # seconds without an event after which the broker gets to tell of confirms
 _GATHER = 0.001  # seconds for several events to come together, where they are read from a pipe
 _POLL = 0.01  # seconds without an event after which the pace, and the window, are asked again
-_TELL_EVERY = 60.0
-_RETRY_AT_STOP = 0.1
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,34 +105,14 @@ class _Flow:
         return ProduceResult(self.totals, time.monotonic() - started, self.failure or error)
 
     def publish_to(self, broker: Broker) -> None:
-        batches = self._batches()
-        refused: Sequence[Message] = ()
-        backoff = Backoff()
-        tell_at = 0.0
-        while True:
-            confirmed = self.totals.confirmed
-            try:
-                # What was refused goes alone: with more behind it, more would be refused each time.
-                broker.publish(
-                    Queue.ARRIVALS,
-                    [refused] if refused else batches,
-                    confirmed=self._confirm,
-                    stop=self.stop,
-                )
-            except PublishRefused as refusal:
-                if not refused or self.totals.confirmed > confirmed:
-                    backoff = Backoff()
-                refused = refusal.messages
-                if time.monotonic() >= tell_at:
-                    _log.warning("%s Trying again; %d events wait.", refusal, len(refused))
-                    tell_at = time.monotonic() + _TELL_EVERY
-                self.observer.refused(refusal)
-                self._back_off(backoff, refusal)
-            else:
-                if not refused:
-                    return
-                refused = ()
-                self.observer.refused(None)
+        publish_until_taken(
+            broker,
+            Queue.ARRIVALS,
+            self._batches(),
+            on_confirmed=self._confirm,
+            on_refused=self.observer.refused,
+            stop=self.stop,
+        )
 
     def print(self) -> None:
         for batch in self._batches():
@@ -223,12 +198,3 @@ class _Flow:
                 # Not through the broker, which has to finish what it was handed.
                 self.failure = error
         self.observer.told(self.totals)
-
-    def _back_off(self, backoff: Backoff, refusal: PublishRefused) -> None:
-        """Raises: Interrupted when a stop expired."""
-        if self.stop.expired:
-            raise Interrupted(str(refusal)) from refusal
-        if self.stop.requested:
-            time.sleep(_RETRY_AT_STOP)
-        else:
-            self.stop.wait(backoff.delay())
