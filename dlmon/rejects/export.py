@@ -35,6 +35,7 @@ from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
 from dlmon.rejects.rejection import Rejection, kept_headers
 from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
 from dlmon.validation.violations import Violation
 
@@ -114,7 +115,7 @@ class RejectsFile(Closeable):
         self.path = path
         try:
             self._file = path.open("xb")
-            self._sync_folder()
+            fsync_folder(path.absolute().parent)
         except FileExistsError as error:
             raise FileError(f"{path} exists already: name a new file to export to.") from error
         except OSError as error:
@@ -149,13 +150,6 @@ class RejectsFile(Closeable):
             self._file.close()
         except OSError as error:
             raise self._failed(error) from error
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.path.absolute().parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _failed(self, error: OSError) -> FileError:
         return FileError(f"Cannot write {self.path}: {error.strerror}.")

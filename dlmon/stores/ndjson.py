@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlmon.errors import StoreUnavailable
+from dlmon.runtime.files import fsync_folder
+from dlmon.runtime.stdio import write_all
 from dlmon.stores.base import Entry, Store, Written
 
 
@@ -66,7 +68,7 @@ class NdjsonStore(Store):
                     )
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if status.st_size == 0:
-                    _make_findable(self._path)
+                    fsync_folder(self._path.parent)  # the name, too, survives a crash
                 yield file
             finally:
                 os.close(file)
@@ -101,16 +103,16 @@ class StdoutStore(Store):
             raise StoreUnavailable("There is no stdout to write to: it was closed at the start.")
 
     def write(self, entries: Sequence[Entry]) -> Written:
-        left = memoryview(b"\n" * self._torn + _lines(entries))
+        lines = b"\n" * self._torn + _lines(entries)
+        self._torn = True  # unless all of it is written, half a line may be
         try:
-            while left:
-                # Past Python's buffer, which would print again what had failed.
-                left = left[os.write(sys.stdout.fileno(), left) :]
-                self._torn = bool(left)
+            # Past Python's buffer, which would print again what had failed.
+            write_all(sys.stdout.fileno(), lines)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise StoreUnavailable(f"Cannot write to stdout: {error.strerror}.") from error
+        self._torn = False
         return Written(stored=entries)
 
     def close(self) -> None:
@@ -123,9 +125,7 @@ def _append(file: int, lines: bytes) -> None:
     try:
         # A crash can leave half a line; what is appended must not become part of it.
         torn = end > 0 and os.pread(file, 1, end - 1) != b"\n"
-        left = memoryview(b"\n" * torn + lines)
-        while left:
-            left = left[os.write(file, left) :]
+        write_all(file, b"\n" * torn + lines)
         os.fsync(file)
     except OSError:
         os.ftruncate(file, end)
@@ -135,12 +135,3 @@ def _append(file: int, lines: bytes) -> None:
 def _lines(entries: Sequence[Entry]) -> bytes:
     # In a valid JSON text, line breaks are nothing but white space: in a string they are escaped.
     return b"".join(entry.body.translate(None, b"\r\n") + b"\n" for entry in entries)
-
-
-def _make_findable(path: Path) -> None:
-    """Make the name of a new file survive a crash, as its content does."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
