@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 
 from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings, load_settings
-from dlmon.messages import Message, Queue
-from dlmon.rejects.rejection import PUBLISHED_AT
+from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.sources.simulation import Simulation
 from tests.support.amqp import raw_channel
 from tests.support.node import PrivateNode

@@ -17,8 +17,7 @@ from benchmarks.broker import Bench, bench
 from benchmarks.rounds import ROOT
 from dlmon.brokers import open_broker
 from dlmon.commands.consume import BATCH
-from dlmon.messages import Message, Queue
-from dlmon.rejects.rejection import PUBLISHED_AT
+from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.sources.simulation import Simulation
 
 _ALL = ("delay", "pace", "stall", "memory", "large")

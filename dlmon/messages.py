@@ -11,6 +11,9 @@ from typing import NamedTuple, TypeAlias
 HeaderValue: TypeAlias = str | int | bool
 """What dlmon puts into headers. Foreign messages can carry more: see `Delivery.headers`."""
 
+PUBLISHED_AT = "dlmon-published-at"
+"""The header of an event with the time it was published at, in milliseconds since the epoch."""
+
 
 class Queue(StrEnum):
     """The two queues, whatever the broker calls them."""

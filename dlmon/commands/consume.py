@@ -25,10 +25,10 @@ from dlmon.errors import (
     StoreUnavailable,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
-from dlmon.messages import Delivery, Queue
+from dlmon.messages import PUBLISHED_AT, Delivery, Queue
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
-from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, message_id_of, reject, to_message
+from dlmon.rejects.rejection import Rejection, message_id_of, reject, to_message
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, Written, write_isolating

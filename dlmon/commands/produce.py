@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from dlmon.brokers.base import Broker
 from dlmon.brokers.retrying import publish_until_taken
 from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, UsageError
-from dlmon.messages import Message, Queue
+from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
-from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import EventSource

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import orjson
 
 from dlmon.event import MAX_MESSAGE_ID, event_id_of, id_from_body
-from dlmon.messages import Delivery, HeaderValue, Message
+from dlmon.messages import PUBLISHED_AT, Delivery, HeaderValue, Message
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import (
     FOREIGN,
@@ -47,7 +47,6 @@ ORIGIN = "dlmon-origin"
 REJECTED_AT = "dlmon-rejected-at"
 REJECTED_BY = "dlmon-rejected-by"
 REPLAYS = "dlmon-replays"
-PUBLISHED_AT = "dlmon-published-at"
 RAW_HEADERS = "dlmon-raw-headers"
 
 # RabbitMQ closes a connection whose header table is larger than a frame (131,064 bytes). These

@@ -21,7 +21,7 @@ import pexpect
 import pytest
 
 from dlmon.config.settings import Settings
-from dlmon.rejects.rejection import PUBLISHED_AT
+from dlmon.messages import PUBLISHED_AT
 from dlmon.sources.base import VALID
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator

@@ -21,9 +21,9 @@ from dlmon.brokers.local import LocalBroker
 from dlmon.commands.consume import ConsumeResult, consume
 from dlmon.errors import DlmonError, PublishRefused
 from dlmon.event import id_from_body
-from dlmon.messages import Message, Queue
+from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.monitoring.observers import ConsumeObserver
-from dlmon.rejects.rejection import PUBLISHED_AT, Rejection, from_delivery
+from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.schema import Schema, load_schema

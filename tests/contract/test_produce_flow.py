@@ -19,10 +19,9 @@ from dlmon.commands.produce import ProduceResult, produce
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from dlmon.errors import ExitCode, FileError, Interrupted, PublishRefused
-from dlmon.messages import Delivery, Queue
+from dlmon.messages import PUBLISHED_AT, Delivery, Queue
 from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
-from dlmon.rejects.rejection import PUBLISHED_AT
 from dlmon.runtime.stop import Stop
 from dlmon.sources.base import EventSource
 from dlmon.sources.ledger import Ledger
