@@ -33,7 +33,8 @@ import orjson
 
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
-from dlmon.rejects.rejection import Rejection, kept_headers
+from dlmon.rejects.headers import kept_headers
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339

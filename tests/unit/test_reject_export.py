@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dlmon.errors import FileError
 from dlmon.rejects.export import RejectsFile, from_record, read_rejects, to_line, to_record
-from dlmon.rejects.rejection import MAX_KEPT_HEADERS, Rejection
+from dlmon.rejects.headers import MAX_KEPT_HEADERS
+from dlmon.rejects.rejection import Rejection
 from dlmon.validation.violations import Violation
 from tests.support.rejections import AT, slow
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlmon.messages import Delivery, Message
-from dlmon.rejects.rejection import from_delivery, kept_headers, reject, to_message, to_replay
+from dlmon.rejects.headers import kept_headers
+from dlmon.rejects.rejection import from_delivery, reject, to_message, to_replay
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import Violation
