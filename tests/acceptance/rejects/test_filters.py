@@ -11,19 +11,23 @@ import pytest
 
 from dlmon.brokers.base import Broker
 from dlmon.messages import Queue
+from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.rejections import ids, park, rejection, slow
 
 MINUTE = 60_000
-AN_HOUR_AGO = time.time_ns() // 1_000_000 - 60 * MINUTE
+OLD_AT = 1_772_334_000_000
+"""When OLD was rejected: 2026-03-01T03:00:00Z. The others are as old as a test needs them."""
 
-OLD = replace(rejection(make_body(file_size=-1)), rejected_at=AN_HOUR_AGO)
-RECENT = replace(
-    slow(agent="edge-7"), rejected_at=AN_HOUR_AGO + 55 * MINUTE, schema="urn:other:2 0123456789ab"
-)
-NEW = replace(rejection(b"not JSON"), rejected_at=AN_HOUR_AGO + 60 * MINUTE)
+OLD = replace(rejection(make_body(file_size=-1)), rejected_at=OLD_AT)
+RECENT = replace(slow(agent="edge-7"), schema="urn:other:2 0123456789ab")
+NEW = rejection(b"not JSON")
+
+
+def rejected_ago(one: Rejection, minutes: int) -> Rejection:
+    return replace(one, rejected_at=time.time_ns() // 1_000_000 - minutes * MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -33,23 +37,24 @@ NEW = replace(rejection(b"not JSON"), rejected_at=AN_HOUR_AGO + 60 * MINUTE)
         (["--code", "type", "--code", "not-json"], [RECENT, NEW]),
         (["--path", "/download_speed"], [RECENT]),
         (["--path", ""], [NEW]),
-        (["--since", "15m"], [RECENT, NEW]),
-        (["--since", to_rfc3339(AN_HOUR_AGO + 1)], [RECENT, NEW]),
-        (["--until", "3m"], [OLD, RECENT]),
-        (["--until", to_rfc3339(AN_HOUR_AGO)], [OLD]),
+        (["--since", "40m"], [RECENT, NEW]),
+        (["--since", to_rfc3339(OLD_AT + 1)], [RECENT, NEW]),
+        (["--until", "20m"], [OLD, RECENT]),
+        (["--until", to_rfc3339(OLD_AT)], [OLD]),
         (["--contains", "edge-7"], [RECENT]),
         (["--contains", "less than the minimum"], [OLD]),
         (["--id", OLD.message_id, "--id", NEW.message_id], [OLD, NEW]),
         (["--schema-version", "urn:other:2"], [RECENT]),
-        (["--since", "15m", "--until", "3m"], [RECENT]),
+        (["--since", "40m", "--until", "20m"], [RECENT]),
         (["--code", "type", "--path", "/file_size"], []),
     ],
 )
 def test_a_filter_selects_the_same_everywhere(
-    broker: Broker, dlmon: Dlmon, filters: list[str], selected: list[object]
+    broker: Broker, dlmon: Dlmon, filters: list[str], selected: list[Rejection]
 ) -> None:
-    park(broker, [OLD, RECENT, NEW])
-    expected = sorted(one.message_id for one in (OLD, RECENT, NEW) if one in selected)
+    # Ages are counted from the run of the test, and 10 minutes away from what a filter asks for.
+    park(broker, [OLD, rejected_ago(RECENT, minutes=30), rejected_ago(NEW, minutes=0)])
+    expected = sorted(one.message_id for one in selected)
     looked = dlmon("inspect-rejects", "--json", *filters)
     assert looked.returncode == 0, looked.stderr
     assert found(looked.stdout) == expected
