@@ -17,6 +17,9 @@ LONGITUDE = "longitude"
 FILE_SIZE = "file_size"
 DOWNLOAD_SPEED = "download_speed"
 
+MAX_EVENT_BYTES = 64 * 1024
+"""Default size limit of one event. Real events have some 200 bytes."""
+
 MAX_MESSAGE_ID = 255
 """Bytes of a message id: AMQP 0-9-1 carries it as a short string."""
 

@@ -2,12 +2,16 @@
 
 What a command does is in `dlmon.commands`, what it looks like in `dlmon.console`. Heavy libraries
 are imported inside the functions that need them, so that `dlmon --help` starts at once.
+
+A command `some-name` is the function `some_name` in `dlmon/cli/some_name.py`.
 """
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
+from collections.abc import Iterable, Iterator, MutableMapping
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -15,35 +19,71 @@ import typer
 from typer.core import TyperGroup
 
 from dlmon import __version__
-from dlmon.cli import (
-    consume,
-    demo,
-    discard_rejects,
-    doctor,
-    inspect_rejects,
-    produce,
-    replay_rejects,
-    status,
-    validate_file,
-)
 from dlmon.errors import DlmonError, ExitCode
 from dlmon.runtime.stdio import install_reliable_stdout
 
+_CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+_COMMANDS = (
+    "demo",
+    "produce",
+    "consume",
+    "inspect-rejects",
+    "replay-rejects",
+    "discard-rejects",
+    "validate-file",
+    "status",
+    "doctor",
+)
 
-class _NobodyReads(BaseException):
-    """Whoever read our output has gone. Not an OSError: typer would end with 1."""
+
+class _BrokenPipe(BaseException):
+    """The reader of our output has gone. Not an OSError: typer would exit with 1."""
+
+
+class _LazyCommands(MutableMapping[str, Any]):
+    """Commands by name, each imported and made when it is asked for.
+
+    Making the parsers of all of them takes a tenth of a start.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._made: dict[str, Any] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Any:
+        if self._made[name] is None:
+            function = name.replace("-", "_")
+            module = importlib.import_module(f"dlmon.cli.{function}")
+            alone = typer.Typer(add_completion=False, context_settings=_CONTEXT_SETTINGS)
+            alone.command(name)(getattr(module, function))
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 class _Commands(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": _LazyCommands(_COMMANDS)})
+
     def invoke(self, ctx: Any) -> Any:
         try:
             try:
                 return super().invoke(ctx)
             finally:
                 if sys.stdout is not None:
-                    sys.stdout.flush()  # at exit, nobody could tell of what fails
+                    sys.stdout.flush()  # Python would ignore an error of the flush at exit
         except BrokenPipeError as error:
-            raise _NobodyReads from error
+            raise _BrokenPipe from error
 
 
 app = typer.Typer(
@@ -53,7 +93,7 @@ app = typer.Typer(
     epilog="Start here: dlmon demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_CONTEXT_SETTINGS,
 )
 
 
@@ -75,26 +115,6 @@ def _root(
     pass
 
 
-for _name, _command in (
-    ("demo", demo.demo),
-    ("produce", produce.produce),
-    ("consume", consume.consume),
-    ("inspect-rejects", inspect_rejects.inspect_rejects),
-    ("replay-rejects", replay_rejects.replay_rejects),
-    ("discard-rejects", discard_rejects.discard_rejects),
-    ("validate-file", validate_file.validate_file),
-    ("status", status.status),
-    ("doctor", doctor.doctor),
-):
-    app.command(_name)(_command)
-
-
-def _forget_other_commands(wanted: str) -> None:
-    """Leave only this one, if it is one: to make the parsers of all takes a tenth of a start."""
-    named = [one for one in app.registered_commands if one.name == wanted]
-    app.registered_commands = named or app.registered_commands
-
-
 class _CtrlC(BaseException):
     """Ctrl-C outside of `stop_on_signals`. Not a KeyboardInterrupt: typer would end with 1."""
 
@@ -107,7 +127,6 @@ def main() -> NoReturn:
     """Run `dlmon` with this process's arguments, and exit."""
     signal.signal(signal.SIGINT, _interrupt)
     install_reliable_stdout()
-    _forget_other_commands("".join(sys.argv[1:2]))
     try:
         app()
         code = ExitCode.DONE
@@ -116,6 +135,6 @@ def main() -> NoReturn:
         print(f"dlmon: {error}", file=sys.stderr)  # noqa: T201  (the one place that ends a process)
     except _CtrlC:
         code = ExitCode.INTERRUPTED
-    except _NobodyReads:
+    except _BrokenPipe:
         code = ExitCode.DONE
     sys.exit(code)

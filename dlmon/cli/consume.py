@@ -1,25 +1,36 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import BROKER, LOGGING, METRICS, RETENTION, STORE, VALIDATION
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
 from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
 
+if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
 
+
+@described_as(
+    """Store valid events, and put the others aside with the reason why.
+
+    An event is acknowledged once it is committed in the store, or confirmed in the rejects queue.
+    Ctrl-C finishes the batch in hand.
+
+    \b
+    Examples:
+      dlmon consume
+      dlmon consume --broker local --store sqlite:///events.db --until-empty
+      dlmon consume --store stdout --count 10 | jq .download_speed
+      dlmon consume --workers 4
+    """
+)
+@takes_settings(STORE, RETENTION, BROKER, VALIDATION, METRICS, LOGGING)
 def consume(
+    settings: Settings,
     *,
-    store: options.StoreUrl = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AGE",
-            help="Delete events from SQLite or PostgreSQL so long after they were stored, "
-            "such as 30d. [DLMON_KEEP; default: never]",
-        ),
-    ] = None,
     batch: Annotated[
         int,
         typer.Option(
@@ -41,29 +52,7 @@ def consume(
     until_empty: Annotated[
         bool, typer.Option("--until-empty", help="End once there are no more events.")
     ] = False,
-    broker: options.Broker = None,
-    namespace: options.Namespace = None,
-    declare: options.Declare = None,
-    wait: options.Wait = None,
-    schema: options.SchemaFile = None,
-    max_event_bytes: options.MaxEventBytes = None,
-    config: options.Config = None,
-    metrics: options.Metrics = None,
-    log_format: options.LogFormat = None,
-    log_level: options.LogLevel = None,
 ) -> None:
-    """Store valid events, and put the others aside with the reason why.
-
-    An event is acknowledged once it is committed in the store, or confirmed in the rejects queue.
-    Ctrl-C finishes the batch in hand.
-
-    \b
-    Examples:
-      dlmon consume
-      dlmon consume --broker local --store sqlite:///events.db --until-empty
-      dlmon consume --store stdout --count 10 | jq .download_speed
-      dlmon consume --workers 4
-    """
     import os
     import socket
     import sys
@@ -71,31 +60,12 @@ def consume(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
-    from dlmon.config.settings import load_settings
     from dlmon.console import consume as console
     from dlmon.monitoring.prometheus import watched_consumer
-    from dlmon.runtime.logging import configure_logging
     from dlmon.stores import open_store
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
-    settings = load_settings(
-        {
-            "store": store,
-            "keep": keep,
-            "broker": broker,
-            "namespace": namespace,
-            "declare": declare,
-            "wait": wait,
-            "schema": schema,
-            "max_event_bytes": max_event_bytes,
-            "metrics": metrics,
-            "log_format": log_format,
-            "log_level": log_level,
-        },
-        config=config,
-    )
-    configure_logging(settings.log_level, settings.log_format)
     queue = f"{settings.namespace}.arrivals"
     where = f"{queue} at {settings.broker}"
     to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()

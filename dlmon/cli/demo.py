@@ -4,10 +4,23 @@ from typing import Annotated
 
 import typer
 
+from dlmon.cli.command import described_as
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode
 
 
+@described_as(
+    """See it work: a producer and a consumer for a few seconds, nothing to install.
+
+    Both use the local broker, a file in your data folder.
+    At the end each event is looked for: it is stored, or among the rejects with the reason why.
+
+    \b
+    Examples:
+      dlmon demo
+      dlmon demo --seconds 30 --rate 1000
+    """
+)
 def demo(
     seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, metavar="N", help="How long to produce events.")
@@ -19,21 +32,11 @@ def demo(
         float, typer.Option(min=0, max=100, metavar="PERCENT", help="How many of them are broken.")
     ] = 4.0,
 ) -> None:
-    """See it work: a producer and a consumer for a few seconds, nothing to install.
-
-    Both use the local broker, a file in your data folder.
-    At the end each event is looked for: it is stored, or among the rejects with the reason why.
-
-    \b
-    Examples:
-      dlmon demo
-      dlmon demo --seconds 30 --rate 1000
-    """
     from contextlib import ExitStack
 
     from dlmon.brokers import open_broker
     from dlmon.commands import demo as command
-    from dlmon.config.settings import load_settings
+    from dlmon.config.settings import Settings
     from dlmon.config.urls import data_folder
     from dlmon.console.consume import watch
     from dlmon.console.demo import show_demo
@@ -44,8 +47,8 @@ def demo(
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
-    # Of the user's own settings none: what they are for is not there yet, perhaps.
-    settings = load_settings({"broker": "local"}, {}, None)
+    # None of the user's own settings: what they name may not be set up yet.
+    settings = Settings.for_url("local")
     configure_logging(settings.log_level)
     path = data_folder() / "events.db"
     with ExitStack() as opened:

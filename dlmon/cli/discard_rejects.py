@@ -5,17 +5,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options, reject_options
+from dlmon.cli import reject_options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
 from dlmon.cli.reject_actions import Action
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
+    from dlmon.config.settings import Settings
     from dlmon.rejects.actions import Receipt, Run
     from dlmon.rejects.queue import Rejects
 
 
+@described_as(
+    """Remove rejected events for good, or move them to a file.
+
+    Shows what would be removed and asks; where nobody can be asked, needs --yes.
+
+    \b
+    Examples:
+      dlmon discard-rejects --code not-json --dry-run
+      dlmon discard-rejects --id 6f1b6f0e-0f4a-4b0e-9f7e-0b8f3d0a6b1c --export broken.ndjson
+      dlmon discard-rejects --all --export rejects.ndjson.gz --yes
+    """
+)
+@takes_settings(BROKER, VALIDATION, LOG_LEVEL)
 def discard_rejects(
+    settings: Settings,
     *,
     all_: Annotated[
         bool, typer.Option("--all", help="All rejects; otherwise a filter is needed.")
@@ -39,39 +56,14 @@ def discard_rejects(
     contains: reject_options.Contains = None,
     message_id: reject_options.MessageId = None,
     schema_version: reject_options.SchemaVersion = None,
-    broker: options.Broker = None,
-    namespace: options.Namespace = None,
-    declare: options.Declare = None,
-    wait: options.Wait = None,
-    schema: options.SchemaFile = None,
-    max_event_bytes: options.MaxEventBytes = None,
-    config: options.Config = None,
-    log_level: options.LogLevel = None,
 ) -> None:
-    """Remove rejected events for good, or move them to a file.
-
-    Shows what would be removed and asks; where nobody can be asked, needs --yes.
-
-    \b
-    Examples:
-      dlmon discard-rejects --code not-json --dry-run
-      dlmon discard-rejects --id 6f1b6f0e-0f4a-4b0e-9f7e-0b8f3d0a6b1c --export broken.ndjson
-      dlmon discard-rejects --all --export rejects.ndjson.gz --yes
-    """
     from dlmon.commands.discard_rejects import discard
     from dlmon.console.rejects.previews import Affected
     from dlmon.rejects.export import RejectsFile
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
-    settings, validator = reject_options.prepare(
-        broker=broker,
-        namespace=namespace,
-        declare=declare,
-        wait=wait,
-        schema=schema,
-        max_event_bytes=max_event_bytes,
-        config=config,
-        log_level=log_level,
-    )
+    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     selection = reject_options.selection(
         code=code,
         path=path,

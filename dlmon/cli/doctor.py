@@ -1,25 +1,18 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import BROKER, LOG_LEVEL, SCHEMA, STORE
 from dlmon.cli.signals import stop_on_signals
 
+if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
 
-def doctor(
-    *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each step.")] = False,
-    store: options.StoreUrl = None,
-    broker: options.Broker = None,
-    namespace: options.Namespace = None,
-    declare: options.Declare = None,
-    wait: options.Wait = None,
-    schema: options.SchemaFile = None,
-    config: options.Config = None,
-    log_level: options.LogLevel = None,
-) -> None:
+
+@described_as(
     """Check all that dlmon needs, step by step, and say what to do.
 
     Schema, store, name, port, TLS, login, virtual host, permissions, exchange and queues.
@@ -30,24 +23,16 @@ def doctor(
       dlmon doctor
       dlmon doctor --broker amqps://rabbit.example.com/downloads --no-declare
     """
+)
+@takes_settings(STORE, BROKER, SCHEMA, LOG_LEVEL, log_level="error")
+def doctor(
+    settings: Settings,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object for each step.")] = False,
+) -> None:
     from dlmon.commands.doctor import diagnose
-    from dlmon.config.settings import load_settings
     from dlmon.console.doctor import show_check, show_json
-    from dlmon.runtime.logging import configure_logging
 
-    settings = load_settings(
-        {
-            "store": store,
-            "broker": broker,
-            "namespace": namespace,
-            "declare": declare,
-            "wait": wait,
-            "schema": schema,
-            "log_level": log_level or "error",
-        },
-        config=config,
-    )
-    configure_logging(settings.log_level)
     failures = []
     with stop_on_signals() as stop:
         for check in diagnose(settings, stop):

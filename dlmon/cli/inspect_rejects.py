@@ -9,15 +9,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options, reject_options
+from dlmon.cli import reject_options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
     from dlmon.rejects.rejection import Rejection
 
 
+@described_as(
+    """Look at rejected events, and change nothing.
+
+    Shows them in groups, by what is wrong and where.
+    However often you look, from several terminals, every reject stays there.
+
+    \b
+    Examples:
+      dlmon inspect-rejects
+      dlmon inspect-rejects --list --since 1h --code type
+      dlmon inspect-rejects --revalidate
+      dlmon inspect-rejects --export rejects.ndjson.gz
+    """
+)
+@takes_settings(BROKER, VALIDATION, LOG_LEVEL)
 def inspect_rejects(
+    settings: Settings,
     *,
     list_: Annotated[
         bool, typer.Option("--list", help="One reject a line, the newest first.")
@@ -68,27 +87,7 @@ def inspect_rejects(
     contains: reject_options.Contains = None,
     message_id: reject_options.MessageId = None,
     schema_version: reject_options.SchemaVersion = None,
-    broker: options.Broker = None,
-    namespace: options.Namespace = None,
-    declare: options.Declare = None,
-    wait: options.Wait = None,
-    schema: options.SchemaFile = None,
-    max_event_bytes: options.MaxEventBytes = None,
-    config: options.Config = None,
-    log_level: options.LogLevel = None,
 ) -> None:
-    """Look at rejected events, and change nothing.
-
-    Shows them in groups, by what is wrong and where.
-    However often you look, from several terminals, every reject stays there.
-
-    \b
-    Examples:
-      dlmon inspect-rejects
-      dlmon inspect-rejects --list --since 1h --code type
-      dlmon inspect-rejects --revalidate
-      dlmon inspect-rejects --export rejects.ndjson.gz
-    """
     from dlmon.brokers import open_broker
     from dlmon.commands.inspect_rejects import look
     from dlmon.console.rejects.summary import progress_bar, show_exported
@@ -101,21 +100,14 @@ def inspect_rejects(
         View,
     )
     from dlmon.rejects.export import RejectsFile
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
     if sum((list_, show is not None, json, revalidate)) > 1:
         raise UsageError("Choose one of --list, --show, --json and --revalidate.")
     if oldest_first and not list_:
         raise UsageError("--oldest-first goes with --list.")
-    settings, validator = reject_options.prepare(
-        broker=broker,
-        namespace=namespace,
-        declare=declare,
-        wait=wait,
-        schema=schema,
-        max_event_bytes=max_event_bytes,
-        config=config,
-        log_level=log_level,
-    )
+    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     selection = reject_options.selection(
         code=code,
         path=path,

@@ -5,15 +5,19 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import BROKER, LOGGING, METRICS, VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
 from dlmon.runtime.timestamps import parse_moment
+
+if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
 
 _SIMULATION_PANEL = "Simulated events"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", flags=re.ASCII)
@@ -29,7 +33,24 @@ def _kinds_of_fault() -> list[str]:
     return [fault.kind for fault in FAULTS]
 
 
-def produce(  # noqa: PLR0915
+@described_as(
+    """Send simulated download events, or recorded ones.
+
+    Returns when the broker has confirmed every event. Ctrl-C ends it earlier, and waits for the
+    confirms too.
+
+    \b
+    Examples:
+      dlmon produce
+      dlmon produce --broker local --rate 100 --invalid 5% --duration 30s
+      dlmon produce --from events.ndjson --rate 0
+      dlmon produce --to-stdout --count 3 --fault too-large --fault not-json
+    """
+)
+@takes_settings(BROKER, VALIDATION, METRICS, LOGGING)
+def produce(
+    settings: Settings,
+    context: typer.Context,
     *,
     rate: Annotated[
         float,
@@ -105,37 +126,13 @@ def produce(  # noqa: PLR0915
             rich_help_panel=_SIMULATION_PANEL,
         ),
     ] = None,
-    broker: options.Broker = None,
-    namespace: options.Namespace = None,
-    declare: options.Declare = None,
-    wait: options.Wait = None,
-    schema: options.SchemaFile = None,
-    max_event_bytes: options.MaxEventBytes = None,
-    config: options.Config = None,
-    metrics: options.Metrics = None,
-    log_format: options.LogFormat = None,
-    log_level: options.LogLevel = None,
 ) -> None:
-    """Send simulated download events, or recorded ones.
-
-    Returns when the broker has confirmed every event. Ctrl-C ends it earlier, and waits for the
-    confirms too.
-
-    \b
-    Examples:
-      dlmon produce
-      dlmon produce --broker local --rate 100 --invalid 5% --duration 30s
-      dlmon produce --from events.ndjson --rate 0
-      dlmon produce --to-stdout --count 3 --fault too-large --fault not-json
-    """
     import sys
 
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
-    from dlmon.config.settings import load_settings
     from dlmon.console import produce as console
     from dlmon.monitoring.prometheus import watched_producer
-    from dlmon.runtime.logging import configure_logging
     from dlmon.sources.base import EventSource, ValidatedSource
     from dlmon.sources.ledger import Ledger
     from dlmon.sources.pacing import Pace
@@ -147,31 +144,11 @@ def produce(  # noqa: PLR0915
 
     simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}
     _refuse_beside("--from", from_, simulating)
-    connecting = {
-        "--broker": broker,
-        "--namespace": namespace,
-        "--declare": declare,
-        "--wait": wait,
-    }
+    connecting = {f"--{name}": context.params[name] for name in BROKER}
     _refuse_beside("--to-stdout", to_stdout or None, connecting)
     if rate != 0 and not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise UsageError(f"--rate: expected 0, or {_LOWEST_RATE} to {_HIGHEST_RATE:,} a second.")
     pace = Pace(rate, None if duration is None else _seconds(duration))
-    settings = load_settings(
-        {
-            "broker": broker,
-            "namespace": namespace,
-            "declare": declare,
-            "wait": wait,
-            "schema": schema,
-            "max_event_bytes": max_event_bytes,
-            "metrics": metrics,
-            "log_format": log_format,
-            "log_level": log_level,
-        },
-        config=config,
-    )
-    configure_logging(settings.log_level, settings.log_format)
     tune_gc()
     where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"
     with ExitStack() as opened:

@@ -11,9 +11,7 @@ import typer
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlmon.config.settings import Settings
     from dlmon.rejects.filters import RejectFilter
-    from dlmon.validation.validator import Validator
 
 _FILTERS_PANEL = "Filters (of one kind any must match, of several kinds all)"
 
@@ -126,18 +124,3 @@ def _moment(option: str, text: str | None, now: int) -> int | None:
         raise UsageError(
             f"{option}: {error}. Write 2026-03-01T03:00:00Z, or how long ago: 15m, 2h, 3d."
         ) from error
-
-
-def prepare(*, config: Path | None, **flags: object) -> tuple[Settings, Validator]:
-    """The settings, with logging configured by them, and the judge.
-
-    Raises: SettingsError, SchemaError.
-    """
-    from dlmon.config.settings import load_settings
-    from dlmon.runtime.logging import configure_logging
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
-
-    settings = load_settings(flags, config=config)
-    configure_logging(settings.log_level)
-    return settings, Validator(load_schema(settings.schema), settings.max_event_bytes)

@@ -5,17 +5,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options, reject_options
+from dlmon.cli import reject_options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
 from dlmon.cli.reject_actions import Action
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
+    from dlmon.config.settings import Settings
     from dlmon.rejects.actions import Receipt, Run
     from dlmon.rejects.queue import Rejects
     from dlmon.rejects.rejection import Rejection
 
 
+@described_as(
+    """Put rejected events back on arrivals once they would pass.
+
+    Each is judged again, published, confirmed, and only then removed.
+    Shows what would be replayed and asks; where nobody can be asked, needs --yes.
+
+    \b
+    Examples:
+      dlmon replay-rejects --dry-run
+      dlmon replay-rejects --code type --path /download_speed --patch '.download_speed |= tonumber'
+      dlmon replay-rejects --from mended.ndjson --yes
+    """
+)
+@takes_settings(BROKER, VALIDATION, LOG_LEVEL)
 def replay_rejects(
+    settings: Settings,
     *,
     patch: Annotated[
         str | None,
@@ -57,40 +75,14 @@ def replay_rejects(
     contains: reject_options.Contains = None,
     message_id: reject_options.MessageId = None,
     schema_version: reject_options.SchemaVersion = None,
-    broker: options.Broker = None,
-    namespace: options.Namespace = None,
-    declare: options.Declare = None,
-    wait: options.Wait = None,
-    schema: options.SchemaFile = None,
-    max_event_bytes: options.MaxEventBytes = None,
-    config: options.Config = None,
-    log_level: options.LogLevel = None,
 ) -> None:
-    """Put rejected events back on arrivals once they would pass.
-
-    Each is judged again, published, confirmed, and only then removed.
-    Shows what would be replayed and asks; where nobody can be asked, needs --yes.
-
-    \b
-    Examples:
-      dlmon replay-rejects --dry-run
-      dlmon replay-rejects --code type --path /download_speed --patch '.download_speed |= tonumber'
-      dlmon replay-rejects --from mended.ndjson --yes
-    """
     from dlmon.commands.replay_rejects import Rules, replay
     from dlmon.console.rejects.previews import Affected, Differences
     from dlmon.rejects.patch import Patch
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
 
-    settings, validator = reject_options.prepare(
-        broker=broker,
-        namespace=namespace,
-        declare=declare,
-        wait=wait,
-        schema=schema,
-        max_event_bytes=max_event_bytes,
-        config=config,
-        log_level=log_level,
-    )
+    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     rules = Rules(
         validator,
         reject_options.selection(

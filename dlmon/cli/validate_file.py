@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import options
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.options import VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
     from dlmon.console.reports import FinalReport
 
 _STDOUT = Path("-")
@@ -25,7 +27,23 @@ _SHOWN_AS_TEXT = 100
 _FEW_COLLECTIONS = 100_000  # objects from one to the next
 
 
+@described_as(
+    """Judge files of events, and point at what breaks the rules.
+
+    NDJSON, JSON and arrays of events, as they are or packed with gzip or zstd.
+    Exits with 1 when something is wrong, with 2 when a file cannot be read to its end.
+
+    \b
+    Examples:
+      dlmon validate-file events.ndjson
+      dlmon validate-file --summary --unique downloads/
+      dlmon validate-file --output sarif events.json.gz > findings.sarif
+      zcat events.ndjson.gz | dlmon validate-file - --split-valid - | dlmon produce --from -
+    """
+)
+@takes_settings(VALIDATION)
 def validate_file(
+    settings: Settings,
     files: Annotated[
         list[Path],
         typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin."),
@@ -86,24 +104,8 @@ def validate_file(
         int | None,
         typer.Option(min=1, metavar="N", help="Processes to judge in. [default: one a core]"),
     ] = None,
-    schema: options.SchemaFile = None,
-    max_event_bytes: options.MaxEventBytes = None,
-    config: options.Config = None,
 ) -> None:
-    """Judge files of events, and point at what breaks the rules.
-
-    NDJSON, JSON and arrays of events, as they are or packed with gzip or zstd.
-    Exits with 1 when something is wrong, with 2 when a file cannot be read to its end.
-
-    \b
-    Examples:
-      dlmon validate-file events.ndjson
-      dlmon validate-file --summary --unique downloads/
-      dlmon validate-file --output sarif events.json.gz > findings.sarif
-      zcat events.ndjson.gz | dlmon validate-file - --split-valid - | dlmon produce --from -
-    """
     from dlmon.commands import validate_file as command
-    from dlmon.config.settings import load_settings
     from dlmon.console.reports.text import progress_bar, show_summary, show_unreadable
     from dlmon.event_files.detect import Layout
     from dlmon.event_files.discovery import DEFAULT_GLOBS, files_in
@@ -123,7 +125,6 @@ def validate_file(
         raise UsageError("Which ids stand twice is known at the end: split first, then --unique.")
     if summary and output not in (_TEXT, "json"):
         raise UsageError("--summary goes with --output text or json.")
-    settings = load_settings({"schema": schema, "max_event_bytes": max_event_bytes}, config=config)
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     if max_errors is None:
         max_errors = _SHOWN_AS_TEXT if output == _TEXT else 0

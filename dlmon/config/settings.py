@@ -7,12 +7,11 @@ schema. Secrets are wrapped where they are stored, so that no log, error or repr
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -27,44 +26,58 @@ from dlmon.config.urls import (
     RabbitMQAddress,
     StoreAddress,
     Tls,
-    data_folder,
     parse_broker,
     parse_store,
 )
 from dlmon.errors import SettingsError
+from dlmon.event import MAX_EVENT_BYTES
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
-DEFAULT_NAMESPACE = "dlmon"
 _DURATION = re.compile(r"([1-9]\d{0,4})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that is configured, checked. Durations are in seconds."""
+    """Everything that is configured, checked. Durations are in seconds.
 
-    broker: RabbitMQAddress | LocalAddress
-    namespace: str
-    declare: bool
-    connection_name: str
-    heartbeat: int
-    connect_timeout: float
-    wait: float
-    store: StoreAddress
-    keep: timedelta | None
-    schema: Path | None
-    max_event_bytes: int
-    log_level: str
-    log_format: str
-    metrics: tuple[str, int] | None
+    The defaults stand here and nowhere else. `load_settings` makes the settings of a command;
+    `Settings.for_url` those of a program, which takes nothing from its surroundings.
+    """
 
+    broker: RabbitMQAddress | LocalAddress = field(default_factory=lambda: _broker({}))
+    namespace: str = "dlmon"
+    declare: bool = True
+    connection_name: str = ""
+    heartbeat: int = 30
+    connect_timeout: float = 10.0
+    wait: float = 0.0
+    store: StoreAddress = field(default_factory=StoreAddress)
+    keep: timedelta | None = None
+    schema: Path | None = None
+    max_event_bytes: int = MAX_EVENT_BYTES
+    log_level: str = "info"
+    log_format: str = "auto"
+    metrics: tuple[str, int] | None = None
 
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """One setting: how its text is turned into a value, or raises ValueError."""
+    @classmethod
+    def for_url(cls, url: str, **values: object) -> Settings:
+        """The settings for a broker, without a look at variables or files.
 
-    parse: Callable[[str], Any]
-    default: Any = None
+        url: as `--broker` takes it. values: others by name, such as `namespace` or `broker_user`,
+        as values or as texts.
+
+        Raises: SettingsError. TypeError for a name that is no setting.
+        """
+        if unknown := values.keys() - _PARSERS.keys():
+            raise TypeError(f"there is no setting {min(unknown)!r}")
+        return _settings(
+            {
+                name: _parsed(name, value, _Source.FLAG, name)
+                for name, value in {"broker": url, **values}.items()
+                if value is not None
+            }
+        )
 
 
 class _Source(IntEnum):
@@ -84,67 +97,68 @@ class _Given:
     source: _Source
 
 
+_NOTHING = _Given(None, _Source.DEFAULT)
+_DEFAULT_BROKER = _Given(parse_broker(DEFAULT_BROKER), _Source.DEFAULT)
+
+
 def config_file() -> Path:
     """The user's own configuration file."""
     return Path(platformdirs.user_config_dir("dlmon", appauthor=False)) / "dlmon.toml"
 
 
 def load_settings(
-    flags: Mapping[str, Any] | None = None,
-    environ: Mapping[str, str] = os.environ,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
     config: Path | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Settings from all their sources.
+    """Settings from flags, then variables, then a TOML file, then defaults.
 
     flags: by name of setting; None means that the flag was not given. environ: where DLMON_NAME is
     looked up. config: a TOML file that must exist; without it ./dlmon.toml and then the user's own
-    are looked for.
+    are looked for. defaults: by name of setting, instead of the usual ones.
 
     Raises: SettingsError that names the source and what would be right.
     """
     file, file_values = _read_toml(config or _named_by(environ))
-    given: dict[str, _Given] = {}
-    for name, option in _OPTIONS.items():
+    given = {name: _Given(value, _Source.DEFAULT) for name, value in (defaults or {}).items()}
+    for name in _PARSERS:
         variable = f"DLMON_{name.upper()}"
-        if (flag := (flags or {}).get(name)) is not None:
-            value = _parsed(option, str(flag), f"--{name.replace('_', '-')}")
-            given[name] = _Given(value, _Source.FLAG)
+        if (flag := flags.get(name)) is not None:
+            given[name] = _parsed(name, flag, _Source.FLAG, f"--{name.replace('_', '-')}")
         elif environ.get(variable):
-            value = _parsed(option, environ[variable], variable)
-            given[name] = _Given(value, _Source.VARIABLE)
+            given[name] = _parsed(name, environ[variable], _Source.VARIABLE, variable)
         elif name in file_values:
-            value = _parsed(option, str(file_values[name]), f"{name} in {file}")
-            given[name] = _Given(value, _Source.FILE)
-        else:
-            given[name] = _Given(option.default, _Source.DEFAULT)
+            given[name] = _parsed(name, file_values[name], _Source.FILE, f"{name} in {file}")
     return _settings(given)
 
 
-def _settings(given: dict[str, _Given]) -> Settings:
-    url = given["broker"].value
-    store = given["store"].value or f"sqlite:///{data_folder() / 'events.db'}"
-    values = {
-        name: setting.value
-        for name, setting in given.items()
-        if not name.startswith(("broker", "store"))
-    }
+def _settings(given: Mapping[str, _Given]) -> Settings:
+    """Settings of what is given; the rest has its defaults."""
     return Settings(
-        broker=url if isinstance(url, LocalAddress) else _address(given),
-        store=StoreAddress(store, _password(given, "store").value),
-        **values,
+        broker=_broker(given),
+        store=StoreAddress(_value(given, "store"), _password(given, "store").value),
+        **{
+            name: setting.value
+            for name, setting in given.items()
+            if not name.startswith(("broker", "store"))
+        },
     )
 
 
-def _address(given: dict[str, _Given]) -> RabbitMQAddress:
-    """The address in the URL, with what is configured beside it."""
-    url: BrokerUrl = given["broker"].value
-    user = _stronger(given["broker_user"], _Given(url.user, given["broker"].source))
-    password = _stronger(_password(given, "broker"), _Given(url.password, given["broker"].source))
+def _broker(given: Mapping[str, _Given]) -> RabbitMQAddress | LocalAddress:
+    """Where the broker's URL leads, with what is configured beside it."""
+    where = given.get("broker", _DEFAULT_BROKER)
+    url: BrokerUrl | LocalAddress = where.value
+    if isinstance(url, LocalAddress):
+        return url
+    user = _stronger(given.get("broker_user", _NOTHING), _Given(url.user, where.source))
+    password = _stronger(_password(given, "broker"), _Given(url.password, where.source))
     tls = Tls(
-        ca_file=given["broker_ca_file"].value,
-        cert_file=given["broker_cert_file"].value,
-        key_file=given["broker_key_file"].value,
-        server_name=given["broker_server_name"].value,
+        ca_file=_value(given, "broker_ca_file"),
+        cert_file=_value(given, "broker_cert_file"),
+        key_file=_value(given, "broker_key_file"),
+        server_name=_value(given, "broker_server_name"),
     )
     return RabbitMQAddress(
         hosts=url.hosts,
@@ -156,29 +170,24 @@ def _address(given: dict[str, _Given]) -> RabbitMQAddress:
     )
 
 
-def _password(given: dict[str, _Given], what: str) -> _Given:
+def _value(given: Mapping[str, _Given], name: str) -> Any:
+    return given.get(name, _NOTHING).value
+
+
+def _password(given: Mapping[str, _Given], what: str) -> _Given:
     """The strongest of the password itself, a file that has it, and a command that prints it.
 
     what: whose, `broker` or `store`.
     """
-    name = f"{what}_password"
-    ways = {
-        name: given[name],
-        f"{name}_file": _wrapped(given[f"{name}_file"], "_file"),
-        f"{name}_command": _wrapped(given[f"{name}_command"], "_command"),
-    }
-    found = {name: way for name, way in ways.items() if way.value is not None}
-    if not found:
-        return given[name]
-    source = min(way.source for way in found.values())
-    first, *others = (key for key, way in found.items() if way.source == source)
+    names = (f"{what}_password", f"{what}_password_file", f"{what}_password_command")
+    ways = {name: given[name] for name in names if name in given}
+    if not ways:
+        return _NOTHING
+    source = min(way.source for way in ways.values())
+    first, *others = (name for name, way in ways.items() if way.source == source)
     if others:
         raise SettingsError(f"{first} and {others[0]} are both set: unset one of them.")
-    return found[first]
-
-
-def _wrapped(given: _Given, way: str) -> _Given:
-    return given if given.value is None else _Given(Secret(**{way: given.value}), given.source)
+    return ways[first]
 
 
 def _stronger(beside: _Given, in_url: _Given) -> Any:
@@ -208,8 +217,8 @@ def _read_toml(path: Path | None) -> tuple[Path | None, dict[str, Any]]:
         except ValueError as error:
             raise SettingsError(f"The configuration {candidate} is not TOML: {error}.") from error
         for name, value in values.items():
-            if name not in _OPTIONS:
-                near = difflib.get_close_matches(name, _OPTIONS, n=1)
+            if name not in _PARSERS:
+                near = difflib.get_close_matches(name, _PARSERS, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise SettingsError(f"{candidate} has an unknown setting {name!r}.{hint}")
             if isinstance(value, dict | list):
@@ -218,33 +227,34 @@ def _read_toml(path: Path | None) -> tuple[Path | None, dict[str, Any]]:
     return None, {}
 
 
-def _parsed(option: _Option, text: str, source: str) -> Any:
+def _parsed(name: str, value: object, source: _Source, where: str) -> _Given:
+    """A setting, checked. where: names its source in messages."""
     try:
-        return option.parse(text)
+        return _Given(_PARSERS[name](str(value)), source)
     except ValueError as error:
-        raise SettingsError(f"{source}: {error}.") from error
-
-
-def _text(text: str) -> str:
-    return text
+        raise SettingsError(f"{where}: {error}.") from error
 
 
 def _secret(text: str) -> Secret:
     return Secret(text)
 
 
+def _secret_file(text: str) -> Secret:
+    return Secret(_file=_path(text))
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _command(text: str) -> str:
+def _secret_command(text: str) -> Secret:
     try:
         words = shlex.split(text)
     except ValueError:  # a quote without its pair
         words = []
     if not words:
         raise ValueError("expected a command with its arguments")
-    return text
+    return Secret(_command=text)
 
 
 def _flag(text: str) -> bool:
@@ -314,30 +324,31 @@ def _listen(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-_OPTIONS: dict[str, _Option] = {
-    "broker": _Option(parse_broker, parse_broker(DEFAULT_BROKER)),
-    "broker_user": _Option(_text),
-    "broker_password": _Option(_secret),
-    "broker_password_file": _Option(_path),
-    "broker_password_command": _Option(_command),
-    "broker_ca_file": _Option(_path),
-    "broker_cert_file": _Option(_path),
-    "broker_key_file": _Option(_path),
-    "broker_server_name": _Option(_text),
-    "namespace": _Option(_namespace, DEFAULT_NAMESPACE),
-    "declare": _Option(_flag, True),
-    "connection_name": _Option(_text, ""),
-    "heartbeat": _Option(_whole(2, 3600), 30),
-    "connect_timeout": _Option(_seconds, 10.0),
-    "wait": _Option(_seconds, 0.0),
-    "store": _Option(parse_store),
-    "store_password": _Option(_secret),
-    "store_password_file": _Option(_path),
-    "store_password_command": _Option(_command),
-    "keep": _Option(_duration),
-    "schema": _Option(_path),
-    "max_event_bytes": _Option(_whole(1, 16 * 1024 * 1024), 64 * 1024),
-    "log_level": _Option(_level, "info"),
-    "log_format": _Option(_log_format, "auto"),
-    "metrics": _Option(_listen),
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "broker": parse_broker,
+    "broker_user": str,
+    "broker_password": _secret,
+    "broker_password_file": _secret_file,
+    "broker_password_command": _secret_command,
+    "broker_ca_file": _path,
+    "broker_cert_file": _path,
+    "broker_key_file": _path,
+    "broker_server_name": str,
+    "namespace": _namespace,
+    "declare": _flag,
+    "connection_name": str,
+    "heartbeat": _whole(2, 3600),
+    "connect_timeout": _seconds,
+    "wait": _seconds,
+    "store": parse_store,
+    "store_password": _secret,
+    "store_password_file": _secret_file,
+    "store_password_command": _secret_command,
+    "keep": _duration,
+    "schema": _path,
+    "max_event_bytes": _whole(1, 16 * 1024 * 1024),
+    "log_level": _level,
+    "log_format": _log_format,
+    "metrics": _listen,
 }
+"""By name of setting: what makes a value of its text, or raises ValueError."""

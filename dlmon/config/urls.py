@@ -81,24 +81,25 @@ class BrokerUrl:
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """Where valid events go. `url` gives all of it; nothing else does.
+    """Where valid events go, by default to a SQLite file in the user's data folder.
 
     password: one that stands beside the URL, and not in it.
     """
 
-    _url: str
+    _url: str | None = None
     password: Secret | None = None
 
     @property
     def url(self) -> str:
-        """The URL as it was configured, with the secrets that it has."""
-        return self._url
+        """All of the URL, with the secrets that it has; nothing else gives those."""
+        return f"sqlite:///{data_folder() / 'events.db'}" if self._url is None else self._url
 
     def __str__(self) -> str:
-        scheme, separator, _ = self._url.partition("://")
+        url = self.url
+        scheme, separator, _ = url.partition("://")
         if not separator or scheme == "sqlite":
-            return self._url
-        match = _STORE.fullmatch(self._url)
+            return url
+        match = _STORE.fullmatch(url)
         if not match:
             return f"{scheme}://***"
         password = ":***" if match["password"] else ""

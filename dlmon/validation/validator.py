@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from dlmon.event import MAX_EVENT_BYTES
 from dlmon.validation.empty_keys import WholePaths, may_have_empty_keys
 from dlmon.validation.json_positions import (
     count_strings,
@@ -29,9 +30,6 @@ from dlmon.validation.violations import (
     Verdict,
     Violation,
 )
-
-MAX_EVENT_BYTES = 64 * 1024
-"""Default size limit of one event. Real events have some 200 bytes."""
 
 MAX_VIOLATIONS = 100
 """Violations reported of one event; an event that breaks more rules has been told enough."""

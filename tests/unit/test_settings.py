@@ -26,7 +26,7 @@ def test_defaults_are_rabbitmq_on_this_machine_and_a_store_in_the_data_folder() 
         heartbeat=30,
         connect_timeout=10.0,
         wait=0.0,
-        store=StoreAddress(f"sqlite:///{data_folder()}/events.db"),
+        store=StoreAddress(),
         keep=None,
         schema=None,
         max_event_bytes=65536,
@@ -34,6 +34,8 @@ def test_defaults_are_rabbitmq_on_this_machine_and_a_store_in_the_data_folder() 
         log_format="auto",
         metrics=None,
     )
+    assert settings == Settings()
+    assert settings.store.url == f"sqlite:///{data_folder()}/events.db"
 
 
 KINDS = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dlmon.event import MAX_EVENT_BYTES
 from dlmon.sources.base import PlannedEvent
 from dlmon.sources.simulation.downloads import Downloads
 from dlmon.sources.simulation.faults import FAULTS, Breaker, Fault
-from dlmon.validation.validator import MAX_EVENT_BYTES
 
 
 class Simulation:

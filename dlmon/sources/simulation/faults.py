@@ -24,10 +24,10 @@ from dlmon.event import (
     FILE_SIZE,
     LATITUDE,
     LONGITUDE,
+    MAX_EVENT_BYTES,
     TIMESTAMP,
 )
 from dlmon.sources.base import PlannedEvent
-from dlmon.validation.validator import MAX_EVENT_BYTES
 from dlmon.validation.violations import (
     DUPLICATE_KEY,
     ID_CONFLICT,
