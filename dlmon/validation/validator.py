@@ -14,7 +14,7 @@ import jsonschema_rs
 import orjson
 
 from dlmon.event import MAX_EVENT_BYTES
-from dlmon.validation.empty_keys import WholePaths, may_have_empty_keys
+from dlmon.validation.instance_paths import WholePaths, may_have_empty_keys
 from dlmon.validation.json_positions import (
     count_strings,
     may_have_duplicate_keys,
