@@ -231,9 +231,9 @@ class _Flow:
         entries: list[Entry] = []
         sources: list[Delivery] = []
         rejections: list[Rejection] = []
-        verdicts = self.validator.validate_all(list(map(_BODY_OF, deliveries)))
         make = tuple.__new__  # in half the time of calling Entry
-        for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
+        for delivery in deliveries:
+            value, found = self.validator.validate(delivery.body)
             if delivery.undecodable_headers is not None:
                 rejections.append(self._reject(delivery, (_UNDECODABLE_HEADERS,), value))
             elif found:

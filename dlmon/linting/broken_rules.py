@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import jsonschema_rs
 
-from dlmon.validation.json_positions import escape_pointer
+from dlmon.validation.json_pointer import escape_token
 from dlmon.validation.schema import DIALECT, SCHEMA_URI, Schema
 from dlmon.validation.validator import MAX_VIOLATIONS
 
@@ -125,7 +125,7 @@ def _telling(schema: Any, pointer: str, path: str) -> dict[str, Any]:
     if "properties" in schema:
         telling["properties"] = members = {}
         for name, member in schema["properties"].items():
-            token = f"/{escape_pointer(name)}"
+            token = f"/{escape_token(name)}"
             members[name] = _telling(member, f"{pointer}/properties{token}", f"{path}{token}")
     return telling
 

@@ -22,7 +22,7 @@ from dlmon.linting.broken_rules import BrokenRules, Rule
 from dlmon.linting.findings import MAX_REASON, BlockReport, CheckOptions, Finding, Snippet, Tally
 from dlmon.linting.ids import IdSeen, ids_seen
 from dlmon.linting.prefilter import UNKNOWN, Prefilter, Screened
-from dlmon.validation.json_positions import Place, places, too_deep_at
+from dlmon.validation.json_positions import ValueSpan, offset_deeper_than, value_spans
 from dlmon.validation.validator import MAX_DEPTH, MAX_VIOLATIONS, Validator
 from dlmon.validation.violations import DUPLICATE_KEY, NOT_JSON, TOO_LARGE, Verdict, Violation
 
@@ -234,7 +234,7 @@ def _spots(body: bytes, verdict: Verdict) -> Iterator[_Spot]:
     """Where an event breaks the rules; not in the order of its text."""
     text = body.removeprefix(BYTE_ORDER_MARK)
     shift = len(body) - len(text)
-    found: dict[tuple[str, bool], list[Place]] = {}
+    found: dict[tuple[str, bool], list[ValueSpan]] = {}
     for violation in verdict.violations:
         duplicate = violation.code == DUPLICATE_KEY
         if violation.offset is not None:
@@ -243,11 +243,11 @@ def _spots(body: bytes, verdict: Verdict) -> Iterator[_Spot]:
         elif violation.code == TOO_LARGE:
             start, end = 0, _character_end(body, 0)
         elif violation.code == NOT_JSON:
-            start = shift + (too_deep_at(text, MAX_DEPTH) or 0)
+            start = shift + (offset_deeper_than(text, MAX_DEPTH) or 0)
             end = start + 1
         else:
             if not found:
-                for place in places(text):
+                for place in value_spans(text):
                     found.setdefault((place.pointer, place.duplicate), []).append(place)
             place = found[violation.path, duplicate][0]
             start, end = place.start + shift, place.end + shift

@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from dlmon.event_files.block import WHITESPACE, Block
-from dlmon.validation.json_positions import count_rare, count_strings, may_have_duplicate_keys
+from dlmon.validation.duplicate_keys import count_strings, may_have_duplicate_keys
+from dlmon.validation.json_positions import count_rare
 from dlmon.validation.validator import MAX_DEPTH, Validator
 
 _BYTES_AT_ONCE = 8 * 1024

@@ -1,8 +1,8 @@
-"""Puts empty keys back into the paths of jsonschema-rs, whose errors leave them out.
+"""Completes the paths of jsonschema-rs, whose errors leave empty keys out.
 
-Of `{"": [1]}`, it says that `/0` is wrong, where that is `//0` (RFC 6901 section 5). What it calls
-an evaluation leaves nothing out, but tells no errors: only by which parts of a schema a value is
-valid.
+In `{"": [1]}` it reports the number at `/0`, where RFC 6901 section 5 says `//0`. The list output
+of an evaluation (JSON Schema 2020-12 section 12.4.2) has complete paths but no errors: only which
+parts of a schema each value satisfies. This module matches the two.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TypeAlias
 
 import jsonschema_rs
 
-from dlmon.validation.json_positions import to_pointer
+from dlmon.validation.json_pointer import to_pointer
 
-_Told: TypeAlias = tuple[str, str]  # the path in the schema, and that in the value
+_Reported: TypeAlias = tuple[str, str]
+"""The paths in the schema and in the value, as an error reports them."""
 
 
 def may_have_empty_keys(body: bytes) -> bool:
@@ -22,24 +23,24 @@ def may_have_empty_keys(body: bytes) -> bool:
     return b'""' in body
 
 
-class WholePaths:
-    """The pointers of one value to what breaks the rules of a schema."""
+class InstancePaths:
+    """The complete JSON Pointers to the invalid parts of one value."""
 
     def __init__(self, evaluation: jsonschema_rs.Evaluation) -> None:
-        self._by_told: dict[_Told, deque[str]] = defaultdict(deque)
+        self._complete: dict[_Reported, deque[str]] = defaultdict(deque)
         for part in evaluation.list()["details"]:
             if not part["valid"]:
                 pointer = part["instanceLocation"]
-                told = (_without_empty(part["evaluationPath"]), _without_empty(pointer))
-                if pointer not in self._by_told[told]:
-                    self._by_told[told].append(pointer)
+                reported = (_without_empty(part["evaluationPath"]), _without_empty(pointer))
+                if pointer not in self._complete[reported]:
+                    self._complete[reported].append(pointer)
 
-    def of(self, error: jsonschema_rs.ValidationError) -> str:
-        """The pointer that was meant; where several could be, each of them in turn."""
-        told = to_pointer(error.instance_path)
-        whole = self._by_told[to_pointer(error.evaluation_path), told]
-        whole.rotate(-1)
-        return whole[-1] if whole else told
+    def pointer_of(self, error: jsonschema_rs.ValidationError) -> str:
+        """Where the error is. Of several values that it may be about, each call takes the next."""
+        reported = to_pointer(error.instance_path)
+        candidates = self._complete[to_pointer(error.evaluation_path), reported]
+        candidates.rotate(-1)
+        return candidates[-1] if candidates else reported
 
 
 def _without_empty(pointer: str) -> str:

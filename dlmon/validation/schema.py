@@ -13,18 +13,13 @@ import jsonschema_rs
 import orjson
 
 from dlmon.errors import SchemaError
-from dlmon.validation.json_positions import (
-    escape_pointer,
-    to_pointer,
-)
+from dlmon.validation.json_pointer import escape_token, to_pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-"""The version of JSON Schema that a schema is in which names none."""
-
+"""The version of JSON Schema of a schema that names none."""
 
 SCHEMA_URI = "urn:dlmon:schema"
-"""The name of a schema for others that are made of it."""
-
+"""The URI by which schemas that are derived from a schema refer to it."""
 
 DEFAULT_SCHEMA = "download_event.schema.json"
 
@@ -35,7 +30,7 @@ class Schema:
     def __init__(self, document: Any, source: str, *, checked: bool = False) -> None:
         """document: the parsed schema. source: where it comes from, for messages.
 
-        checked: it is known to be a JSON Schema, so that this need not be checked.
+        checked: whether it is known to be a valid JSON Schema already.
 
         Raises: SchemaError when it is no valid JSON Schema or refers to what it does not contain.
         """
@@ -53,12 +48,12 @@ class Schema:
             reason, fetching, _ = reason.partition(" and retrieving it failed")
             if fetching:
                 reason += ": put it into $defs, since nothing is fetched"
-            where = _place_of_reference(document, reason)
+            where = _reference_location(document, reason)
             raise SchemaError(f"The schema {source} cannot be used{where}: {reason}.") from error
 
     @cached_property
     def all_valid(self) -> Callable[[list[Any]], bool]:
-        """Whether every one of several values is valid: one call is faster than many."""
+        """Whether all values of a list are valid: one call is faster than many."""
         several = {"$schema": DIALECT, "items": {"$ref": SCHEMA_URI}}
         is_valid: Callable[[Any], bool] = jsonschema_rs.validator_for(
             several, validate_formats=True, registry=self.registry
@@ -67,15 +62,15 @@ class Schema:
 
     @cached_property
     def registry(self) -> jsonschema_rs.Registry:
-        """Lets other schemas refer to this one, by `SCHEMA_URI`."""
+        """For derived schemas, which refer to this one by `SCHEMA_URI`."""
         return jsonschema_rs.Registry([(SCHEMA_URI, self.document)])
 
     @cached_property
     def fewest_strings(self) -> int:
-        """A number of strings, keys among them, that no valid value has less of.
+        """A number of strings, keys included: every valid value has at least as many.
 
-        Where a text has just as many, no key can stand twice in it. That is cheap to compare, and
-        what it is worth depends on the schema: for events without further members it is exact.
+        A text with exactly so many has no key twice. That is cheap to compare; for the shipped
+        schema, every event without further members has exactly so many.
         """
         return _fewest_strings(self.document)
 
@@ -153,14 +148,14 @@ def _never_retrieve(uri: str) -> Any:
     raise ValueError(uri)
 
 
-def _place_of_reference(document: Any, reason: str) -> str:
-    """Where the reference stands that a reason quotes a part of; nothing, if that is not known."""
+def _reference_location(document: Any, reason: str) -> str:
+    """ " at " and the JSON Pointer of the reference that a reason quotes; empty if not known."""
     waiting = [("", document)]
     while waiting:
         path, node = waiting.pop()
         members = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in members:
-            pointer = f"{path}/{escape_pointer(str(key))}"
+            pointer = f"{path}/{escape_token(str(key))}"
             if isinstance(value, dict | list):
                 waiting.append((pointer, value))
             elif key in ("$ref", "$dynamicRef") and isinstance(value, str):

@@ -7,39 +7,25 @@ from typing import Any, NamedTuple
 
 from dlmon.event import Event
 
-# Codes that are no keyword of JSON Schema. They are stable: headers, reports and filters use them.
+# The codes that are no keyword of JSON Schema. They are stable: headers, reports and filters use
+# them.
 TOO_LARGE = "too-large"
-
-
 NOT_UTF8 = "not-utf8"
-
-
 NOT_JSON = "not-json"
-
-
 DUPLICATE_KEY = "duplicate-key"
-
-
 UNSTORABLE = "unstorable"
-
-
 ID_CONFLICT = "id-conflict"
-
-
 UNDECODABLE_HEADERS = "undecodable-headers"
-
-
 UNDELIVERABLE = "undeliverable"
-
-
 FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule: its code, a JSON Pointer (RFC 6901) to where, and a reason in words.
+    """One broken rule: its code, a JSON Pointer (RFC 6901) to the value, and the reason in words.
 
-    `offset` is the byte at which the text stopped being JSON or UTF-8, for those two codes only.
+    code: a keyword of JSON Schema, or one of dlmon's own. offset: the byte at which the text stops
+    being JSON or UTF-8, for those two codes only.
     """
 
     code: str
@@ -49,7 +35,10 @@ class Violation:
 
 
 class Verdict(NamedTuple):
-    """What the judge says of one body. `value` is the parsed JSON, None where it is none."""
+    """What validation says of one body: valid, or its violations.
+
+    value: the parsed JSON, None where the body is none.
+    """
 
     value: Any
     violations: tuple[Violation, ...] = ()

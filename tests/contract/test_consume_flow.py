@@ -311,12 +311,12 @@ class Killed(BaseException):
 
 
 class Deadly(Validator):
-    """A judge that one event kills."""
+    """A validator that one event kills."""
 
-    def validate_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
-        if any(b"poison" in body for body in bodies):
+    def validate(self, body: bytes) -> Verdict:
+        if b"poison" in body:
             raise Killed
-        return super().validate_all(bodies)
+        return super().validate(body)
 
 
 def test_an_event_that_kills_the_process_goes_to_rejects_and_it_alone(

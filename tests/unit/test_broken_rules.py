@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dlmon.linting.broken_rules import BrokenRules
 from dlmon.sources.simulation import Simulation
-from dlmon.validation.json_positions import escape_pointer
+from dlmon.validation.json_pointer import escape_token
 from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import MAX_VIOLATIONS, Validator
 
@@ -136,4 +136,4 @@ def test_a_value_with_more_broken_rules_than_are_told_is_to_be_explained() -> No
 @given(NAMES)
 def test_where_a_rule_is_broken_is_a_pointer(name: str) -> None:
     schema = Schema({"properties": {name: {"type": "string"}}}, "test")
-    assert BrokenRules(schema).of_each([{name: 1}]) == [[("type", f"/{escape_pointer(name)}")]]
+    assert BrokenRules(schema).of_each([{name: 1}]) == [[("type", f"/{escape_token(name)}")]]

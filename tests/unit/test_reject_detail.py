@@ -12,7 +12,7 @@ from dlmon.console.rejects.detail import MAX_LINES, show_rejection
 from dlmon.messages import DeadLetter
 from dlmon.rejects.groups import Groups
 from dlmon.rejects.rejection import Rejection, from_delivery
-from dlmon.validation.json_positions import indent, places
+from dlmon.validation.json_positions import indent, value_spans
 from dlmon.validation.violations import Violation
 from tests.support.events import make_body
 from tests.support.rejections import AT, VALIDATOR, delivery, rejection
@@ -32,7 +32,7 @@ def scalars(text: bytes) -> list[tuple[str, bytes]]:
     """Where the scalars stand, and how they are spelled."""
     return [
         (one.pointer, text[one.start : one.end])
-        for one in places(text)
+        for one in value_spans(text)
         if text[one.start : one.start + 1] not in (b"[", b"{")
     ]
 

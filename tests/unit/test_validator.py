@@ -169,6 +169,19 @@ def test_duplicate_keys_are_found_wherever_they_are(document: object, data: st.D
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":1}',
+        b'{"a":{"b":1,"b":"\\u0022"}}',
+        b'{"\\u0061":"\\"","a":"\\""}',
+        make_body().replace(b"{", b'{"file_size":7,', 1),
+    ],
+)
+def test_duplicate_keys_are_found_however_they_are_spelled(body: bytes) -> None:
+    assert codes(body)[0] == "duplicate-key"
+
+
+@pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"", "not-json"),

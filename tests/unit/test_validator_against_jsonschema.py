@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from dlmon.errors import SchemaError
 from dlmon.linting.prefilter import Prefilter
-from dlmon.validation.json_positions import to_pointer
-from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.json_pointer import to_pointer
+from dlmon.validation.schema import Schema
 from dlmon.validation.validator import Validator
 from tests.support.blocks import by_spans, screen
-from tests.support.events import make_body
 
 NAMES = st.sampled_from(["a", "b", "c"])
 WORDS = st.sampled_from(["", "a", "ab", "é", "2026-03-01", "2026-03-01T12:00:00Z", "10.0.0.1"])
@@ -98,7 +94,6 @@ def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> N
     bodies = [json.dumps(value).encode() for value in values]
     valid = [oracle.is_valid(orjson.loads(body)) for body in bodies]
     assert [validator.validate(body).valid for body in bodies] == valid
-    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
     block = by_spans(bodies)
     _, suspects = screen(Prefilter(validator), block)
     invalid = {body for body, ok in zip(bodies, valid, strict=True) if not ok}
@@ -147,59 +142,3 @@ def test_paths_are_those_of_jsonschema(document: Any, value: Any) -> None:
     errors = Draft202012Validator(document).iter_errors(value)
     told = Counter(to_pointer(error.absolute_path) for error in errors)
     assert Counter(one.path for one in verdict.violations) == told
-
-
-@given(st.lists(st.binary(max_size=30) | VALUES.map(lambda one: json.dumps(one).encode())))
-def test_judging_several_at_once_changes_no_verdict(bodies: list[bytes]) -> None:
-    validator = Validator(Schema({"type": ["object", "array"]}, "test"), max_event_bytes=25)
-    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b'{"a":1,"a":1}', b'{"a":{"b":1,"b":"\\u0022"}}', b'{"\\u0061":"\\"","a":"\\""}'],
-)
-def test_duplicate_keys_are_seen_among_sound_bodies(body: bytes) -> None:
-    validator = Validator(Schema(True, "test"))
-    sound = [b'{"a": "\\u0022"}', b'{ "a" : 1 }'] * 50
-    bodies = [*sound[:70], body, *sound[70:]]
-    assert not validator.validate(body).valid
-    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
-
-
-TWICE = make_body().replace(b"{", b'{"file_size":7,', 1)
-WITHOUT = make_body().replace(b'"file_size":1596500,', b"")
-
-
-@pytest.mark.parametrize(
-    "odd", [[TWICE], [TWICE, WITHOUT], [WITHOUT], [make_body(note="x"), TWICE]]
-)
-def test_duplicate_keys_are_seen_among_sound_events(odd: list[bytes]) -> None:
-    validator = Validator(load_schema())
-    bodies = [make_body() for _ in range(70)]
-    bodies[50:50] = odd
-    verdicts = validator.validate_all(bodies)
-    assert verdicts == [validator.validate(body) for body in bodies]
-    assert sum(not verdict.valid for verdict in verdicts) == len({TWICE, WITHOUT}.intersection(odd))
-
-
-@pytest.mark.parametrize("uri", ["https://example.com/other", "file:///etc/passwd", "other.json"])
-def test_a_schema_never_makes_anybody_fetch_something(tmp_path: Path, uri: str) -> None:
-    file = tmp_path / "schema.json"
-    file.write_text(json.dumps({"properties": {"a": {"$ref": uri}}}))
-    with pytest.raises(SchemaError, match=r"at /properties/a/\$ref: .* nothing is fetched"):
-        load_schema(file)
-
-
-def test_a_schema_that_refers_to_nothing_is_told_where(tmp_path: Path) -> None:
-    file = tmp_path / "schema.json"
-    file.write_text('{"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}], "$defs": {"a": {}}}')
-    with pytest.raises(SchemaError, match=r"at /anyOf/1/\$ref: Pointer '/\$defs/b' does not exist"):
-        load_schema(file)
-
-
-def test_a_schema_that_is_none_is_told_its_own_place(tmp_path: Path) -> None:
-    file = tmp_path / "schema.json"
-    file.write_text('{"properties": {"a": {"type": "text"}}}')
-    with pytest.raises(SchemaError, match="at /properties/a/type"):
-        load_schema(file)

@@ -13,7 +13,7 @@ from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
-from dlmon.validation.json_positions import indent, places
+from dlmon.validation.json_positions import indent, value_spans
 from dlmon.validation.violations import DUPLICATE_KEY, Verdict, Violation, describe_rule
 
 MAX_LINES = 400
@@ -90,7 +90,7 @@ def _body(rejection: Rejection, verdict: Verdict, width: int) -> Iterator[Text]:
 
 def _marks(text: bytes, violations: Sequence[Violation]) -> list[_Mark]:
     """Where a JSON text breaks the rules; nothing for a place that it does not have."""
-    found = list(places(text))
+    found = list(value_spans(text))
     marks = []
     for violation in violations:
         duplicate = violation.code == DUPLICATE_KEY
