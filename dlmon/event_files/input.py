@@ -1,4 +1,7 @@
-"""The bytes of a file or of stdin, decompressed where their beginning says so."""
+"""The bytes of a file or of stdin, decompressed where they begin like gzip or zstd data.
+
+Compression is recognized by content, never by name: exports are renamed and piped.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,17 @@ import os
 import select
 import stat
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from dlmon.errors import FileError
+from dlmon.event_files.compression import (
+    Compression,
+    DamagedData,
+    Decompressor,
+    compression_named_by,
+    detect_compression,
+)
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.stop import Stop
 
@@ -21,182 +29,202 @@ STDIN_NAME = "<stdin>"
 PIECE_BYTES = 128 * 1024
 """The most bytes that are read, or decompressed, at once: a bomb unpacks one piece at a time."""
 
-_GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
-_ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878 section 3.1.1
-_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # section 3.1.2, behind a byte of 0x50 to 0x5f
-_MAGIC_BYTES = 4
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""The longest line that `Input.lines` gives."""
+
 _POLL_MS = 100
 
 
 class Input(Closeable):
     """An open file, or stdin. Use as a context manager.
 
-    `read` is how many of the `size` bytes of the file (None where nobody knows) were read so far,
-    before decompression.
+    `read` counts the bytes read so far, before decompression; `size` is how many the file has, None
+    where that is unknown. `idle` is True where the last piece was empty: there was nothing to read.
     """
 
-    def __init__(self, path: Path, stop: Stop) -> None:
-        """path: `-` for stdin. stop: ends waiting for more, as if there were no more.
+    def __init__(self, path: Path, stop: Stop | None = None, *, blocking: bool = True) -> None:
+        """path: `-` for stdin. stop: a stop request ends the input early. blocking: wait for a slow
+        pipe; otherwise `pieces` gives an empty piece each time there is nothing to read yet.
 
         Raises: FileError when it cannot be opened.
         """
         self.name = name_of(path)
-        self._stop = stop
         self.read = 0
         self.size: int | None = None
-        if path == STDIN and sys.stdin is None:  # how Python tells that it was started without one
-            raise FileError("There is no stdin to read: it was closed at the start.")
-        try:
-            # Its own descriptor: closing it leaves stdin open.
-            self._descriptor = (
-                os.dup(sys.stdin.fileno()) if path == STDIN else os.open(path, os.O_RDONLY)
-            )
-        except OSError as error:
-            raise FileError(f"Cannot read {self.name}: {error.strerror}.") from error
+        self.idle = False
+        self._stop = stop
+        self._blocking = blocking
+        self._named = compression_named_by(path)
+        self._descriptor: int | None = self._open(path)
         status = os.fstat(self._descriptor)
         if stat.S_ISDIR(status.st_mode):
-            os.close(self._descriptor)
+            self.close()
             raise FileError(f"{self.name} is a folder without any file that --glob matches.")
-        self._may_wait = not stat.S_ISREG(status.st_mode)
-        if not self._may_wait:
+        self._can_block = not stat.S_ISREG(status.st_mode)
+        if not self._can_block:
             self.size = status.st_size
 
-    def pieces(self) -> Iterator[bytes]:
-        """What the file holds, decompressed, in pieces of 1 to `PIECE_BYTES` bytes.
+    @property
+    def descriptor(self) -> int:
+        """Readable once there is more to read, or the end."""
+        assert self._descriptor is not None, "closed"  # noqa: S101
+        return self._descriptor
 
-        Raises: FileError when it cannot be read on, or what is compressed is damaged or ends early.
+    def pieces(self) -> Iterator[bytes]:
+        """The content, decompressed, in pieces of at most `PIECE_BYTES` bytes.
+
+        Raises: FileError when it cannot be read, or compressed data is damaged or ends early.
         """
         raw = self._raw()
         head = b""
+        compression: Compression | None = None
         for piece in raw:
+            if not piece:
+                yield b""
+                continue
             head += piece
-            if len(head) >= _MAGIC_BYTES:
+            compression, certain = detect_compression(head)
+            if certain:
                 break
-        if head.startswith(_GZIP):
-            yield from self._unpacked(head, raw, _gzip())
-        elif head.startswith(_ZSTD) or (head[1:4] == _ZSTD_SKIPPABLE and head[0] >> 4 == 5):
-            yield from self._unpacked(head, raw, _zstd())
-        elif head:
-            yield head
+        if compression is None:
+            if not head and self._named is not None:
+                raise FileError(
+                    f"Cannot read {self.name}: it is empty, where {self._named} data is never "
+                    "empty. It was not written to its end."
+                )
+            if head:
+                yield head
             yield from raw
+        elif compression.new is None:
+            raise FileError(
+                f"Cannot read {self.name}: it is {compression.name} data. Unpack it first, with "
+                f"`{compression.unpack_command}`."
+            )
+        else:
+            yield from self._decompressed(head, raw, compression.name, compression.new)
+
+    def lines(self) -> Iterator[bytes]:
+        """The content, line by line, without LF. For blocking inputs.
+
+        Raises: FileError as `pieces` does, and for a line of more than `MAX_LINE_BYTES`.
+        """
+        number = 1
+        rest: list[bytes] = []
+        size = 0
+        for piece in self.pieces():
+            first, *others = piece.split(b"\n")
+            rest.append(first)
+            size += len(first)
+            if size > MAX_LINE_BYTES:
+                limit = f"{MAX_LINE_BYTES // 2**20} MiB"
+                raise FileError(f"Cannot read {self.name}: line {number} is longer than {limit}.")
+            if others:
+                yield b"".join(rest)
+                yield from others[:-1]
+                number += len(others)
+                rest, size = [others[-1]], len(others[-1])
+        if last := b"".join(rest):
+            yield last
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self, path: Path) -> int:
+        try:
+            if path != STDIN:
+                # O_NONBLOCK: opening a named pipe would wait until another process writes to it.
+                return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            if sys.stdin is None:  # Python's sign that the process was started without one
+                raise FileError("There is no stdin to read: it was closed at the start.")
+            return os.dup(sys.stdin.fileno())  # closing the duplicate leaves stdin open
+        except OSError as error:
+            raise self._failed(error) from error
 
     def _raw(self) -> Iterator[bytes]:
+        """What the file holds; an empty piece where there is nothing to read yet."""
         while True:
-            if self._may_wait and not self._wait():
-                return
+            if self._can_block and not self._poll():
+                if self._blocking:
+                    return  # a stop was requested
+                self.idle = True
+                yield b""
+                continue
+            self.idle = False
             try:
-                piece = os.read(self._descriptor, PIECE_BYTES)
+                piece = os.read(self.descriptor, PIECE_BYTES)
+            except BlockingIOError:  # another process was faster
+                continue
             except OSError as error:
-                raise FileError(f"Cannot read {self.name}: {error.strerror}.") from error
+                raise self._failed(error) from error
             if not piece:
                 return
             self.read += len(piece)
             yield piece
 
-    def _wait(self) -> bool:
-        """Wait for more from a pipe or a terminal; False when a stop was asked for."""
+    def _poll(self) -> bool:
+        """Whether there is something to read, or the end. If blocking, wait for it or for a stop.
+
+        Raises: FileError.
+        """
         poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        while not self._stop.requested:
+        poll.register(self.descriptor, select.POLLIN)
+        if not self._blocking:
+            return bool(poll.poll(0))
+        while self._stop is None or not self._stop.requested:
             if poll.poll(_POLL_MS):
                 return True
         return False
 
-    def _unpacked(self, head: bytes, raw: Iterator[bytes], packed: _Packed) -> Iterator[bytes]:
+    def _decompressed(
+        self, head: bytes, raw: Iterator[bytes], compression: str, new: Callable[[], Decompressor]
+    ) -> Iterator[bytes]:
         data = head
-        while data:  # a gzip member or a zstd frame; any number of them follow each other
-            unpacker = packed.unpacker()
-            while not unpacker.eof:
-                if unpacker.needs_input and not (data := data or next(raw, b"")):
-                    reason = (
-                        f"Cannot read {self.name} to its end: its {packed.name} data is cut off."
-                    )
-                    raise FileError(reason)
+        while data:  # any number of gzip members or zstd frames may follow each other
+            decompressor = new()
+            while not decompressor.eof:
+                if decompressor.needs_input and not data:
+                    more = next(raw, None)
+                    if more is None:
+                        reason = f"its {compression} data is cut off"
+                        raise FileError(f"Cannot read {self.name} to its end: {reason}.")
+                    if not more:
+                        yield b""
+                        continue
+                    data = more
                 try:
-                    piece = unpacker.decompress(data, PIECE_BYTES)
-                except packed.error as error:
-                    reason = (
-                        f"Cannot read {self.name}: its {packed.name} data is damaged ({error})."
-                    )
-                    raise FileError(reason) from error
+                    piece = decompressor.decompress(data, PIECE_BYTES)
+                except DamagedData as error:
+                    reason = f"its {compression} data is damaged ({error})"
+                    raise FileError(f"Cannot read {self.name}: {reason}.") from error
                 data = b""
                 if piece:
                     yield piece
-            data = unpacker.unused_data
-            # Tapes and disks pad with zeros.
-            while not (data := data.lstrip(b"\0")) and (data := next(raw, b"")):
-                pass
+            data = decompressor.unused_data.lstrip(b"\0")  # tapes and disks pad with zeros
+            while not data and (more := next(raw, None)) is not None:
+                if not more:
+                    yield b""
+                data = more.lstrip(b"\0")
+
+    def _failed(self, error: OSError) -> FileError:
+        return FileError(f"Cannot read {self.name}: {error.strerror}.")
 
 
 def name_of(path: Path) -> str:
-    """The name of a file for people; bytes in it that are no UTF-8 become question marks."""
+    """The name of a file for people; bytes in it that are not UTF-8 become question marks."""
     return STDIN_NAME if path == STDIN else os.fsencode(path).decode(errors="replace")
 
 
 def total_size(paths: Iterable[Path]) -> int | None:
-    """Bytes of all files together, None if one of them is no regular file."""
+    """Bytes of all files together, None if one of them is not a regular file."""
     total = 0
     for path in paths:
-        if path == STDIN or not path.is_file():
+        try:
+            status = None if path == STDIN else path.stat()
+        except OSError:  # opening it will say why
             return None
-        total += path.stat().st_size
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        total += status.st_size
     return total
-
-
-class _Unpacker(Protocol):
-    """What the decompressors of the standard library have in common, less those of zlib."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
-class _Packed(NamedTuple):
-    """A way of compressing, and what takes one part of it that stands by itself apart."""
-
-    name: str
-    unpacker: Callable[[], _Unpacker]
-    error: type[Exception]
-
-
-class _GzipMember:
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=31)
-        self._full = False
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._zlib.unconsumed_tail and not self._full
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        piece = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self._full = len(piece) == max_length  # zlib may hold more, also without further input
-        return piece
-
-
-def _gzip() -> _Packed:
-    return _Packed("gzip", _GzipMember, zlib.error)
-
-
-def _zstd() -> _Packed:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    # A frame can ask for 128 MB of memory, and for more it is refused: as zstd itself does.
-    return _Packed("zstd", zstd.ZstdDecompressor, zstd.ZstdError)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlmon.runtime.stop import Stop
 from dlmon.sources.pacing import SLACK, TICK, Pace
 from tests.support.clock import Clock
 
@@ -179,3 +181,24 @@ def test_nobody_waits_beyond_the_end() -> None:
     pace = Pace(0.01, 5.0, clock)
     take(pace)
     assert pace.delay() == 5.0
+
+
+def test_items_are_spread_over_the_time_that_the_rate_gives_them() -> None:
+    items = list(range(50))
+    began = time.monotonic()
+    portions = list(Pace(200).spread(items, Stop()))
+    assert [item for portion in portions for item in portion] == items
+    assert len(portions) > 5
+    assert time.monotonic() - began >= 49 / 200
+
+
+def test_without_a_rate_all_items_come_at_once() -> None:
+    assert list(Pace(0).spread([1, 2, 3], Stop())) == [[1, 2, 3]]
+
+
+def test_spreading_ends_when_a_stop_is_requested() -> None:
+    stop = Stop()
+    portions = Pace(1).spread([1, 2, 3], stop)
+    assert next(portions) == [1]
+    stop.request()
+    assert list(portions) == []

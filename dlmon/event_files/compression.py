@@ -1,0 +1,132 @@
+"""Compressed data: recognized by its first bytes, and decompressed in bounded memory."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
+
+
+class DamagedData(Exception):
+    """Compressed data is not what its format says."""
+
+
+class Decompressor(Protocol):
+    """Decompresses one gzip member or one zstd frame.
+
+    `decompress` returns at most `max_length` bytes and keeps the rest of the input; it raises
+    `DamagedData`. Where `needs_input` is False, it can be called with no data.
+    """
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A way of compressing. magics: how its data begins. new: None where dlmon does not read it,
+    and a shell does by `unpack_command`."""
+
+    name: str
+    magics: tuple[bytes, ...]
+    new: Callable[[], Decompressor] | None = None
+    unpack_command: str = ""
+
+
+def detect_compression(head: bytes) -> tuple[Compression | None, bool]:
+    """How data that begins like this is compressed, and whether that is certain: more of the data
+    could change the answer where it is not."""
+    for compression in _COMPRESSIONS:
+        if head.startswith(compression.magics):
+            return compression, True
+    return None, not any(magic.startswith(head) for one in _COMPRESSIONS for magic in one.magics)
+
+
+def compression_named_by(path: Path) -> str | None:
+    """The compression that the name of a file promises. Only its content decides."""
+    return _SUFFIXES.get(path.suffix.lower())
+
+
+class _GzipMember:
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self._full = False
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.unconsumed_tail and not self._full
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        try:
+            piece = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        except zlib.error as error:
+            raise DamagedData(str(error)) from error
+        self._full = len(piece) == max_length  # zlib may hold more, also without further input
+        return piece
+
+
+class _ZstdFrame:
+    def __init__(self) -> None:
+        # Imported where it is used: most files are not compressed.
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        # A frame that asks for more than 128 MB of memory is refused, as by the zstd command.
+        self._zstd = zstd.ZstdDecompressor()
+        self._error = zstd.ZstdError
+
+    @property
+    def eof(self) -> bool:
+        return self._zstd.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return self._zstd.needs_input
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zstd.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        try:
+            return self._zstd.decompress(data, max_length)
+        except self._error as error:
+            raise DamagedData(str(error)) from error
+
+
+_COMPRESSIONS = (
+    Compression("gzip", (b"\x1f\x8b",), _GzipMember),  # RFC 1952 section 2.3.1
+    Compression(
+        "zstd",
+        (
+            b"\x28\xb5\x2f\xfd",  # RFC 8878 section 3.1.1
+            *(bytes((low,)) + b"\x2a\x4d\x18" for low in range(0x50, 0x60)),  # 3.1.2, skippable
+        ),
+        _ZstdFrame,
+    ),
+    Compression(
+        "bzip2", tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)), None, "bzip2 -dc"
+    ),
+    Compression("xz", (b"\xfd7zXZ\0",), None, "xz -dc"),
+    Compression("lz4", (b"\x04\x22\x4d\x18",), None, "lz4 -dc"),
+    Compression("zip", (b"PK\x03\x04", b"PK\x05\x06"), None, "unzip -p"),
+)
