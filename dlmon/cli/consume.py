@@ -61,7 +61,7 @@ def consume(
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
     from dlmon.console import consume as console
-    from dlmon.monitoring.prometheus import watched_consumer
+    from dlmon.monitoring.prometheus import serve_consumer_metrics
     from dlmon.stores import open_store
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
@@ -79,7 +79,7 @@ def consume(
                 console.watch(f"{where}, {workers} workers", str(settings.store), queue=queue)
             )
             if settings.metrics is not None:
-                observer = opened.enter_context(watched_consumer(observer, settings.metrics))
+                observer = opened.enter_context(serve_consumer_metrics(observer, settings.metrics))
             result = consume_with_workers(
                 settings,
                 stop,
@@ -99,7 +99,7 @@ def consume(
             )
             if settings.metrics is not None:
                 observer = opened.enter_context(
-                    watched_consumer(observer, settings.metrics, source)
+                    serve_consumer_metrics(observer, settings.metrics, source)
                 )
             tune_gc()
             tune_switch_interval()

@@ -132,7 +132,7 @@ def produce(
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
     from dlmon.console import produce as console
-    from dlmon.monitoring.prometheus import watched_producer
+    from dlmon.monitoring.prometheus import serve_producer_metrics
     from dlmon.sources.base import EventSource, ValidatedSource
     from dlmon.sources.ledger import Ledger
     from dlmon.sources.pacing import Pace
@@ -179,7 +179,9 @@ def produce(
             sink = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(console.watch(where, to_terminal=False))
             if settings.metrics is not None:
-                observer = opened.enter_context(watched_producer(observer, settings.metrics, sink))
+                observer = opened.enter_context(
+                    serve_producer_metrics(observer, settings.metrics, sink)
+                )
             result = command.produce(
                 sink, source, pace, stop, count=count, ledger=noted, observer=observer
             )

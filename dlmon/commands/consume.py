@@ -31,7 +31,7 @@ from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection, message_id_of, reject, to_message
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
-from dlmon.stores.base import Entry, Store, Written, write_isolating
+from dlmon.stores.base import Entry, Store, WriteResult, write_isolating
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import UNDECODABLE_HEADERS, Violation
 
@@ -137,7 +137,7 @@ class _Flow:
     in_hand: int = 0
 
     def run(self) -> None:
-        self.observer.idle(self.totals)
+        self.observer.on_idle(self.totals)
         while not self.stop.requested:
             try:
                 with self.broker.open_consumer(
@@ -170,7 +170,7 @@ class _Flow:
                 # Asked twice: an event can come between an empty-handed receive and the look.
                 return
             else:
-                self.observer.idle(self.totals)
+                self.observer.on_idle(self.totals)
                 was_empty = self.until_empty and self._arrivals_is_empty()
 
     def _trim(self) -> None:
@@ -216,7 +216,7 @@ class _Flow:
         for at, times in Counter(at for at in published if type(at) is int).items():
             totals.delay.add(committed_at - at, times)
         totals.speed.add_all(_speeds(written.stored))
-        self.observer.settled(totals, written.stored, rejections)
+        self.observer.on_settled(totals, written.stored, rejections)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -256,10 +256,10 @@ class _Flow:
             rejected_at=_now(),
         )
 
-    def _write(self, entries: Sequence[Entry]) -> Written:
+    def _write(self, entries: Sequence[Entry]) -> WriteResult:
         if not entries:
-            return Written()
-        parts: list[Written] = []
+            return WriteResult()
+        parts: list[WriteResult] = []
         pending = [entries]
 
         def attempt() -> None:
@@ -269,7 +269,7 @@ class _Flow:
         self._persist(attempt, self.store.probe)
         if len(parts) == 1:
             return parts[0]
-        return Written(
+        return WriteResult(
             stored=[entry for part in parts for entry in part.stored],
             duplicates=[entry for part in parts for entry in part.duplicates],
             refused=[refused for part in parts for refused in part.refused],
@@ -313,7 +313,7 @@ class _Flow:
                 if now >= tell_at:
                     _log.warning("%s Trying again; %d events are held.", error, self.in_hand)
                     tell_at = now + _TELL_EVERY
-                self.observer.holding(error)
+                self.observer.on_holding(error)
                 if self.stop.expired:
                     raise Interrupted(
                         f"{self.in_hand} events in hand were left and will be delivered again. "
@@ -324,7 +324,7 @@ class _Flow:
             else:
                 if failed:
                     _log.warning("Works again after %.0f s.", time.monotonic() - failing_since)
-                    self.observer.holding(None)
+                    self.observer.on_holding(None)
                 return
             if self.stop.requested:
                 if probe is None:

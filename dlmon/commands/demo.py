@@ -121,16 +121,16 @@ class _UntilDone(ConsumeObserver):
         self._finished = finished
         self._observer = observer
 
-    def settled(
+    def on_settled(
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
-        self._observer.settled(totals, stored, rejections)
+        self._observer.on_settled(totals, stored, rejections)
 
-    def holding(self, error: DlmonError | None) -> None:
-        self._observer.holding(error)
+    def on_holding(self, error: DlmonError | None) -> None:
+        self._observer.on_holding(error)
 
-    def idle(self, totals: ConsumeTotals) -> None:
-        self._observer.idle(totals)
+    def on_idle(self, totals: ConsumeTotals) -> None:
+        self._observer.on_idle(totals)
         if not self._producer.is_alive():
             depth = self._broker.depth(Queue.ARRIVALS)
             if depth.ready == 0 and not depth.held:

@@ -23,7 +23,7 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
     try:
         with open_store(settings.store, settings.keep) as opened:
             opened.probe()
-            once = "each event once" if opened.once else "each event at least once"
+            once = "each event once" if opened.exactly_once else "each event at least once"
             yield Check(store, f"can be written to, {once}")
     except DlmonError as error:
         yield Check(store, str(error), error)

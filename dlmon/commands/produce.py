@@ -109,7 +109,7 @@ class _Flow:
             Queue.ARRIVALS,
             self._batches(),
             on_confirmed=self._confirm,
-            on_refused=self.observer.refused,
+            on_refused=self.observer.on_refused,
             stop=self.stop,
         )
 
@@ -156,7 +156,7 @@ class _Flow:
                 idle = _POLL
             else:
                 idle = min(_TURN, self.pace.delay()) if due < limit else 0.0
-            self.observer.told(self.totals)
+            self.observer.on_progress(self.totals)
             yield batch
 
     def _ends(self) -> bool:
@@ -196,4 +196,4 @@ class _Flow:
             except FileError as error:
                 # Not through the broker, which has to finish what it was handed.
                 self.failure = error
-        self.observer.told(self.totals)
+        self.observer.on_progress(self.totals)

@@ -76,7 +76,7 @@ class LogLines(ConsumeObserver):
         self._told_rejects = 0
         self._rejects = 0
 
-    def settled(
+    def on_settled(
         self,
         totals: ConsumeTotals,
         stored: Sequence[Entry],  # noqa: ARG002
@@ -87,7 +87,7 @@ class LogLines(ConsumeObserver):
         self._rejects = totals.rejected.count
         self._tell(totals)
 
-    def idle(self, totals: ConsumeTotals) -> None:
+    def on_idle(self, totals: ConsumeTotals) -> None:
         self._rejects = totals.rejected.count
         self.tell_rest()
         self._tell(totals)
@@ -161,19 +161,19 @@ class LiveView(ConsumeObserver):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def settled(
+    def on_settled(
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         room = self._last.maxlen or 0
         self._last.extend(stored[-room:])
         self._last.extend(rejections[-room:])
-        self.idle(totals)
+        self.on_idle(totals)
 
-    def idle(self, totals: ConsumeTotals) -> None:
+    def on_idle(self, totals: ConsumeTotals) -> None:
         self._totals = totals
         self._draw()
 
-    def holding(self, error: DlmonError | None) -> None:
+    def on_holding(self, error: DlmonError | None) -> None:
         self._held = error
         self._draw()
 

@@ -54,7 +54,7 @@ class LogLines(ProduceObserver):
         self._told_at = time.monotonic()
         self._told_sent = 0
 
-    def told(self, totals: ProduceTotals) -> None:
+    def on_progress(self, totals: ProduceTotals) -> None:
         now = time.monotonic()
         if (seconds := now - self._told_at) >= _LOG_EVERY:
             rate = (totals.sent - self._told_sent) / seconds
@@ -87,11 +87,11 @@ class LiveLine(ProduceObserver):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def told(self, totals: ProduceTotals) -> None:
+    def on_progress(self, totals: ProduceTotals) -> None:
         self._totals = totals
         self._draw()
 
-    def refused(self, error: PublishRefused | None) -> None:
+    def on_refused(self, error: PublishRefused | None) -> None:
         self._refusal = error
         self._draw(at_once=True)
 

@@ -16,23 +16,23 @@ from dlmon.stores.base import Entry
 class ConsumeObserver:
     """Told how it goes, in the thread that consumes. This one does nothing about it."""
 
-    def settled(
+    def on_settled(
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         """A batch was acknowledged. What it had is in the totals already."""
 
-    def idle(self, totals: ConsumeTotals) -> None:
+    def on_idle(self, totals: ConsumeTotals) -> None:
         """Nothing arrived for a moment."""
 
-    def holding(self, error: DlmonError | None) -> None:
+    def on_holding(self, error: DlmonError | None) -> None:
         """A batch is held because of an error; None: no longer."""
 
 
 class ProduceObserver:
     """Told how it goes, in the thread that produces. This one does nothing about it."""
 
-    def told(self, totals: ProduceTotals) -> None:
+    def on_progress(self, totals: ProduceTotals) -> None:
         """How it stands: at each turn, and several times a second in any case."""
 
-    def refused(self, error: PublishRefused | None) -> None:
+    def on_refused(self, error: PublishRefused | None) -> None:
         """The broker does not take events now; None: it does again."""

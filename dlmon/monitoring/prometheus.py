@@ -79,21 +79,21 @@ class WatchedConsumer(ConsumeObserver, Watched):
         self._observer = observer
         self._totals = ConsumeTotals()
 
-    def settled(
+    def on_settled(
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         self._totals = totals
         self.alive()
-        self._observer.settled(totals, stored, rejections)
+        self._observer.on_settled(totals, stored, rejections)
 
-    def idle(self, totals: ConsumeTotals) -> None:
+    def on_idle(self, totals: ConsumeTotals) -> None:
         self._totals = totals
         self.alive()
-        self._observer.idle(totals)
+        self._observer.on_idle(totals)
 
-    def holding(self, error: DlmonError | None) -> None:
+    def on_holding(self, error: DlmonError | None) -> None:
         self.alive(error)
-        self._observer.holding(error)
+        self._observer.on_holding(error)
 
     def collect(self) -> Iterable[Metric]:
         totals = self._totals
@@ -127,15 +127,15 @@ class WatchedProducer(ProduceObserver, Watched):
         self._observer = observer
         self._totals = ProduceTotals()
 
-    def told(self, totals: ProduceTotals) -> None:
+    def on_progress(self, totals: ProduceTotals) -> None:
         self._totals = totals
         if self._trouble is None:
             self.alive()
-        self._observer.told(totals)
+        self._observer.on_progress(totals)
 
-    def refused(self, error: PublishRefused | None) -> None:
+    def on_refused(self, error: PublishRefused | None) -> None:
         self.alive(error)
-        self._observer.refused(error)
+        self._observer.on_refused(error)
 
     def collect(self) -> Iterable[Metric]:
         from prometheus_client.core import GaugeMetricFamily
@@ -151,7 +151,7 @@ class WatchedProducer(ProduceObserver, Watched):
 
 
 @contextmanager
-def watched_consumer(
+def serve_consumer_metrics(
     observer: ConsumeObserver, address: tuple[str, int], broker: Broker | None = None
 ) -> Iterator[ConsumeObserver]:
     """An observer to use instead of this one, while the address answers. Raises: UsageError."""
@@ -161,7 +161,7 @@ def watched_consumer(
 
 
 @contextmanager
-def watched_producer(
+def serve_producer_metrics(
     observer: ProduceObserver, address: tuple[str, int], broker: Broker | None = None
 ) -> Iterator[ProduceObserver]:
     """An observer to use instead of this one, while the address answers. Raises: UsageError."""

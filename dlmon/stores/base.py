@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What became of a batch. The three parts together are exactly the batch.
 
     `refused` are those that will never fit (`unstorable`) or whose id is taken by another body
@@ -35,12 +35,10 @@ class Written:
 
 
 class Store(Closeable):
-    """Where valid events end up. Use as a context manager.
+    """Where valid events end up. Use as a context manager."""
 
-    A store that keeps identity stores an event once however often it is written; `once` says so.
-    """
-
-    once: bool
+    exactly_once: bool
+    """Whether an event is stored once, however often it is written."""
 
     @abstractmethod
     def probe(self) -> None:
@@ -50,7 +48,7 @@ class Store(Closeable):
         """
 
     @abstractmethod
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         """Write a batch in one durable commit: what was returned as stored survives a crash.
 
         Raises: StoreUnavailable, and nothing of the batch is stored: hold it and try again.
@@ -72,7 +70,7 @@ class Store(Closeable):
         """Release what the store holds."""
 
 
-def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[Written]:
+def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[WriteResult]:
     """Write batches; one that the store refuses as a whole is halved until each culprit is alone.
 
     What was written leaves `pending`, so that after a failure the same list can be passed again.
@@ -89,6 +87,6 @@ def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[Wr
                 pending[-1:] = [entries[middle:], entries[:middle]]
                 continue
             violation = Violation(UNSTORABLE, "", str(refusal))
-            written = Written(refused=((entries[0], violation),))
+            written = WriteResult(refused=((entries[0], violation),))
         pending.pop()
         yield written

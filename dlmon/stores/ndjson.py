@@ -17,7 +17,7 @@ from pathlib import Path
 from dlmon.errors import StoreUnavailable
 from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.stdio import write_all
-from dlmon.stores.base import Entry, Store, Written
+from dlmon.stores.base import Entry, Store, WriteResult
 
 
 class NdjsonStore(Store):
@@ -28,7 +28,7 @@ class NdjsonStore(Store):
     rotation does, is made again, with a signal or without.
     """
 
-    once = False
+    exactly_once = False
 
     def __init__(self, path: Path) -> None:
         """Raises: StoreUnavailable."""
@@ -39,7 +39,7 @@ class NdjsonStore(Store):
         with self._locked():
             pass
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         lines = _lines(entries)
         while True:
             with self._locked() as file:
@@ -49,7 +49,7 @@ class NdjsonStore(Store):
                 # One that was moved away meanwhile may have been packed before it was complete, so
                 # that the new one gets the events too: twice is safer than never.
                 if self._is_current(file):
-                    return Written(stored=entries)
+                    return WriteResult(stored=entries)
 
     def close(self) -> None:
         """Nothing is held between batches."""
@@ -91,7 +91,7 @@ class StdoutStore(Store):
     BrokenPipeError, when whoever read them has gone, is for the caller: it ends the process.
     """
 
-    once = False
+    exactly_once = False
 
     def __init__(self) -> None:
         """Raises: StoreUnavailable."""
@@ -102,7 +102,7 @@ class StdoutStore(Store):
         if sys.stdout is None:  # how Python tells that it was started without one
             raise StoreUnavailable("There is no stdout to write to: it was closed at the start.")
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         lines = b"\n" * self._torn + _lines(entries)
         self._torn = True  # unless all of it is written, half a line may be
         try:
@@ -113,7 +113,7 @@ class StdoutStore(Store):
         except OSError as error:
             raise StoreUnavailable(f"Cannot write to stdout: {error.strerror}.") from error
         self._torn = False
-        return Written(stored=entries)
+        return WriteResult(stored=entries)
 
     def close(self) -> None:
         """stdout is not ours to close."""

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
-from dlmon.stores.base import Entry, Store, Written
+from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
 from dlmon.validation.violations import Violation
@@ -114,7 +114,7 @@ class PostgresqlStore(Store):
     whether it was done; what was stored then counts as a duplicate when it is written again.
     """
 
-    once = True
+    exactly_once = True
 
     def __init__(self, address: StoreAddress, keep: timedelta | None = None) -> None:
         """Connect, and create the table where it is missing.
@@ -146,17 +146,17 @@ class PostgresqlStore(Store):
             if self._keep is not None:
                 connection.execute(_DELETE, (self._keep, 0))
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         fitting, rows, refused = to_rows(entries, to_utc)
         if not rows:
-            return Written(refused=refused)
+            return WriteResult(refused=refused)
         with self._transaction() as connection:
             new: set[str] = set()
             for portion in _portions(rows):
                 columns = [list(column) for column in zip(*portion, strict=True)]
                 new.update(event_id for (event_id,) in connection.execute(_INSERT, columns))
             if len(new) == len(rows):
-                return Written(stored=fitting, refused=refused)
+                return WriteResult(stored=fitting, refused=refused)
             return _tell_apart(fitting, rows, refused, new, _bodies(connection, rows, new))
 
     def trim(self) -> int:
@@ -270,7 +270,7 @@ def _tell_apart(
     refused: Sequence[tuple[Entry, Violation]],
     new: set[str],
     bodies: dict[str, str],
-) -> Written:
+) -> WriteResult:
     """What became of a batch in which some ids were taken, in the store or by each other."""
     stored: list[Entry] = []
     duplicates: list[Entry] = []
@@ -284,7 +284,7 @@ def _tell_apart(
             duplicates.append(entry)
         else:
             conflicts.append((entry, CONFLICT))
-    return Written(stored, duplicates, (*refused, *conflicts))
+    return WriteResult(stored, duplicates, (*refused, *conflicts))
 
 
 def _reason(error: psycopg.Error) -> str:

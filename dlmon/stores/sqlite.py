@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmon.errors import EventsRefused, StoreUnavailable
-from dlmon.stores.base import Entry, Store, Written
+from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
 from dlmon.validation.violations import Violation
@@ -101,7 +101,7 @@ class SqliteStore(Store):
     After a failure the file is opened afresh: what was wrong may have been the file itself.
     """
 
-    once = True
+    exactly_once = True
 
     def __init__(self, path: Path, keep: timedelta | None = None) -> None:
         """Open the file, and create it with its folder where it is missing.
@@ -123,7 +123,7 @@ class SqliteStore(Store):
             # A write like any other, so that it also finds a disk that is full.
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         fitting, rows, refused = to_rows(entries, _to_text)
         stored_at = _as_text(datetime.now(UTC))
         stored: list[Entry] = []
@@ -135,7 +135,7 @@ class SqliteStore(Store):
                 stored += written.stored
                 duplicates += written.duplicates
                 refused += written.refused
-        return Written(stored, duplicates, refused)
+        return WriteResult(stored, duplicates, refused)
 
     def trim(self) -> int:
         if (keep := self._retention.due()) is None:
@@ -251,7 +251,7 @@ def _write(
     entries: Sequence[Entry],
     rows: Sequence[Row[str]],
     stored_at: str,
-) -> Written:
+) -> WriteResult:
     """Insert the rows whose ids are not taken, by the store or by a row before."""
     values: list[str | float] = []
     for row in rows:
@@ -259,7 +259,7 @@ def _write(
         values.append(stored_at)
     inserted = connection.execute(_insertion(len(rows)), values).rowcount
     if inserted == len(rows):
-        return Written(entries)
+        return WriteResult(entries)
     (newest,) = connection.execute(_NEWEST, (inserted,)).fetchone()
     new = set(newest.split("\0")) if inserted else set()
     stored: list[Entry] = []
@@ -275,7 +275,7 @@ def _write(
             duplicates.append(entry)
         else:
             conflicts.append((entry, CONFLICT))
-    return Written(stored, duplicates, conflicts)
+    return WriteResult(stored, duplicates, conflicts)
 
 
 @lru_cache(_STATEMENTS)

@@ -19,7 +19,7 @@ import httpx
 from dlmon import __version__
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
-from dlmon.stores.base import Entry, Store, Written
+from dlmon.stores.base import Entry, Store, WriteResult
 
 # Seconds: to connect, between two bytes of an answer, and for the whole of it.
 _CONNECT = 5.0
@@ -49,7 +49,7 @@ class WebhookStore(Store):
     lead anywhere, are not followed.
     """
 
-    once = False
+    exactly_once = False
 
     def __init__(self, address: StoreAddress) -> None:
         """Raises: SettingsError when the URL is none, StoreUnavailable."""
@@ -88,13 +88,13 @@ class WebhookStore(Store):
         if status in _DOWN:
             raise self._unavailable(f"it answers {status}")
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         if not entries:
-            return Written()
+            return WriteResult()
         status, text = self._post(b"[" + b",\n".join(entry.body for entry in entries) + b"]\n")
         if status in _REFUSALS:
             raise EventsRefused(f"the webhook answers {status}: {text}")
-        return Written(stored=entries)
+        return WriteResult(stored=entries)
 
     def close(self) -> None:
         self._client.close()

@@ -19,7 +19,7 @@ from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.runtime.stop import Stop
 from dlmon.sources.pacing import Pace
 from dlmon.sources.simulation import Simulation
-from dlmon.stores.base import Entry, Written
+from dlmon.stores.base import Entry, WriteResult
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
@@ -89,8 +89,8 @@ def test_ctrl_c_ends_it_early_and_it_still_adds_up(dlmon: Dlmon) -> None:
 class Forgetful(SqliteStore):
     """Says that it stored what it did not."""
 
-    def write(self, entries: Sequence[Entry]) -> Written:
-        return Written([*super().write(entries[1:]).stored, entries[0]])
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
+        return WriteResult([*super().write(entries[1:]).stored, entries[0]])
 
 
 def test_it_finds_out_when_something_is_lost(tmp_path: Path) -> None:

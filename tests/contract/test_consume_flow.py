@@ -212,7 +212,7 @@ class Watcher(ConsumeObserver):
         self.held = threading.Event()
         self.errors: list[DlmonError | None] = []
 
-    def holding(self, error: DlmonError | None) -> None:
+    def on_holding(self, error: DlmonError | None) -> None:
         self.errors.append(error)
         self.held.set()
 
@@ -294,7 +294,7 @@ def test_a_stop_finishes_the_batch_in_hand(
     stop = Stop()
 
     class StopAtFirst(ConsumeObserver):
-        def settled(self, *_: object) -> None:
+        def on_settled(self, *_: object) -> None:
             stop.request()
 
     publish(broker, [make_body() for _ in range(300)])

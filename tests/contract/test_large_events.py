@@ -9,7 +9,7 @@ from dlmon.brokers.base import Broker
 from dlmon.commands.consume import PORTION_BYTES, consume
 from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
-from dlmon.stores.base import Entry, Written
+from dlmon.stores.base import Entry, WriteResult
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
@@ -23,7 +23,7 @@ class _Noting(SqliteStore):
         super().__init__(path)
         self.sizes: list[int] = []
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         self.sizes.append(sum(len(entry.body) for entry in entries))
         return super().write(entries)
 

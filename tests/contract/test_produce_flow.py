@@ -44,10 +44,10 @@ class Watcher(ProduceObserver):
         self.sent = self.confirmed = 0
         self.refusals: list[PublishRefused | None] = []
 
-    def told(self, totals: ProduceTotals) -> None:
+    def on_progress(self, totals: ProduceTotals) -> None:
         self.sent, self.confirmed = totals.sent, totals.confirmed
 
-    def refused(self, error: PublishRefused | None) -> None:
+    def on_refused(self, error: PublishRefused | None) -> None:
         self.refusals.append(error)
 
 

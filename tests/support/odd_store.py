@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import dlmon.stores.sqlite
 from dlmon.cli import main
-from dlmon.stores.base import Entry, Written
+from dlmon.stores.base import Entry, WriteResult
 
 PROGRAM = (sys.executable, "-P", __file__)
 
@@ -25,7 +25,7 @@ class OddStore(dlmon.stores.sqlite.SqliteStore):
     how = ""
     what = ""
 
-    def write(self, entries: Sequence[Entry]) -> Written:
+    def write(self, entries: Sequence[Entry]) -> WriteResult:
         if self.how == "sleeps":
             time.sleep(float(self.what))
         elif self.what in {entry.event_id for entry in entries}:

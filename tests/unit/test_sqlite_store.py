@@ -195,5 +195,5 @@ def test_the_time_index_is_used(store: SqliteStore, path: Path) -> None:
 
 def test_the_store_is_chosen_by_url(tmp_path: Path) -> None:
     with open_store(StoreAddress(f"sqlite:///{tmp_path}/events.db")) as store:
-        assert store.once
+        assert store.exactly_once
     assert (tmp_path / "events.db").exists()

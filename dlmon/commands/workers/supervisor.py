@@ -195,7 +195,7 @@ class _Crew:
         elif isinstance(message, Holding):
             worker.held = message.reason
             held = next((one.held for one in self._workers if one.held is not None), None)
-            self._observer.holding(None if held is None else DlmonError(held))
+            self._observer.on_holding(None if held is None else DlmonError(held))
         elif isinstance(message, Logged):
             logger = logging.getLogger(message.logger)
             logger.log(message.level, "%s: %s", worker.name, message.text)
@@ -273,7 +273,7 @@ class _Crew:
     def _show(self) -> None:
         self._shown_at = time.monotonic()
         if self._stored or self._rejections:
-            self._observer.settled(self.totals(), self._stored, self._rejections)
+            self._observer.on_settled(self.totals(), self._stored, self._rejections)
             self._stored, self._rejections = [], []
         else:
-            self._observer.idle(self.totals())
+            self._observer.on_idle(self.totals())

@@ -146,16 +146,16 @@ class _Relay(ConsumeObserver):
         self._rejections: list[Rejection] = []
         self.totals = ConsumeTotals()
 
-    def settled(
+    def on_settled(
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         self._stored.extend(stored[-_SHOWN:])
         room = _SHOWN - len(self._rejections)
         # Without their bodies, which nobody looks at and which can be large.
         self._rejections += (replace(rejection, body=b"") for rejection in rejections[:room])
-        self.idle(totals)
+        self.on_idle(totals)
 
-    def idle(self, totals: ConsumeTotals) -> None:
+    def on_idle(self, totals: ConsumeTotals) -> None:
         self.totals = totals
         if time.monotonic() - self._told_at >= _TELL_EVERY:
             self.tell()
@@ -167,7 +167,7 @@ class _Relay(ConsumeObserver):
         self._stored.clear()
         self._rejections.clear()
 
-    def holding(self, error: DlmonError | None) -> None:
+    def on_holding(self, error: DlmonError | None) -> None:
         self._supervisor.tell(Holding(None if error is None else str(error)))
 
 
