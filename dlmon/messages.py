@@ -22,6 +22,10 @@ class Queue(StrEnum):
     REJECTS = "rejects"
 
 
+ROUTING_KEYS = {Queue.ARRIVALS: "download.completed", Queue.REJECTS: "download.rejected"}
+"""What a message for each queue is published with."""
+
+
 # Message and Delivery are tuples: one of each is made for every event, and a frozen dataclass takes
 # several times as long to make.
 class Message(NamedTuple):
@@ -38,7 +42,7 @@ class Message(NamedTuple):
 class DeadLetter:
     """Why the broker itself moved a message here: queue, reason and number of deliveries.
 
-    `at` is in milliseconds since the epoch, None where the broker does not tell.
+    `at` is in milliseconds since the epoch, None where the broker does not say.
     """
 
     queue: str
@@ -50,8 +54,8 @@ class DeadLetter:
 class Delivery(NamedTuple):
     """A message handed to this process and not yet acknowledged. Nothing in it can be trusted.
 
-    `headers` are as they came: values may be nested, dates or bytes, and names anything.
-    `delivery_count` tells how often the message was handed out before and came back.
+    `headers` are as they came, and read-only: values may be nested, dates or bytes, and names
+    anything. `delivery_count` is how often the message was handed out before and came back.
     `undecodable_headers` holds the raw bytes of a header table that could not be decoded
     (`headers` is empty then).
     """
@@ -65,6 +69,6 @@ class Delivery(NamedTuple):
     routing_key: str
     delivery_count: int
     token: object
-    """Identifies the delivery for the broker that made it; opaque to everyone else."""
+    """Identifies the delivery for the broker that made it; no one else looks into it."""
     dead_letter: DeadLetter | None = None
     undecodable_headers: bytes | None = None

@@ -29,7 +29,7 @@ def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
 def diagnose_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
     """Check the configured broker step by step, and change nothing.
 
-    What follows a step that failed and cannot work without it is left out.
+    A step that depends on one that failed is left out.
     """
     if isinstance(settings.broker, LocalAddress):
         from dlmon.brokers.local.diagnostics import diagnose as diagnose_local

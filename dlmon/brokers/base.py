@@ -24,8 +24,8 @@ DELIVERY_LIMIT = 20
 class Depth:
     """Messages in a queue: those that are `ready`, and those `held` by consumers and readers now.
 
-    Where it cannot be seen how many are held, `held` is None and `holders` tells how many consumers
-    and readers there are.
+    Where the broker does not say how many are held, `held` is None and `holders` is the number of
+    consumers and readers.
     """
 
     ready: int
@@ -34,14 +34,14 @@ class Depth:
 
     @property
     def shared(self) -> bool:
-        """True when somebody holds messages, or may."""
+        """True when a consumer or a reader holds messages, or may."""
         return bool(self.held or self.holders)
 
 
 class Check(NamedTuple):
-    """One step of an examination: what was checked, and an error if it is not as it should be.
+    """One step of `dlmon doctor`: what was checked, and an error where something is wrong.
 
-    `text` says what was found, or why it cannot be told (`known` is False then).
+    `text` says what was found, or why it cannot be known (`known` is False then).
     """
 
     name: str
@@ -82,7 +82,7 @@ class Reader(Closeable):
 
     @abstractmethod
     def read(self, limit: int, timeout: float = 5.0) -> list[Delivery]:
-        """Up to `limit` further deliveries that nobody holds; an empty list once there are no more.
+        """Up to `limit` further deliveries that are not held; an empty list once there are no more.
 
         The first of them may be in any order: sort by when they were rejected.
         """
@@ -100,7 +100,7 @@ class Reader(Closeable):
 
 
 Confirmed: TypeAlias = Callable[[Sequence[Message]], None]
-"""Told of messages the broker has taken, in the thread that publishes, in no promised order."""
+"""Called with messages the broker has confirmed, in the thread that publishes, in any order."""
 
 
 class Broker(Closeable):
@@ -127,7 +127,7 @@ class Broker(Closeable):
         Raises: PublishRefused with the messages that were refused or unroutable; nothing more is
         taken from the iterable once there is one, and all others in the window are waited for.
         Interrupted when `stop` has expired before everything was confirmed. (A stop that is only
-        requested ends nothing here: it is the iterable that should end.)
+        requested has no effect here: it is the iterable that should end.)
         """
 
     @abstractmethod

@@ -41,6 +41,8 @@ def configure_logging(level: str, form: str = "console") -> None:
         handler.setFormatter(StdlibFormatter(exclude_fields=["log.original", "process"]))
     else:
         handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # dlmon raises or logs everything that matters of it, with what to do.
+    logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
     logger = logging.getLogger("dlmon")
     logger.handlers = [handler]
     logger.propagate = False

@@ -119,7 +119,7 @@ def test_an_expired_certificate_is_refused(expired: Tls, namespace: str) -> None
 def test_a_port_without_tls_is_told(tls: Tls, namespace: str) -> None:
     url = f"amqps://localhost:{tls.node.port}/"
     settings = load_settings({"broker": url, "namespace": namespace}, {}, Path("/dev/null"))
-    assert "No TLS connection comes about" in refusal(settings)
+    assert "Cannot set up TLS" in refusal(settings)
 
 
 @pytest.mark.parametrize("name", ["ca_file", "cert_file"])

@@ -81,8 +81,8 @@ def test_nothing_listens(dlmon: Dlmon, command: list[str]) -> None:
     [
         (_say_nothing, "no AMQP handshake within 0.5 s"),
         (_speak_http, "no AMQP handshake"),
-        (_hang_up, "it closed the connection before a login came about"),
-        (_hang_up_at_the_login, "it closed the connection before a login came about"),
+        (_hang_up, "it closed the connection before the login"),
+        (_hang_up_at_the_login, "it closed the connection before the login"),
     ],
 )
 def test_what_answers_is_no_rabbitmq(

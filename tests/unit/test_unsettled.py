@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.brokers.rabbitmq.deliveries import Unsettled, merged
+from dlmon.brokers.rabbitmq.deliveries import Unsettled, merge_settlements
 
 TAGS = st.sets(st.integers(1, 60))
 
@@ -27,7 +27,7 @@ def test_what_is_settled_is_settled_and_nothing_else(
         some = [100 * (number // 2) + tag for tag in tags]
         wanted.update(some)
         settlements = list(unsettled.settle(some))
-        held_back = merged([*held_back, *settlements])
+        held_back = merge_settlements([*held_back, *settlements])
         at_broker = _after(at_broker, settlements)
         assert at_broker == _after(handed_out, held_back) == handed_out - wanted
         assert len(unsettled) == len(at_broker)
@@ -54,5 +54,5 @@ def test_batches_that_follow_each_other_take_one_acknowledgement() -> None:
     unsettled.add(range(1, 101))
     held_back: list[tuple[int, bool]] = []
     for tag in range(1, 101):
-        held_back = merged([*held_back, *unsettled.settle([tag])])
+        held_back = merge_settlements([*held_back, *unsettled.settle([tag])])
     assert held_back == [(100, True)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from dlmon.brokers.base import Broker, Confirmed, Consumer, Depth, Reader
 from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import LEASE, Lease, LeaseLost, depth
-from dlmon.brokers.local.publisher import Publication
+from dlmon.brokers.local.publisher import LocalPublisher
 from dlmon.errors import BrokerUnreachable, Interrupted
 from dlmon.messages import Delivery, Message, Queue
 from dlmon.runtime.stop import Stop
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class LocalBroker(Broker):
-    """Queues in one file. Each consumer, reader and publication has a connection of its own."""
+    """Queues in one file. Each consumer, reader and publisher has a connection of its own."""
 
     def __init__(
         self, path: Path, namespace: str, stop: Stop | None = None, *, lease: float = LEASE
@@ -47,8 +47,8 @@ class LocalBroker(Broker):
                 f"Cannot create the folder {self._path.parent} for the broker's file "
                 f"({error.strerror}): choose another path."
             ) from error
-        # Open for as long as the broker is: with the last connection that is closed SQLite removes
-        # the write-ahead log, and the next one would have to make it again.
+        # Kept open: when the last connection is closed, SQLite removes the write-ahead log, and
+        # the next connection would have to make it again.
         self._database = Database(self._path)
         try:
             self._database.prepare()
@@ -65,7 +65,7 @@ class LocalBroker(Broker):
         stop: Stop | None = None,
     ) -> int:
         name = f"{self._namespace}.{queue}"
-        return Publication(self._path, name, confirmed, stop or self._stop).run(batches)
+        return LocalPublisher(self._path, name, confirmed, stop or self._stop).run(batches)
 
     def open_consumer(self, prefetch: int, count: int | None = None) -> LocalConsumer:
         lease = self._open_lease(Queue.ARRIVALS, counts=True)
@@ -108,7 +108,7 @@ class LocalConsumer(Consumer):
             return self._stop.requested or time.monotonic() >= deadline
 
         deliveries: list[Delivery] = []
-        # Interrupted: another process has kept the file locked for all the time there was.
+        # Interrupted: another process kept the file locked until the deadline.
         with suppress(Interrupted):
             while not self._stop.requested:
                 seen = self._lease.version(give_up)
@@ -126,7 +126,7 @@ class LocalConsumer(Consumer):
         try:
             settled = self._lease.settle(deliveries, self._has_expired)
         except LeaseLost:
-            self._start_again()
+            self._restart_lease()
         else:
             self._unsettled.difference_update(settled)
 
@@ -143,7 +143,7 @@ class LocalConsumer(Consumer):
         try:
             taken = self._lease.take(min(limit, self._room), give_up)
         except LeaseLost:
-            self._start_again()
+            self._restart_lease()
             return self._take(limit, give_up)
         self._unsettled.update(delivery.token for delivery in taken)
         if self._left is not None:
@@ -158,7 +158,7 @@ class LocalConsumer(Consumer):
                 return True
         return False
 
-    def _start_again(self) -> None:
+    def _restart_lease(self) -> None:
         _log.warning(
             "This process did not run for a while, or the clock was set: %d events that it had in "
             "hand will be delivered again.",
@@ -180,7 +180,7 @@ class LocalReader(Reader):
         self._left = limit
 
     def read(self, limit: int, timeout: float = 5.0) -> list[Delivery]:  # noqa: ARG002
-        # Nothing has to be waited for: what there is can be seen.
+        # There is nothing to wait for: all rows are visible at once.
         wanted = limit if self._left is None else min(limit, self._left)
         taken = self._lease.take(wanted, lambda: self._stop.expired)
         if self._left is not None:

@@ -24,7 +24,7 @@ _BUSY_WARNING = 5.0
 _MAX_WAL_BYTES = 16 * 1024 * 1024
 
 # AUTOINCREMENT: the id of a message or a holder is never used again, so that what a stale delivery
-# names can be nobody else's.
+# names can never be another one.
 _SCHEMA = (
     """
     CREATE TABLE holder (            -- a consumer or a reader that is open now
@@ -57,11 +57,11 @@ _SCHEMA = (
 _log = logging.getLogger(__name__)
 
 GiveUp: TypeAlias = Callable[[], bool]
-"""Asked while another process has the file locked: whether to wait no longer."""
+"""Called while another process has the file locked: whether to stop waiting."""
 
 
 def patience(seconds: float) -> GiveUp:
-    """Wait so long from now on."""
+    """Give up so many seconds from now."""
     until = time.monotonic() + seconds
     return lambda: time.monotonic() >= until
 
@@ -72,7 +72,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises: BrokerUnreachable."""
         self._path = path
-        with self._in_words():
+        with self._translating_errors():
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TICK, isolation_level=None, check_same_thread=False
             )
@@ -85,7 +85,7 @@ class Database:
         """
         give_up = patience(_OPEN_TIMEOUT)
         try:
-            # Before anything is changed: the file may be somebody else's.
+            # Before anything is changed: the file may belong to another program.
             self._check(give_up)
             ((mode,),) = self.read("PRAGMA journal_mode = WAL", give_up=give_up)
             if mode != "wal":
@@ -112,9 +112,11 @@ class Database:
 
         Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
         """
-        with self._in_words():
-            self._patiently(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}", (), give_up)
-            self._patiently("BEGIN IMMEDIATE", (), give_up)
+        with self._translating_errors():
+            self._execute_patiently(
+                f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}", (), give_up
+            )
+            self._execute_patiently("BEGIN IMMEDIATE", (), give_up)
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
@@ -129,11 +131,11 @@ class Database:
 
         Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
         """
-        with self._in_words():
-            return self._patiently(sql, parameters, give_up)
+        with self._translating_errors():
+            return self._execute_patiently(sql, parameters, give_up)
 
     def version(self, give_up: GiveUp) -> int:
-        """A number that is another one after other connections have committed something.
+        """A number that changes when other connections commit something (`PRAGMA data_version`).
 
         Raises: as `read`.
         """
@@ -143,7 +145,7 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def _patiently(self, sql: str, parameters: Any, give_up: GiveUp) -> list[Any]:
+    def _execute_patiently(self, sql: str, parameters: Any, give_up: GiveUp) -> list[Any]:
         waiting_since = time.monotonic()
         warned = False
         while True:
@@ -177,7 +179,7 @@ class Database:
             )
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Is the local broker as it should be?"""
+"""The steps of `dlmon doctor` for the local broker."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A consumer or a reader is a holder: one row that a thread renews every tenth of the lease, so that
 renewing costs the same however much is held. A holder that was not renewed in time has ended, by a
-SIGKILL or a suspended machine, and whoever looks first gives back what it had. Process ids tell
-nothing of this: two containers that share the file each have their own.
+SIGKILL or a suspended machine, and the next one that uses the queue gives back what it held.
+Process ids would not do: two containers that share the file each have their own.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dlmon.brokers.base import DELIVERY_LIMIT, Depth
 from dlmon.brokers.local.database import Database, GiveUp, patience
 from dlmon.errors import BrokerUnreachable, Interrupted
-from dlmon.messages import DeadLetter, Delivery, Queue
+from dlmon.messages import ROUTING_KEYS, DeadLetter, Delivery, Queue
 
 LEASE = 10.0
 """Seconds after which a holder that does not renew has ended."""
 
 _CLOSE_TIMEOUT = 2.0
-
-ROUTING_KEYS = {Queue.ARRIVALS: "download.completed", Queue.REJECTS: "download.rejected"}
 
 _READY = "SELECT 1 FROM message WHERE queue = :queue AND holder IS NULL LIMIT 1"
 _FIRST = """
@@ -63,17 +62,17 @@ _log = logging.getLogger(__name__)
 def has_ended(renewed_at: float, seconds: float) -> bool:
     """Whether a lease of so many seconds is over; `renewed_at` in seconds since the epoch.
 
-    Processes that were not there when a lease was taken must understand it, so that no clock but
-    the wall clock will do, and that one can be set. A time too far ahead ends a lease like one too
-    far back: however the clock jumps, no killed holder keeps its messages for longer than twice
-    `seconds`. The price is that a jump can end the lease of a living holder before it renews: its
-    messages are delivered twice, and what it acknowledges then is stale.
+    Other processes compare the time too, so that it has to be the wall clock's, and that one can
+    jump. A time too far ahead ends a lease like one too far back: however the clock jumps, no
+    killed holder keeps its messages for longer than twice `seconds`. The price is that a jump can
+    end the lease of a living holder before it renews: its messages are delivered twice, and what it
+    acknowledges then is stale.
     """
     return abs(time.time() - renewed_at) > seconds
 
 
 def depth(database: Database, queue_name: str, give_up: GiveUp) -> Depth:
-    """How many messages a queue has; those whose holder has ended are as good as ready."""
+    """How many messages a queue has; those whose holder has ended count as ready."""
     ready = held = 0
     for renewed_at, seconds, count in database.read(_DEPTH, {"queue": queue_name}, give_up=give_up):
         if renewed_at is None or has_ended(renewed_at, seconds):
@@ -84,10 +83,10 @@ def depth(database: Database, queue_name: str, give_up: GiveUp) -> Depth:
 
 
 class LeaseLost(BrokerUnreachable):
-    """The lease ended, as of a process that did not run: what it held was given back."""
+    """The lease ended, because the process was suspended, say: what it held was given back."""
 
 
-class Token(NamedTuple):
+class LocalToken(NamedTuple):
     """A delivery of the local broker. Neither number is ever used again."""
 
     holder: int
@@ -140,7 +139,7 @@ class Lease:
             self._holder: int = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
 
     def version(self, give_up: GiveUp) -> int:
-        """A number that is another one after someone else has changed anything.
+        """A number that changes with every change that other connections make.
 
         Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
         """
@@ -163,14 +162,14 @@ class Lease:
                 connection.execute(_HOLD, {**here, "last": rows[-1][0]})
         return [self._delivery(row) for row in rows]
 
-    def settle(self, deliveries: Iterable[Delivery], give_up: GiveUp) -> list[Token]:
+    def settle(self, deliveries: Iterable[Delivery], give_up: GiveUp) -> list[LocalToken]:
         """Remove deliveries for good, all but those of another lease; returns which.
 
         Raises: LeaseLost, BrokerUnreachable. Interrupted when it gave up waiting for another
         process.
         """
         tokens = (delivery.token for delivery in deliveries)
-        own = [t for t in tokens if isinstance(t, Token) and t.holder == self._holder]
+        own = [t for t in tokens if isinstance(t, LocalToken) and t.holder == self._holder]
         if own:
             with self._database.write(give_up) as connection:
                 self._assure(connection)
@@ -199,7 +198,7 @@ class Lease:
                         connection.execute(_RENEW, {"holder": self._holder, "now": time.time()})
                         self._end_others(connection)
                 except (BrokerUnreachable, Interrupted) as error:
-                    # Whoever uses the lease meets the same, and has a caller to tell.
+                    # The next call that uses the lease fails in the same way, and raises it.
                     _log.debug("A lease was not renewed: %s", error)
 
     def _assure(self, connection: sqlite3.Connection) -> None:
@@ -240,13 +239,13 @@ class Lease:
         return Delivery(
             body=body,
             message_id=message_id,
-            headers=json.loads(headers),
+            headers=MappingProxyType(json.loads(headers)),
             content_type=content_type,
             correlation_id=correlation_id,
             exchange=self._namespace,
             routing_key=ROUTING_KEYS[self._queue],
             delivery_count=count,
-            token=Token(self._holder, number),
+            token=LocalToken(self._holder, number),
             dead_letter=DeadLetter(dead_queue, "delivery_limit", dead_count, dead_at)
             if dead_queue
             else None,

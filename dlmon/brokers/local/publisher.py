@@ -1,6 +1,6 @@
 """Publishing to the local broker: a commit is a publisher confirm.
 
-A thread of its own commits, and with one commit takes all that came during the last one: an
+A thread of its own commits. One commit takes all batches that were queued during the one before: an
 iterable that yields small batches fast is not slowed down by a commit for each, and what a slow one
 yields is committed at once.
 """
@@ -28,7 +28,7 @@ _INSERT = """
     VALUES (?, ?, ?, ?, ?, ?)"""
 
 
-class Publication:
+class LocalPublisher:
     """One call of `Broker.publish`."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Publication:
                     self._batches.put(None)
         finally:
             while not self._commits.empty():
-                self._note(self._commits.get())
+                self._report(self._commits.get())
         try:
             committing.result()
         except BrokerUnreachable as error:
@@ -62,16 +62,16 @@ class Publication:
         return self._count
 
     def _feed(self, batches: Iterable[Sequence[Message]]) -> None:
-        """Hand all batches to the thread that commits, or those until it fails."""
+        """Pass batches to the thread that commits, until it fails."""
         for batch in batches:
             self._unconfirmed.extend(batch)
             self._batches.put(batch)
             while len(self._unconfirmed) > _WINDOW or not self._commits.empty():
-                if not self._note(self._commits.get()):
+                if not self._report(self._commits.get()):
                     return
 
-    def _note(self, committed: int | None) -> bool:
-        """Tell of one commit. False when there will be no more."""
+    def _report(self, committed: int | None) -> bool:
+        """Report one commit as confirmed. False when there will be no more."""
         if committed is None:
             return False
         messages = [self._unconfirmed.popleft() for _ in range(committed)]

@@ -8,13 +8,13 @@ from concurrent.futures import Future
 from typing import Any
 
 from dlmon.brokers.base import Broker, Confirmed, Depth
-from dlmon.brokers.rabbitmq.connection import Link
+from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
-from dlmon.brokers.rabbitmq.publisher import Publisher
+from dlmon.brokers.rabbitmq.publisher import RabbitMQPublisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
-from dlmon.brokers.rabbitmq.topology import ROUTING_KEYS, queue_name
+from dlmon.brokers.rabbitmq.topology import queue_name
 from dlmon.config.settings import Settings
-from dlmon.messages import Message, Queue
+from dlmon.messages import ROUTING_KEYS, Message, Queue
 from dlmon.runtime.stop import Stop
 
 
@@ -23,16 +23,16 @@ class RabbitMQBroker(Broker):
     and acknowledgements on it would be stuck too."""
 
     def __init__(self, settings: Settings, stop: Stop | None = None) -> None:
-        """Connect, and see to the topology.
+        """Connect, and declare or check the topology.
 
         Raises: BrokerUnreachable, BrokerRefused, TopologyMismatch, Interrupted.
         """
         self._settings = settings
         self._stop = stop or Stop()
         self._lock = threading.Lock()
-        self._publishing: Link | None = None
-        self._publishers: list[Publisher] = []
-        self._consuming = Link(settings, "consuming", self._stop)
+        self._publishing: Connection | None = None
+        self._publishers: list[RabbitMQPublisher] = []
+        self._consuming = Connection(settings, "consuming", self._stop)
         self._consuming.open()
 
     def publish(
@@ -47,8 +47,8 @@ class RabbitMQBroker(Broker):
         try:
             count = publisher.publish(ROUTING_KEYS[queue], batches, confirmed, stop or self._stop)
         except BaseException:
-            # Also after a refusal: on a channel that RabbitMQ refused messages on while a queue had
-            # no leader, it may never answer again (3.10, seen when a node of a cluster died).
+            # Also after a refusal: RabbitMQ 3.10 may never answer again on a channel on which it
+            # refused messages while a queue had no leader (seen when a node of a cluster died).
             publisher.close()
             raise
         self._publishers.append(publisher)
@@ -65,40 +65,42 @@ class RabbitMQBroker(Broker):
 
     def depth(self, queue: Queue) -> Depth:
         def ask(channel: Any, answer: Future[Depth]) -> None:
-            def tell(frame: Any) -> None:
+            def on_declare_ok(frame: Any) -> None:
                 found = frame.method
                 answer.set_result(Depth(found.message_count, None, found.consumer_count))
 
-            channel.queue_declare(self._name(queue), passive=True, callback=tell)
+            channel.queue_declare(self._name(queue), passive=True, callback=on_declare_ok)
 
         return self._consuming.call(ask)
 
     @property
     def connected(self) -> bool:
-        return all(link.connected for link in self._links())
+        return all(connection.connected for connection in self._connections())
 
     @property
     def reconnects(self) -> int:
-        return sum(link.reconnects for link in self._links())
+        return sum(connection.reconnects for connection in self._connections())
 
-    def _links(self) -> list[Link]:
-        return [link for link in (self._consuming, self._publishing) if link is not None]
+    def _connections(self) -> list[Connection]:
+        return (
+            [self._consuming] if self._publishing is None else [self._consuming, self._publishing]
+        )
 
     def close(self) -> None:
         if self._publishing is not None:
             self._publishing.close()
         self._consuming.close()
 
-    def _take_publisher(self) -> Publisher:
+    def _take_publisher(self) -> RabbitMQPublisher:
         with self._lock:
             if self._publishing is None:
-                link = Link(self._settings, "publishing", self._stop)
-                link.open()
-                self._publishing = link
+                connection = Connection(self._settings, "publishing", self._stop)
+                connection.open()
+                self._publishing = connection
         try:
             return self._publishers.pop()
         except IndexError:
-            return Publisher(self._publishing, self._settings.namespace)
+            return RabbitMQPublisher(self._publishing, self._settings.namespace)
 
     def _name(self, queue: Queue) -> str:
         return queue_name(self._settings.namespace, queue)

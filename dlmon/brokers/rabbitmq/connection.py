@@ -1,8 +1,8 @@
-"""One connection to RabbitMQ that comes back by itself.
+"""One connection to RabbitMQ that reconnects by itself.
 
 Its I/O loop runs in a thread of its own, so that heartbeats go on whatever the rest of the process
-does. All that happens on the connection happens in that thread, and what crosses to another one
-crosses in batches.
+does. All that happens on the connection happens in that thread; other threads hand over work in
+batches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-from dlmon.brokers.rabbitmq import pika_adapter, topology
+from dlmon.brokers.rabbitmq import failures, pika_adapter, topology
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import (
@@ -33,48 +33,48 @@ from dlmon.runtime.stop import Stop
 T = TypeVar("T")
 
 TICK = 0.05
-"""Seconds after which a wait looks whether a stop was asked for."""
+"""Seconds after which a wait checks whether a stop was requested."""
 
-TELL_EVERY = 60.0
-"""Seconds after which a fault that goes on is told of again."""
+WARN_EVERY = 60.0
+"""Seconds after which a fault that persists is logged again."""
 
 _CLOSE_TIMEOUT = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-class User(Protocol):
-    """Uses a link. Its methods are called in the link's thread."""
+class ConnectionListener(Protocol):
+    """Uses a connection. Its methods are called in the connection's thread."""
 
-    def up(self, connection: Any) -> None:
-        """The connection is open, and the topology is there."""
+    def on_connected(self, connection: Any) -> None:
+        """pika's connection is open, and the topology is there."""
 
-    def down(self, error: DlmonError) -> None:
-        """The connection was lost, or could not be made. Another one will be tried."""
+    def on_disconnected(self, error: DlmonError) -> None:
+        """The connection was lost, or could not be made. Another attempt follows."""
 
 
-class Link:
+class Connection:
     """A connection, the next one when it is lost, and so on until `close`."""
 
     def __init__(
-        self, settings: Settings, purpose: str, stop: Stop, *, see_to_topology: bool = True
+        self, settings: Settings, purpose: str, stop: Stop, *, ensure_topology: bool = True
     ) -> None:
         """purpose: part of the name that RabbitMQ's management page shows. stop: ends waits.
 
-        see_to_topology: declare it, or check that it is there, before the connection is used."""
-        self._sees_to_topology = see_to_topology
+        ensure_topology: declare it, or check that it is there, before the connection is used."""
+        self._ensures_topology = ensure_topology
         assert isinstance(settings.broker, RabbitMQAddress)  # noqa: S101  (for the type checker)
         name = f"{settings.connection_name or _process_name()} {purpose}"
-        self._access = pika_adapter.Access(settings.broker, settings, name)
+        self._config = pika_adapter.ConnectionConfig(settings.broker, settings, name)
         self._settings = settings
         self._stop = stop
-        self._users: list[User] = []
-        self._told: set[User] = set()  # those that know of the connection
-        # Guards the loop and the connection, which other threads look at.
+        self._listeners: list[ConnectionListener] = []
+        self._notified: set[ConnectionListener] = set()  # of the current connection
+        # Guards the loop and the current connection, which other threads use.
         self._lock = threading.Lock()
         self._loop: Any = None
-        self._connection: Any = None  # once it can be used
-        self._latest: Any = None  # the same, or one that is being made
+        self._current: Any = None  # pika's connection, once it can be used
+        self._latest: Any = None  # the same, or one that is not open yet
         self._cause: DlmonError | None = None
         self._bug: BaseException | None = None
         self.reconnects = 0
@@ -83,14 +83,14 @@ class Link:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def open(self) -> None:
-        """Connect, and see to the topology.
+        """Connect, and declare or check the topology.
 
         Raises: BrokerUnreachable after `settings.wait` seconds, BrokerRefused, TopologyMismatch,
         SettingsError, Interrupted.
         """
         self._thread.start()
         try:
-            self.result(self._first, lambda: self._stop.requested)
+            self.wait_for(self._first, lambda: self._stop.requested)
         except DlmonError:
             self.close()
             raise
@@ -98,221 +98,225 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._connection is not None
+        return self._current is not None
 
-    def attach(self, user: User) -> None:
-        """Tell `user` of this connection and of all that follow."""
+    def add_listener(self, listener: ConnectionListener) -> None:
+        """Notify `listener` of this connection and of all that follow."""
         with self._lock:
-            self._users.append(user)
+            self._listeners.append(listener)
             if self._loop is not None:
-                self._loop.add_callback_threadsafe(self._tell_of_connection)
+                self._loop.add_callback_threadsafe(self._notify_connected)
 
-    def detach(self, user: User) -> None:
-        """Tell `user` no more."""
+    def remove_listener(self, listener: ConnectionListener) -> None:
+        """Notify `listener` no more."""
         with suppress(ValueError):
-            self._users.remove(user)
-        self._told.discard(user)
+            self._listeners.remove(listener)
+        self._notified.discard(listener)
 
     def submit(self, work: Callable[[], None]) -> bool:
-        """Do `work` in the link's thread, after what was submitted before. False where there is no
-        connection now."""
+        """Have `work` done in the connection's thread, after what was submitted before. False where
+        there is no connection now."""
         with self._lock:
-            if self._connection is None:
+            if self._current is None:
                 return False
             self._loop.add_callback_threadsafe(work)
             return True
 
     def call(self, ask: Callable[[Any, Future[T]], None]) -> T:
-        """What `ask(channel, answer)` has the broker answer, on a channel of its own.
+        """The broker's answer to what `ask(channel, answer)` asks on a channel of its own.
 
         Raises: BrokerUnreachable, BrokerRefused, TopologyMismatch, Interrupted.
         """
-        call = _Call(self, ask)
-        self.attach(call)
+        request = _Request(self, ask)
+        self.add_listener(request)
         try:
-            return self.result(call.answer, lambda: self._stop.expired)
+            return self.wait_for(request.answer, lambda: self._stop.expired)
         finally:
-            self.detach(call)
+            self.remove_listener(request)
 
-    def result(self, future: Future[T], give_up: Callable[[], bool]) -> T:
-        """The result, or what it raises, unless there is a reason not to wait any longer.
+    def wait_for(self, future: Future[T], give_up: Callable[[], bool]) -> T:
+        """The result of a future, or what it raises, unless there is a reason to give up first.
 
         Raises: Interrupted.
         """
         while not wait([future], TICK).done:
-            self.check()
+            self.check_thread()
             if give_up():
                 raise Interrupted(f"Stopped while waiting for RabbitMQ at {self._settings.broker}.")
         return future.result()
 
-    def check(self) -> None:
-        """Raise what should never have happened in the link's thread, for whoever waits for it."""
+    def check_thread(self) -> None:
+        """Raise where the connection's thread has died of a bug, for those that wait for it."""
         if self._bug is not None:
             raise RuntimeError("the thread of the connection to RabbitMQ has ended") from self._bug
 
-    def restart(self, error: DlmonError) -> None:
-        """Give this connection up for a new one. Only in the link's thread."""
-        if self._connection is not None and self._connection.is_open:
+    def reconnect(self, error: DlmonError) -> None:
+        """Give this connection up for a new one. Only in the connection's thread."""
+        if self._current is not None and self._current.is_open:
             self._cause = error
-            self._connection.close()
+            self._current.close()
 
     def close(self) -> None:
         """Close the connection, and make no other."""
         self._closing.set()
         with self._lock:
             if self._loop is not None:
-                self._loop.add_callback_threadsafe(self._leave)
+                self._loop.add_callback_threadsafe(self._close_latest)
         if self._thread.is_alive():
             self._thread.join(_CLOSE_TIMEOUT)
 
     def explain(self, reason: object) -> DlmonError:
-        """What pika calls `reason`, in words."""
-        return pika_adapter.explain(reason, self._access)
+        """The error to raise for what pika gives as the reason of a close."""
+        failure = pika_adapter.classify(reason)
+        return failures.explain(failure, self._config.address, self._settings)
 
     def _run(self) -> None:
         try:
-            self._serve_all()
+            self._connect_again_and_again()
         except BaseException as bug:
             self._bug = bug
             raise
 
-    def _serve_all(self) -> None:
+    def _connect_again_and_again(self) -> None:
         deadline = time.monotonic() + self._settings.wait
-        told: type[DlmonError] | None = None
-        tell_at = 0.0
+        logged: type[DlmonError] | None = None
+        log_at = 0.0
         backoff = Backoff()
         while True:
-            was_up, error = self._serve()
+            was_connected, error = self._connect_once()
             if self._closing.is_set():
                 return
-            for user in tuple(self._users):
-                user.down(error)
+            for listener in tuple(self._listeners):
+                listener.on_disconnected(error)
             if not self._first.done() and (
                 not isinstance(error, BrokerUnreachable) or time.monotonic() >= deadline
             ):
                 self._first.set_exception(error)
                 return
-            if was_up:
+            if was_connected:
                 backoff = Backoff()
             # A login that is refused after the broker was away, say, is news.
-            if was_up or type(error) is not told or time.monotonic() >= tell_at:
+            if was_connected or type(error) is not logged or time.monotonic() >= log_at:
                 _log.warning("%s Connecting again.", error)
-                told = type(error)
-                tell_at = time.monotonic() + TELL_EVERY
+                logged = type(error)
+                log_at = time.monotonic() + WARN_EVERY
             delay = backoff.delay()
             if not self._first.done():
                 delay = min(delay, max(0.0, deadline - time.monotonic()))
             self._closing.wait(delay)
 
-    def _serve(self) -> tuple[bool, DlmonError]:
-        """Serve one connection to its end; returns whether it was of use, and why it ended."""
-        hosts = self._access.address.hosts
+    def _connect_once(self) -> tuple[bool, DlmonError]:
+        """Run one connection to its end; returns whether it could be used, and why it ended."""
+        hosts = self._config.address.hosts
         for host in random.sample(hosts, len(hosts)):
             loop = pika_adapter.new_loop()
             self._cause = None
-            self._told.clear()
+            self._notified.clear()
             with self._lock:
                 self._loop = loop
             try:
                 if not self._closing.is_set():
                     self._latest = pika_adapter.connect(
-                        loop, self._access, host, self._opened, self._ended
+                        loop, self._config, host, self._on_open, self._on_close
                     )
                     loop.start()
             except SettingsError as error:  # a file of the login, which may be there again later
                 self._cause = error
             except AssertionError:
-                # pika's own, where it does not expect that a connection is closed which is being
-                # made: it takes the class AMQPConnectionWorkflowAborted for no exception.
+                # pika raises it where a connection is closed while it is being opened: it does not
+                # expect its own AMQPConnectionWorkflowAborted there.
                 if not self._closing.is_set():
                     raise
             finally:
                 with self._lock:
                     self._loop = None
-                    was_up = self._connection is not None
-                    self._connection = None
+                    was_connected = self._current is not None
+                    self._current = None
                 loop.close()
-            ended_by = self._cause or BrokerUnreachable("The connection was closed.")
-            if was_up or not isinstance(ended_by, BrokerUnreachable):
+            cause = self._cause or BrokerUnreachable("The connection was closed.")
+            if was_connected or not isinstance(cause, BrokerUnreachable):
                 break
-        return was_up, ended_by
+        return was_connected, cause
 
-    def _opened(self, connection: Any) -> None:
-        def see_to_topology(channel: Any) -> None:
-            if not self._sees_to_topology:
-                ready(channel)
+    def _on_open(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+
+        def on_channel_open(channel: Any) -> None:
+            if not self._ensures_topology:
+                on_ready(channel)
                 return
-            channel.add_on_close_callback(refused)
-            see_to = topology.declare if self._settings.declare else topology.check
-            see_to(channel, self._settings.namespace, lambda _: ready(channel))
+            channel.add_on_close_callback(on_channel_closed)
+            ensure = topology.declare if self._settings.declare else topology.check
+            ensure(channel, self._settings.namespace, lambda _: on_ready(channel))
 
-        def refused(_channel: Any, reason: Exception) -> None:
+        def on_channel_closed(_channel: Any, reason: Exception) -> None:
             if not pika_adapter.is_own_close(reason):
                 self._cause = self._cause or self.explain(reason)
                 if connection.is_open:
                     connection.close()
 
-        def ready(channel: Any) -> None:
+        def on_ready(channel: Any) -> None:
             channel.close()
             with self._lock:
-                self._connection = connection
+                self._current = connection
             if self._first.done():
                 self.reconnects += 1
                 _log.warning("Connected to RabbitMQ at %s again.", self._settings.broker)
             else:
                 self._first.set_result(None)
-            self._tell_of_connection()
+            self._notify_connected()
 
-        connection.add_on_connection_blocked_callback(self._blocked)
-        connection.add_on_connection_unblocked_callback(self._unblocked)
-        connection.channel(on_open_callback=see_to_topology)
+        connection.channel(on_open_callback=on_channel_open)
 
-    def _tell_of_connection(self) -> None:
-        """Tell those users that do not know of it yet."""
-        if self._connection is None or not self._connection.is_open:
-            return  # or it is being closed: the next one will do
-        for user in tuple(self._users):
-            if user not in self._told:
-                self._told.add(user)
-                user.up(self._connection)
+    def _notify_connected(self) -> None:
+        """Notify those listeners that do not know of the current connection yet."""
+        if self._current is None or not self._current.is_open:
+            return  # a connection that is being closed is of no use: they get the next one
+        for listener in tuple(self._listeners):
+            if listener not in self._notified:
+                self._notified.add(listener)
+                listener.on_connected(self._current)
 
-    def _ended(self, _connection: Any, reason: BaseException) -> None:
+    def _on_close(self, _connection: Any, reason: BaseException) -> None:
         self._cause = self._cause or self.explain(reason)
         self._loop.stop()
 
-    def _leave(self) -> None:
+    def _close_latest(self) -> None:
         if not self._latest.is_closed and not self._latest.is_closing:
             self._latest.close()
         self._loop.call_later(_CLOSE_TIMEOUT / 2, self._loop.stop)
 
-    def _blocked(self, _connection: Any, frame: Any) -> None:
+    def _on_blocked(self, _connection: Any, frame: Any) -> None:
         _log.warning(
             "RabbitMQ takes no messages now: an alarm is on (%s). Publishing waits until it is "
             "over.",
             frame.method.reason,
         )
 
-    def _unblocked(self, _connection: Any, _frame: Any) -> None:
+    def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
         _log.warning("RabbitMQ takes messages again.")
 
 
-class _Call(Generic[T]):
-    """A user that asks one question."""
+class _Request(Generic[T]):
+    """A question to the broker, on a channel of its own."""
 
-    def __init__(self, link: Link, ask: Callable[[Any, Future[T]], None]) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, ask: Callable[[Any, Future[T]], None]) -> None:
+        self._connection = connection
         self._ask = ask
         self.answer: Future[T] = Future()
 
-    def up(self, connection: Any) -> None:
-        connection.channel(on_open_callback=self._opened)
+    def on_connected(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel_open)
 
-    def down(self, error: DlmonError) -> None:
+    def on_disconnected(self, error: DlmonError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
 
-    def _opened(self, channel: Any) -> None:
-        channel.add_on_close_callback(lambda _, reason: self.down(self._link.explain(reason)))
+    def _on_channel_open(self, channel: Any) -> None:
+        channel.add_on_close_callback(
+            lambda _, reason: self.on_disconnected(self._connection.explain(reason))
+        )
         self.answer.add_done_callback(lambda _: channel.is_open and channel.close())
         self._ask(channel, self.answer)
 

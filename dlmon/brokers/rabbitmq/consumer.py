@@ -10,12 +10,13 @@ from typing import Any
 
 from dlmon.brokers.base import Consumer
 from dlmon.brokers.rabbitmq import pika_adapter
-from dlmon.brokers.rabbitmq.connection import TICK, Link
+from dlmon.brokers.rabbitmq.connection import TICK, Connection
 from dlmon.brokers.rabbitmq.deliveries import (
+    RabbitMQToken,
     Received,
-    Token,
+    Settlement,
     Unsettled,
-    merged,
+    merge_settlements,
     next_channel,
     to_deliveries,
 )
@@ -23,9 +24,9 @@ from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyM
 from dlmon.messages import Delivery
 from dlmon.runtime.stop import Stop
 
-_LINGER = 0.02  # of what a single event takes to be stored, this is the larger part
+_LINGER = 0.02  # seconds; most of the time from publishing a single event to storing it
 _CLOSE_TIMEOUT = 2.0
-_QUIET = 1.0  # seconds without a delivery after which none is on its way any more
+_QUIET = 1.0  # seconds without a delivery after which none is assumed to be on its way
 _HELD_BACK = 30.0  # seconds, at most, from the first acknowledgement that is held back to its end
 
 
@@ -33,34 +34,34 @@ class RabbitMQConsumer(Consumer):
     """A consumer of one queue on a channel of its own, and on the next one when that is lost."""
 
     def __init__(
-        self, link: Link, queue: str, prefetch: int, count: int | None, stop: Stop
+        self, connection: Connection, queue: str, prefetch: int, count: int | None, stop: Stop
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._queue = queue
         self._prefetch = prefetch
         self._count = count
         self._stop = stop
-        # Only in the link's thread.
+        # Only in the connection's thread.
         self._channel: Any = None
         self._consumer_tag = ""
         self._delivered = 0  # on this channel
         self._granted = 0  # how many the broker may have delivered on this channel, at most
         self._allowed: int | None = None  # how many it may ever deliver on this channel
-        self._came_at = 0.0  # the last delivery, where only so many are allowed
-        self._settlements: list[tuple[int, bool]] = []  # not sent yet
+        self._received_at = 0.0  # the last delivery, where only so many are allowed
+        self._settlements: list[Settlement] = []  # not sent yet
         self._settled = 0  # how many deliveries they are for
         self._held_back_at = 0.0  # the first of them
-        self._leaving = False
+        self._is_closing = False
         # Guarded, for both threads.
         self._changed = threading.Condition()
         self._channel_number = next_channel()
         self._buffer: deque[Received] = deque()
-        self._wanted: int | None = None  # how many are waited for
+        self._wanted: int | None = None  # how many `receive` waits for
         self._unsettled = Unsettled()
         self._handed_out = 0
         self._failure: DlmonError | None = None
         self._closed = False
-        link.attach(self)
+        connection.add_listener(self)
 
     def receive(self, limit: int, timeout: float) -> list[Delivery]:
         deadline = time.monotonic() + timeout
@@ -76,7 +77,7 @@ class RabbitMQConsumer(Consumer):
             if self._failure is not None:
                 raise self._failure
             if not self._buffer and self._count is not None:
-                self._link.submit(self._settle)
+                self._connection.submit(self._settle)
             number = self._channel_number
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._unsettled.add([method.delivery_tag for method, _, _ in received])
@@ -89,7 +90,7 @@ class RabbitMQConsumer(Consumer):
             tags = [
                 delivery.token.tag
                 for delivery in deliveries
-                if isinstance(delivery.token, Token) and delivery.token.channel == number
+                if isinstance(delivery.token, RabbitMQToken) and delivery.token.channel == number
             ]
             before = len(self._unsettled)
             settlements = list(self._unsettled.settle(tags))
@@ -99,55 +100,55 @@ class RabbitMQConsumer(Consumer):
             if self._channel_number == number and self._channel is not None:
                 if not self._settlements:
                     self._held_back_at = time.monotonic()
-                self._settlements = merged([*self._settlements, *settlements])
+                self._settlements = merge_settlements([*self._settlements, *settlements])
                 self._settled += settled
                 self._settle()
 
         if settlements:
-            self._link.submit(acknowledge)
+            self._connection.submit(acknowledge)
 
     def close(self) -> None:
-        self._link.detach(self)
-        if self._link.submit(self._leave):
+        self._connection.remove_listener(self)
+        if self._connection.submit(self._close_channel):
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, _CLOSE_TIMEOUT)
 
     def _wait_for(self, count: int, deadline: float) -> None:
-        """Wait for so many in the buffer, or a reason to wait no longer."""
+        """Wait until so many are in the buffer, or there is a reason to wait no longer."""
         self._wanted = count
         while len(self._buffer) < count and self._failure is None and not self._stop.requested:
-            self._link.check()
+            self._connection.check_thread()
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             self._changed.wait(min(left, TICK))
         self._wanted = None
 
-    # In the link's thread.
+    # In the connection's thread.
 
-    def up(self, connection: Any) -> None:
-        connection.channel(on_open_callback=self._opened)
+    def on_connected(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel_open)
 
-    def down(self, error: DlmonError) -> None:
-        self._forget()
+    def on_disconnected(self, error: DlmonError) -> None:
+        self._reset()
         if isinstance(error, TopologyMismatch):
             self._fail(error)
 
-    def _opened(self, channel: Any) -> None:
-        if self._leaving:  # in the meantime
+    def _on_channel_open(self, channel: Any) -> None:
+        if self._is_closing:  # `close` was called meanwhile
             channel.close()
             return
-        channel.add_on_close_callback(self._channel_closed)
-        channel.add_on_cancel_callback(self._cancelled)
-        self._forget()
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_cancel_callback(self._on_cancel)
+        self._reset()
         self._channel = channel
         self._delivered = 0
         if self._count is not None:
             self._allowed = self._count - self._handed_out
         self._consume()
 
-    def _forget(self) -> None:
-        """What was delivered will be delivered again."""
+    def _reset(self) -> None:
+        """Forget what was delivered: it will be delivered again."""
         self._channel = None
         self._settlements.clear()
         self._settled = 0
@@ -164,23 +165,23 @@ class RabbitMQConsumer(Consumer):
             return
         self._granted = self._delivered + wanted
         self._channel.basic_qos(prefetch_count=wanted)
-        self._consumer_tag = self._channel.basic_consume(self._queue, self._received)
+        self._consumer_tag = self._channel.basic_consume(self._queue, self._on_delivery)
 
     def _settle(self, *, at_once: bool = False) -> None:
-        """Send the acknowledgements, and see to it that no more come than are wanted.
+        """Send the acknowledgements, without letting more be delivered than are wanted.
 
         Where that takes a cancel, they are held back while deliveries are on their way: RabbitMQ
-        takes back what reaches its channel after the cancel, and counts it as delivered.
+        requeues what reaches its channel after the cancel, and counts it as delivered.
         """
         if self._channel is None or not self._settlements:
             return
         granted = self._granted + self._settled
         if self._allowed is not None and granted > self._allowed and self._consumer_tag:
             now = time.monotonic()
-            coming = self._delivered < self._granted and now - self._came_at < _QUIET
-            if coming and now - self._held_back_at < _HELD_BACK and not at_once:
+            expects_more = self._delivered < self._granted and now - self._received_at < _QUIET
+            if expects_more and now - self._held_back_at < _HELD_BACK and not at_once:
                 return
-            # The broker heeds it before the acknowledgements that follow.
+            # The broker handles it before the acknowledgements that follow.
             self._channel.basic_cancel(self._consumer_tag, self._consume)
             self._consumer_tag = ""
         self._granted = granted
@@ -189,43 +190,43 @@ class RabbitMQConsumer(Consumer):
         self._settlements.clear()
         self._settled = 0
 
-    def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _on_delivery(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._delivered += 1
-        # Without the lock, since a deque needs none, and it would be taken for each message.
+        # Without the lock, which would be taken for each message: a deque needs none.
         self._buffer.append((method, properties, body))
         if self._wanted is not None and len(self._buffer) >= self._wanted:
             with self._changed:
                 self._changed.notify()
         if self._allowed is not None:
-            self._came_at = time.monotonic()
+            self._received_at = time.monotonic()
             if self._delivered == self._granted:
                 self._settle()
 
-    def _cancelled(self, _frame: object) -> None:
-        self._link.restart(BrokerUnreachable(f"The queue {self._queue} was deleted."))
+    def _on_cancel(self, _frame: object) -> None:
+        self._connection.reconnect(BrokerUnreachable(f"The queue {self._queue} was deleted."))
 
-    def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
-        self._forget()
+    def _on_channel_closed(self, _channel: Any, reason: BaseException) -> None:
+        self._reset()
         if pika_adapter.is_own_close(reason):
-            # The link closes channels too, of a connection that it gives up for a new one.
-            if self._leaving:
+            # `Connection` closes channels too, when it gives a connection up for a new one.
+            if self._is_closing:
                 with self._changed:
                     self._closed = True
                     self._changed.notify()
             return
-        error = self._link.explain(reason)
+        error = self._connection.explain(reason)
         if isinstance(error, BrokerRefused | TopologyMismatch):
             self._fail(error)
         else:
-            self._link.restart(error)
+            self._connection.reconnect(error)
 
     def _fail(self, error: DlmonError) -> None:
         with self._changed:
             self._failure = error
             self._changed.notify()
 
-    def _leave(self) -> None:
-        self._leaving = True
+    def _close_channel(self) -> None:
+        self._is_closing = True
         if self._channel is not None and self._channel.is_open:
             self._settle(at_once=True)
             self._channel.close()  # the broker gives back what was not acknowledged

@@ -6,21 +6,18 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from dlmon.messages import DeadLetter, Delivery
 
 DELIVERY_COUNT = "x-delivery-count"
 _DEATHS = "x-death"
-_NO_HEADERS: Mapping[str, object] = MappingProxyType({})
-
 
 next_channel = itertools.count(1).__next__
 """A number for a channel that no other one of this process has."""
 
 
-class Token(NamedTuple):
+class RabbitMQToken(NamedTuple):
     """A delivery tag, and the number of the channel on which it means something."""
 
     channel: int
@@ -28,20 +25,20 @@ class Token(NamedTuple):
 
 
 Received: TypeAlias = tuple[Any, Any, bytes]
-"""Method, properties and body, as pika hands over a message."""
+"""Method, properties and body, as pika passes a message to a callback."""
+
+Settlement: TypeAlias = tuple[int, bool]
+"""An acknowledgement: a delivery tag, and whether it stands for all tags up to it too."""
 
 
 def to_deliveries(received: Iterable[Received], channel: int) -> list[Delivery]:
     """The deliveries that were received on a channel."""
-    # One is made for every message: this takes half the time of calling the classes.
-    make = tuple.__new__
     deliveries: list[Delivery] = []
     for method, properties, body in received:
-        headers: Mapping[str, object] = properties.headers or _NO_HEADERS
+        headers: Mapping[str, object] = properties.headers
         count = headers.get(DELIVERY_COUNT)
-        delivery = make(
-            Delivery,
-            (
+        deliveries.append(
+            Delivery(
                 body,
                 properties.message_id,
                 headers,
@@ -50,19 +47,18 @@ def to_deliveries(received: Iterable[Received], channel: int) -> list[Delivery]:
                 method.exchange,
                 method.routing_key,
                 count if type(count) is int and count > 0 else 0,
-                make(Token, (channel, method.delivery_tag)),
+                RabbitMQToken(channel, method.delivery_tag),
                 _dead_letter(headers[_DEATHS]) if _DEATHS in headers else None,
                 properties.undecodable,
-            ),
+            )
         )
-        deliveries.append(delivery)
     return deliveries
 
 
 class Unsettled:
     """The tags that were handed out on one channel and are not settled.
 
-    As ranges: a look holds a million of them, and nearly all follow each other.
+    Kept as ranges: a look holds a million of them, and nearly all follow each other.
     """
 
     def __init__(self) -> None:
@@ -85,9 +81,9 @@ class Unsettled:
                 self._lasts.append(last)
         self._count += len(tags)
 
-    def settle(self, tags: Sequence[int]) -> Iterator[tuple[int, bool]]:
-        """The acknowledgements, as tag and "all up to it too", that settle these tags and no
-        others. Tags that are settled already need none."""
+    def settle(self, tags: Sequence[int]) -> Iterator[Settlement]:
+        """The acknowledgements that settle these tags and no others. Tags that are settled already
+        need none."""
         whole = (self._firsts[0], self._lasts[0]) if self._firsts else None
         if _is_range(tags) and (tags[0], tags[-1]) == whole:
             # A whole batch, as nearly always.
@@ -119,12 +115,11 @@ class Unsettled:
         return True
 
 
-def merged(settlements: Sequence[tuple[int, bool]]) -> list[tuple[int, bool]]:
-    """Fewer acknowledgements that do the same as these: one for "all up to it too" stands for all
-    with smaller tags.
+def merge_settlements(settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Fewer acknowledgements that do the same as these.
 
     A quorum queue takes few at a time, and those that wait when the channel is closed are lost
-    (`quorum_commands_soft_limit`): what they are for would be delivered again.
+    (`quorum_commands_soft_limit`): what they acknowledge would be delivered again.
     """
     last = max((tag for tag, all_up_to_it in settlements if all_up_to_it), default=None)
     if last is None:
@@ -138,7 +133,7 @@ def _is_range(tags: Sequence[int]) -> bool:
 
 
 def _dead_letter(deaths: object) -> DeadLetter | None:
-    """The last time that a broker moved a message. Anybody could have made up what it says."""
+    """The last time that a broker moved a message. Any publisher can have forged it."""
     last = deaths[0] if isinstance(deaths, list) and deaths else None
     if not isinstance(last, dict):
         return None

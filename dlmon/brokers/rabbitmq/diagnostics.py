@@ -1,4 +1,4 @@
-"""Is RabbitMQ, and what it has of dlmon, as it should be? Nothing is created, nothing consumed."""
+"""The steps of `dlmon doctor` for RabbitMQ. Nothing is created, nothing consumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from dlmon.brokers.base import Check
 from dlmon.brokers.rabbitmq import topology
-from dlmon.brokers.rabbitmq.connection import Link
+from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
@@ -33,21 +33,21 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
             reached |= check.name.startswith("port") and check.error is None
     if not reached:
         return
-    link = Link(settings, "examining", stop, see_to_topology=False)
+    connection = Connection(settings, "examining", stop, ensure_topology=False)
     login = "client certificate" if address.external else f"user {address.user!r}"
     what = f"login with {login}, virtual host {address.vhost!r}"
     if address.tls is not None:
         what = f"TLS, {what}"
     try:
-        link.open()
+        connection.open()
     except DlmonError as error:
         yield Check(what, str(error), error)
         return
     try:
         yield Check(what, "accepted")
-        yield from _Topology(link, settings).checks()
+        yield from _Topology(connection, settings).checks()
     finally:
-        link.close()
+        connection.close()
 
 
 def _network(host: str, port: int, timeout: float) -> Iterator[Check]:
@@ -70,10 +70,10 @@ def _network(host: str, port: int, timeout: float) -> Iterator[Check]:
 
 
 class _Topology:
-    """What is checked over a connection, each on a channel of its own."""
+    """What is checked over a connection, each step on a channel of its own."""
 
-    def __init__(self, link: Link, settings: Settings) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
         self._namespace = settings.namespace
         self._declares = settings.declare
 
@@ -93,7 +93,7 @@ class _Topology:
 
     def _exists(self, what: str, ask: _Ask) -> Check:
         try:
-            return Check(what, self._link.call(ask))
+            return Check(what, self._connection.call(ask))
         except BrokerRefused as error:
             return Check(what, str(error), error)
         except (BrokerUnreachable, TopologyMismatch) as error:
@@ -104,16 +104,16 @@ class _Topology:
     def _same(self, what: str, ask: _Ask) -> Check:
         """Declaring what exists changes nothing, and tells whether it is the same."""
         try:
-            self._link.call(ask)
+            self._connection.call(ask)
         except BrokerRefused:
-            return Check(what, "not told to users without permission to configure", known=False)
+            return Check(what, "shown only to users with permission to configure", known=False)
         except DlmonError as error:
             return Check(what, str(error), error if self._declares else None, known=False)
         return Check(what, "as it should be")
 
     def _allowed(self, what: str, ask: _Ask) -> Check:
         try:
-            return Check(what, self._link.call(ask))
+            return Check(what, self._connection.call(ask))
         except DlmonError as error:
             return Check(what, str(error), error)
 
@@ -127,7 +127,7 @@ class _Topology:
         )
 
     def _ask_queue(self, queue: Queue, *, passive: bool) -> _Ask:
-        def tell(frame: Any, answer: Future[str]) -> None:
+        def on_declare_ok(frame: Any, answer: Future[str]) -> None:
             found = frame.method
             answer.set_result(f"{found.message_count:,} ready, {found.consumer_count} consumers")
 
@@ -136,17 +136,17 @@ class _Topology:
             durable=True,
             passive=passive,
             arguments=None if passive else topology.queue_arguments(self._namespace, queue),
-            callback=lambda frame: tell(frame, answer),
+            callback=lambda frame: on_declare_ok(frame, answer),
         )
 
     def _publish(self, channel: Any, answer: Future[str]) -> None:
         """A message that no queue is bound for: RabbitMQ drops it, or refuses the permission."""
 
-        def answered(_frame: object) -> None:
+        def on_confirm(_frame: object) -> None:
             if not answer.done():
                 answer.set_result("granted")
 
         channel.confirm_delivery(
-            answered,
+            on_confirm,
             callback=lambda _: channel.basic_publish(self._namespace, _UNROUTED, _PROBE),
         )

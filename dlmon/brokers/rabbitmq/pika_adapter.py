@@ -1,38 +1,29 @@
-"""What dlmon needs of pika: the one file that knows it."""
+"""What dlmon needs of pika. No other module imports it, and importing this one changes nothing in
+pika for the rest of the process."""
 
 from __future__ import annotations
 
-import logging
 import ssl
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pika
 import pika.compat
 import pika.exceptions as _errors
 from pika.adapters.select_connection import IOLoop
+from pika.frame import Body, Header, Method
+from pika.spec import FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD
 
+from dlmon.brokers.rabbitmq.failures import Failure, FailureKind
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress, Tls
-from dlmon.errors import (
-    BrokerRefused,
-    BrokerUnreachable,
-    DlmonError,
-    SettingsError,
-    TopologyMismatch,
-)
+from dlmon.errors import SettingsError
 from dlmon.messages import Message
 
-_ACCESS_REFUSED = 403
-_NOT_FOUND = 404
-_RESOURCE_LOCKED = 405
-_PRECONDITION_FAILED = 406
-_LONGEST_SHORT_STRING = 255  # bytes
-
-# What pika has to say is said again, in words, by whoever it concerns.
-logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
+_MAX_SHORT_STRING = 255  # bytes
 
 
 def new_loop() -> Any:
@@ -41,8 +32,8 @@ def new_loop() -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """How to get to RabbitMQ. `name` is what its management page shows of this connection."""
+class ConnectionConfig:
+    """How to connect to RabbitMQ. `name` is what its management page shows of the connection."""
 
     address: RabbitMQAddress
     settings: Settings
@@ -51,17 +42,18 @@ class Access:
 
 def connect(
     loop: Any,
-    access: Access,
+    config: ConnectionConfig,
     host: tuple[str, int],
-    opened: Callable[[Any], None],
-    ended: Callable[[Any, BaseException], None],
+    on_open: Callable[[Any], None],
+    on_close: Callable[[Any, BaseException], None],
 ) -> Any:
-    """Begin to connect in `loop`: `opened` is called once that succeeds, `ended` when it fails or
-    the connection is lost. Returns the connection, which can be closed before it is open.
+    """Begin to connect in `loop`. Returns the connection, which can be closed before it is open.
+
+    on_open: called once that succeeds. on_close: called when it fails, or the connection is lost.
 
     Raises: SettingsError where a file of the login cannot be used.
     """
-    return pika.SelectConnection(_parameters(access, *host), opened, ended, ended, loop)
+    return _Connection(_parameters(config, *host), on_open, on_close, on_close, loop)
 
 
 def is_own_close(reason: BaseException) -> bool:
@@ -70,11 +62,12 @@ def is_own_close(reason: BaseException) -> bool:
 
 
 class PropertiesEncoder:
-    """Properties made afresh: persistent, and with nothing that a message does not say.
+    """Makes properties afresh: persistent, and with nothing that a message does not have.
 
-    They are encoded where they are made, since what cannot be encoded is no error of a link. Most
-    messages differ from the one before in nothing but their id, which stands last (AMQP 0-9-1
-    section 4.2.6.1): what stands before it is encoded once.
+    They are encoded here, in the thread that publishes, so that a value that cannot be encoded is
+    an error of that call and not of the connection. Most messages differ from the one before in
+    nothing but their id, which stands last (AMQP 0-9-1 section 4.2.6.1): what stands before it is
+    encoded once.
     """
 
     def __init__(self) -> None:
@@ -93,9 +86,9 @@ class PropertiesEncoder:
             self._start = self._encode(message, "")[:-1]
             self._last = message
         message_id = message.message_id.encode()
-        if len(message_id) > _LONGEST_SHORT_STRING:
-            return _Encoded(self._encode(message, message.message_id))
-        return _Encoded(b"%b%c%b" % (self._start, len(message_id), message_id))
+        if len(message_id) > _MAX_SHORT_STRING:
+            return _EncodedProperties(self._encode(message, message.message_id))
+        return _EncodedProperties(b"%b%c%b" % (self._start, len(message_id), message_id))
 
     @staticmethod
     def _encode(message: Message, message_id: str) -> bytes:
@@ -109,8 +102,8 @@ class PropertiesEncoder:
         return b"".join(properties.encode())
 
 
-class _Encoded(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
-    """Properties that are known in the form in which they are sent."""
+class _EncodedProperties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
+    """Properties in the form in which they are sent."""
 
     def __init__(self, encoded: bytes) -> None:
         super().__init__()
@@ -120,7 +113,87 @@ class _Encoded(pika.BasicProperties):  # type: ignore[misc]  # pika ships no typ
         return [self._encoded]
 
 
-class _Start(NamedTuple):
+class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika ships no types
+    """A connection that decodes deliveries by itself, since that is a fifth of all that `consume`
+    does, and leaves every other frame to pika."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._last_deliver = _DeliverCache(b"", b"", "", "", "")
+        self._last_properties = _PropertiesCache(_CACHEABLE, "", MappingProxyType({}))
+        super().__init__(*arguments)
+
+    def _read_frame(self) -> tuple[int, Any]:
+        """The first frame of the buffer, and its size (AMQP 0-9-1 section 4.2.3); pika calls it."""
+        received: bytes = self._frame_buffer
+        if len(received) > _FRAME.size:
+            kind, channel, size = _FRAME.unpack_from(received)
+            end = _FRAME.size + size
+            if len(received) > end and received[end] == FRAME_END:
+                if kind == FRAME_BODY:
+                    return end + 1, Body(channel, received[_FRAME.size : end])
+                if kind == FRAME_HEADER and received.startswith(_BASIC, _FRAME.size):
+                    (body_size,) = _BODY_SIZE.unpack_from(received, _FRAME.size + 4)
+                    properties = self._decode_properties(received[_FRAME.size + 12 : end])
+                    return end + 1, Header(channel, body_size, properties)
+                if kind == FRAME_METHOD and received.startswith(_DELIVER, _FRAME.size):
+                    deliver = self._decode_deliver(received[_FRAME.size + 4 : end])
+                    return end + 1, Method(channel, deliver)
+        frame: tuple[int, Any] = super()._read_frame()
+        return frame
+
+    def _decode_properties(self, encoded: bytes) -> _Properties:
+        """What `PropertiesEncoder` encodes once for several messages is decoded once for them."""
+        properties = _Properties()
+        start, content_type, headers = self._last_properties
+        size = len(start)
+        if encoded.startswith(start) and encoded[size] == len(encoded) - size - 1:
+            properties.content_type = content_type
+            properties.headers = headers
+            properties.message_id = _text(encoded[size + 1 :])
+            return properties
+        properties.decode(encoded)
+        if encoded.startswith(_CACHEABLE) and properties.has_plain_headers:
+            _, headers_end = _header_table(encoded, 0)
+            start = encoded[: headers_end + 1]  # and the delivery mode
+            self._last_properties = _PropertiesCache(
+                start, properties.content_type or "", properties.headers
+            )
+        return properties
+
+    def _decode_deliver(self, encoded: bytes) -> _Deliver:
+        """Deliveries to one consumer have most of it in common (AMQP 0-9-1 section 1.8.3.9)."""
+        deliver = _Deliver()
+        tag_at = 1 + encoded[0]
+        behind = encoded[tag_at + _TAG.size :]
+        last = self._last_deliver
+        if behind == last.behind and encoded[:tag_at] == last.before:
+            deliver.delivery_tag, deliver.redelivered = _TAG.unpack_from(encoded, tag_at)
+            _, _, deliver.consumer_tag, deliver.exchange, deliver.routing_key = last
+            return deliver
+        deliver.decode(encoded)
+        deliver.exchange = _text(deliver.exchange)
+        deliver.routing_key = _text(deliver.routing_key)
+        self._last_deliver = _DeliverCache(
+            encoded[:tag_at], behind, deliver.consumer_tag, deliver.exchange, deliver.routing_key
+        )
+        return deliver
+
+
+_FRAME = struct.Struct(">BHL")  # type, channel, size
+_BODY_SIZE = struct.Struct(">Q")
+_TAG = struct.Struct(">Q?")  # delivery tag, and whether it was delivered before
+_BASIC = struct.pack(">H", pika.BasicProperties.INDEX)
+_DELIVER = struct.pack(">I", pika.spec.Basic.Deliver.INDEX)
+_CACHEABLE = struct.pack(  # flags of properties of which all but the message id is cached
+    ">H",
+    pika.BasicProperties.FLAG_CONTENT_TYPE
+    | pika.BasicProperties.FLAG_HEADERS
+    | pika.BasicProperties.FLAG_DELIVERY_MODE
+    | pika.BasicProperties.FLAG_MESSAGE_ID,
+)
+
+
+class _PropertiesCache(NamedTuple):
     """What stands before the message id in properties: encoded, and decoded."""
 
     encoded: bytes
@@ -128,71 +201,8 @@ class _Start(NamedTuple):
     headers: Mapping[str, Any]
 
 
-class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
-    """Properties that are decoded also where their headers cannot be.
-
-    Without it, a time out of range or deeply nested lists in a header close the connection before
-    anybody has seen the message, and again each time it is delivered. `undecodable` has the bytes
-    that could not be decoded (https://github.com/pika/pika/issues/1698).
-
-    What `PropertiesEncoder` encodes once for several messages is decoded once for them here, since
-    decoding takes a fifth of all that `consume` does.
-    """
-
-    content_type: str | None = None
-    correlation_id: str | None = None
-    headers: Mapping[str, Any] | None = None
-    message_id: str | None = None
-    undecodable: bytes | None = None
-
-    _ONE_START = struct.pack(
-        ">H",
-        pika.BasicProperties.FLAG_CONTENT_TYPE
-        | pika.BasicProperties.FLAG_HEADERS
-        | pika.BasicProperties.FLAG_DELIVERY_MODE
-        | pika.BasicProperties.FLAG_MESSAGE_ID,
-    )
-    _last = _Start(_ONE_START, "", {})  # is like no message: a content type has no room in it
-
-    def __init__(self) -> None:
-        """What no message says is None for all of them: it takes no time to set."""
-
-    def decode(self, encoded: bytes, offset: int = 0) -> Any:
-        start, content_type, headers = _Properties._last
-        size = len(start)
-        if encoded.startswith(start) and encoded[size] == len(encoded) - size - 1:
-            self.content_type = content_type
-            self.headers = headers
-            self.message_id = _text(encoded[size + 1 :])
-            return self
-        self._decode_all(encoded, offset)
-        if encoded.startswith(self._ONE_START) and self.undecodable is None:
-            _, headers_end = _headers_at(encoded, 0)
-            start = encoded[: headers_end + 1]  # and the delivery mode
-            _Properties._last = _Start(start, self.content_type or "", self.headers or {})
-        return self
-
-    def _decode_all(self, encoded: bytes, offset: int) -> None:
-        try:
-            super().decode(encoded, offset)
-        except _UNDECODABLE:
-            start, end = _headers_at(encoded, offset)
-            self.undecodable = encoded[start:end]
-            super().decode(encoded[:start] + bytes(4) + encoded[end:], offset)
-        self.content_type = _text(self.content_type)
-        self.correlation_id = _text(self.correlation_id)
-        self.message_id = _text(self.message_id)
-        if self.headers:
-            self.headers = {
-                # pika calls some integers long.
-                _text(name): int(value) if type(value) is pika.compat.long else value
-                for name, value in self.headers.items()
-            }
-
-
-class _Address(NamedTuple):
-    """What deliveries to one consumer have in common before and behind their tag: encoded, and
-    decoded."""
+class _DeliverCache(NamedTuple):
+    """What stands before and behind the tag of a delivery, encoded; and decoded."""
 
     before: bytes
     behind: bytes
@@ -201,40 +211,62 @@ class _Address(NamedTuple):
     routing_key: str
 
 
-class _Deliver(pika.spec.Basic.Deliver):  # type: ignore[misc]  # pika ships no types
-    """A delivery as RabbitMQ announces it (AMQP 0-9-1 section 1.8.3.9), most of which is decoded
-    once for deliveries that follow each other and have it in common."""
+class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
+    """Properties that are decoded also where their headers cannot be.
 
-    consumer_tag: str
-    exchange: str
-    routing_key: str
+    Without it, a time out of range or deeply nested lists in a header close the connection before
+    any callback sees the message, and again each time it is delivered. `undecodable` has the bytes
+    that could not be decoded (https://github.com/pika/pika/issues/1698).
+    """
 
-    _TAG = struct.Struct(">Q?")  # and whether it was delivered before
-    _last = _Address(b"", b"", "", "", "")
+    content_type: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, Any] = MappingProxyType({})
+    message_id: str | None = None
+    undecodable: bytes | None = None
 
     def __init__(self) -> None:
-        """Everything is set when it is decoded."""
+        """What a message does not have stays as the class has it: that takes no time to set."""
 
     def decode(self, encoded: bytes, offset: int = 0) -> Any:
-        tag_at = offset + 1 + encoded[offset]
-        behind = encoded[tag_at + self._TAG.size :]
-        last = _Deliver._last
-        if behind == last.behind and encoded[offset:tag_at] == last.before:
-            self.delivery_tag, self.redelivered = self._TAG.unpack_from(encoded, tag_at)
-            _, _, self.consumer_tag, self.exchange, self.routing_key = last
-            return self
-        super().decode(encoded, offset)
-        self.exchange = _text(self.exchange)
-        self.routing_key = _text(self.routing_key)
-        _Deliver._last = _Address(
-            encoded[offset:tag_at], behind, self.consumer_tag, self.exchange, self.routing_key
+        try:
+            super().decode(encoded, offset)
+        except _UNDECODABLE:
+            start, end = _header_table(encoded, offset)
+            self.undecodable = encoded[start:end]
+            super().decode(encoded[:start] + bytes(4) + encoded[end:], offset)
+        self.content_type = _text(self.content_type)
+        self.correlation_id = _text(self.correlation_id)
+        self.message_id = _text(self.message_id)
+        # Read-only, since messages that follow each other can share them.
+        self.headers = MappingProxyType(
+            {
+                # pika calls some integers long.
+                _text(name): int(value) if type(value) is pika.compat.long else value
+                for name, value in (self.headers or {}).items()
+            }
         )
         return self
 
+    @property
+    def has_plain_headers(self) -> bool:
+        """Whether the headers were decoded, and none has a value that could be changed."""
+        return self.undecodable is None and not any(
+            isinstance(value, dict | list) for value in self.headers.values()
+        )
 
-def _text(value: Any) -> Any:
-    """A short string, or None. pika leaves one that is not UTF-8 as it is."""
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+class _Deliver(pika.spec.Basic.Deliver):  # type: ignore[misc]  # pika ships no types
+    """A delivery as RabbitMQ announces it."""
+
+    consumer_tag: str
+    delivery_tag: int
+    redelivered: bool
+    exchange: str
+    routing_key: str
+
+    def __init__(self) -> None:
+        """Everything is set when it is decoded."""
 
 
 _UNDECODABLE = (
@@ -247,11 +279,14 @@ _UNDECODABLE = (
     TypeError,
     ValueError,
 )
-pika.spec.props[_Properties.INDEX] = _Properties
-pika.spec.methods[_Deliver.INDEX] = _Deliver
 
 
-def _headers_at(encoded: bytes, offset: int) -> tuple[int, int]:
+def _text(value: Any) -> Any:
+    """A short string, or None. pika leaves one that is not UTF-8 as it is."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+def _header_table(encoded: bytes, offset: int) -> tuple[int, int]:
     """Where the header table of encoded properties starts and ends (AMQP 0-9-1 section 4.2.6)."""
     (flags,) = struct.unpack_from(">H", encoded, offset)
     offset += 2
@@ -262,8 +297,8 @@ def _headers_at(encoded: bytes, offset: int) -> tuple[int, int]:
     return offset, offset + 4 + length
 
 
-def _parameters(access: Access, host: str, port: int) -> pika.ConnectionParameters:
-    address, settings = access.address, access.settings
+def _parameters(config: ConnectionConfig, host: str, port: int) -> pika.ConnectionParameters:
+    address, settings = config.address, config.settings
     return pika.ConnectionParameters(
         host=host,
         port=port,
@@ -274,7 +309,7 @@ def _parameters(access: Access, host: str, port: int) -> pika.ConnectionParamete
         socket_timeout=settings.connect_timeout,
         stack_timeout=settings.connect_timeout,
         ssl_options=None if address.tls is None else _ssl_options(address.tls, host),
-        client_properties={"connection_name": access.name, "product": "dlmon"},
+        client_properties={"connection_name": config.name, "product": "dlmon"},
     )
 
 
@@ -299,83 +334,34 @@ def _ssl_options(tls: Tls, host: str) -> pika.SSLOptions:
     return pika.SSLOptions(context, tls.server_name or host)
 
 
-_LOST_EARLY = (
+def classify(reason: object) -> Failure:
+    """What pika gives as the reason when a channel or a connection ends, without its classes."""
+    reason = _innermost(reason)
+    code = getattr(reason, "reply_code", None)
+    text = getattr(reason, "reply_text", None) or getattr(reason, "strerror", None) or str(reason)
+    if isinstance(reason, _GUESSES) and "StreamLostError" in str(reason):
+        # pika guesses why, from when it happened. A broker that refuses says so before it leaves.
+        return Failure(FailureKind.UNREACHABLE, "it closed the connection before the login")
+    for error, kind in _KINDS:
+        if isinstance(reason, error):
+            cause = reason if isinstance(reason, ssl.SSLError) else None
+            return Failure(kind, text, cause=cause)
+    return Failure(FailureKind.UNREACHABLE if code is None else FailureKind.CLOSED, text, code)
+
+
+_KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
+    (_errors.ConnectionOpenAborted, FailureKind.NO_HANDSHAKE),
+    (_errors.ProbableAuthenticationError, FailureKind.LOGIN),
+    (_errors.ProbableAccessDeniedError, FailureKind.VIRTUAL_HOST),
+    (ssl.SSLError, FailureKind.TLS),
+    (_errors.AMQPHeartbeatTimeout, FailureKind.LOST),
+    (_errors.StreamLostError, FailureKind.LOST),
+)
+_GUESSES = (
     _errors.IncompatibleProtocolError,
     _errors.ProbableAuthenticationError,
     _errors.ProbableAccessDeniedError,
 )
-
-
-def explain(reason: object, access: Access) -> DlmonError:
-    """What pika calls `reason`, in words."""
-    reason = _innermost(reason)
-    code = getattr(reason, "reply_code", None)
-    text = getattr(reason, "reply_text", None) or getattr(reason, "strerror", None) or str(reason)
-    user, vhost = access.address.user, access.address.vhost
-    where = f"RabbitMQ at {access.address}"
-    error: DlmonError
-    if isinstance(reason, _LOST_EARLY) and "StreamLostError" in str(reason):
-        # pika guesses why, from when it happened. A broker that refuses says so before it leaves.
-        reason, text = None, "it closed the connection before a login came about"
-    if isinstance(reason, _errors.ProbableAuthenticationError):
-        error = BrokerRefused(
-            f"{where} refused the login: check "
-            + (
-                "that it takes client certificates (rabbitmq_auth_mechanism_ssl)."
-                if access.address.external
-                else "user and password, for example in DLMON_BROKER_USER and "
-                "DLMON_BROKER_PASSWORD."
-            )
-        )
-    elif isinstance(reason, _errors.ProbableAccessDeniedError):
-        error = BrokerRefused(
-            f"{where} does not let {user!r} into the virtual host {vhost!r}: check that it exists, "
-            "and the permissions of the user."
-        )
-    elif isinstance(reason, ssl.SSLError):
-        error = _explain_tls(reason, where)
-    elif isinstance(reason, _errors.AMQPHeartbeatTimeout | _errors.StreamLostError):
-        error = BrokerUnreachable(f"The connection to {where} was lost ({text}).")
-    elif code is not None and not isinstance(reason, _errors.ConnectionOpenAborted):
-        error = _explain_close(code, text, where, declared=access.settings.declare)
-    else:
-        if isinstance(reason, _errors.ConnectionOpenAborted):
-            text = f"no AMQP handshake within {access.settings.connect_timeout:g} s"
-        error = BrokerUnreachable(
-            f"Cannot reach {where}: {text}. Start one (docker compose up -d rabbitmq), wait for it "
-            "with --wait SECONDS, or work without one with --broker local."
-        )
-    return error
-
-
-def _explain_close(code: int, text: str, where: str, *, declared: bool) -> DlmonError:
-    """Why the broker closed a channel or a connection (AMQP 0-9-1 section 1.2: reply codes)."""
-    if code == _ACCESS_REFUSED:
-        return BrokerRefused(
-            f"{where} refused a permission ({text}). Ask for it; --no-declare needs fewer."
-        )
-    if code == _RESOURCE_LOCKED or (code == _PRECONDITION_FAILED and "inequivalent" in text):
-        return TopologyMismatch(
-            f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
-            "it if nobody needs it, choose another --namespace, or use it with --no-declare."
-        )
-    if code == _PRECONDITION_FAILED and "larger than" in text:
-        return BrokerRefused(f"{where} refused a message ({text}): raise its max_message_size.")
-    if code == _NOT_FOUND and not declared:
-        return TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
-    return BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
-
-
-def _explain_tls(reason: ssl.SSLError, where: str) -> BrokerRefused:
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return BrokerRefused(
-            f"The certificate of {where} cannot be trusted: {reason.verify_message}. Check the "
-            "name of the host, and name the file with its CA in DLMON_BROKER_CA_FILE."
-        )
-    return BrokerRefused(
-        f"No TLS connection comes about with {where} ({reason.reason}). Check its port, and the "
-        "client certificate in DLMON_BROKER_CERT_FILE if it asks for one."
-    )
 
 
 def _innermost(reason: object) -> object:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from dlmon.brokers.base import Confirmed
 from dlmon.brokers.rabbitmq import pika_adapter
-from dlmon.brokers.rabbitmq.connection import TELL_EVERY, TICK, Link
+from dlmon.brokers.rabbitmq.connection import TICK, WARN_EVERY, Connection
 from dlmon.errors import (
     BrokerRefused,
     BrokerUnreachable,
@@ -29,7 +29,7 @@ WINDOW = 4_000
 WINDOW_BYTES = 16 * 1024 * 1024
 """Bytes of bodies that may be unconfirmed at a time, unless a single message has more."""
 
-_PORTION = 200
+_CHUNK = 200  # messages that are handed to the thread of the connection together
 _ACK = "Basic.Ack"
 _FULL = "RabbitMQ did not take all messages: a queue has reached its length limit."
 _UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
@@ -43,18 +43,18 @@ class _Outgoing(NamedTuple):
     properties: Any
 
 
-class Publisher:
+class RabbitMQPublisher:
     """One channel with publisher confirms, for one thread at a time.
 
-    What it was given and the broker has not answered for is published again on the next connection.
+    What the broker has neither confirmed nor refused is published again on the next connection.
     """
 
-    def __init__(self, link: Link, exchange: str) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, exchange: str) -> None:
+        self._connection = connection
         self._exchange = exchange
         self._routing_key = ""
         self._encoder = pika_adapter.PropertiesEncoder()
-        # Only in the link's thread.
+        # Only in the connection's thread.
         self._channel: Any = None
         self._next_tag = 1
         self._unconfirmed: dict[int, _Outgoing] = {}
@@ -64,13 +64,13 @@ class Publisher:
         self._waiting: list[_Outgoing] = []
         self._open = 0
         self._open_bytes = 0
-        self._silent_since = 0.0  # the last answer, or the first message that waits for one
-        self._silent_told = 0.0  # how long that was when it was told of
+        self._silent_since = 0.0  # the last confirm, or the first message that waits for one
+        self._warned_after = 0.0  # seconds of silence at the last warning
         self._confirmed: list[Message] = []
         self._refused: list[Message] = []
         self._reason = ""
         self._failure: DlmonError | None = None
-        link.attach(self)
+        connection.add_listener(self)
 
     def publish(
         self,
@@ -81,73 +81,77 @@ class Publisher:
     ) -> int:
         """As `Broker.publish`. After an error the publisher has to be closed."""
         self._routing_key = routing_key
-        run = _Run(self, confirmed, stop)
+        call = _PublishCall(self, confirmed, stop)
         left: list[Message] = []
         try:
             for batch in batches:
-                left.extend(run.send(batch))
+                left.extend(call.send(batch))
                 if self._refused:
                     break
         finally:
-            run.finish()
+            call.finish()
         if self._refused:
             refused, self._refused = self._refused + left, []
             if self._reason != _FULL:
                 # The queue is gone. With the next connection it is declared again.
-                self._link.submit(lambda: self._link.restart(BrokerUnreachable(self._reason)))
+                self._connection.submit(
+                    lambda: self._connection.reconnect(BrokerUnreachable(self._reason))
+                )
             raise PublishRefused(self._reason, refused)
-        return run.count
+        return call.count
 
     def close(self) -> None:
-        self._link.detach(self)
-        self._link.submit(lambda: self._channel and self._channel.is_open and self._channel.close())
+        self._connection.remove_listener(self)
+        self._connection.submit(
+            lambda: self._channel and self._channel.is_open and self._channel.close()
+        )
 
     # For the thread that publishes.
 
-    def hand_over(self, messages: Sequence[Message]) -> None:
+    def enqueue(self, messages: Sequence[Message]) -> None:
         """Have messages published."""
         encode = self._encoder.encode
         outgoing = [_Outgoing(message, encode(message)) for message in messages]
         with self._changed:
             self._waiting.extend(outgoing)
             if not self._open:
-                self._hear()
+                self._end_silence()
             self._open += len(messages)
             self._open_bytes += sum(len(message.body) for message in messages)
-        self._link.submit(self._write)
+        self._connection.submit(self._write)
 
-    def wait(self, stop: Stop, room_for: Sequence[Message] | None) -> list[Message]:
-        """Messages that were confirmed since the last call. Waits for some, unless there is room
-        in the window for these, or with None, unless every message was answered for: then, and
-        only then, it can be that there are none.
+    def wait_for_confirms(self, stop: Stop, room_for: Sequence[Message] | None) -> list[Message]:
+        """Messages that were confirmed since the last call. Waits until there are some, or the
+        window has room for `room_for` (None: until every message was confirmed or refused): only
+        then there can be none.
 
         Raises: Interrupted, BrokerError.
         """
         with self._changed:
-            self._tell_of_silence()
+            self._warn_of_silence()
             while not self._confirmed and not self._has_room(room_for):
                 if self._failure is not None:
                     raise self._failure
-                self._link.check()
+                self._connection.check_thread()
                 if stop.expired:
                     raise Interrupted(f"{self._open} messages were not confirmed in time.")
                 self._changed.wait(TICK)
-                self._tell_of_silence()
+                self._warn_of_silence()
             confirmed, self._confirmed = self._confirmed, []
         return confirmed
 
-    def _tell_of_silence(self) -> None:
+    def _warn_of_silence(self) -> None:
         silent = time.monotonic() - self._silent_since
-        if self._open and silent >= self._silent_told + TELL_EVERY:
+        if self._open and silent >= self._warned_after + WARN_EVERY:
             _log.warning(_SILENT, silent, self._open)
-            self._silent_told = silent
+            self._warned_after = silent
 
-    def _hear(self) -> None:
+    def _end_silence(self) -> None:
         self._silent_since = time.monotonic()
-        self._silent_told = 0.0
+        self._warned_after = 0.0
 
     @property
-    def refusing(self) -> bool:
+    def has_refusals(self) -> bool:
         """Whether a message was refused."""
         return bool(self._refused)
 
@@ -160,20 +164,20 @@ class Publisher:
             and self._open_bytes + sum(len(message.body) for message in room_for) <= WINDOW_BYTES
         )
 
-    # In the link's thread.
+    # In the connection's thread.
 
-    def up(self, connection: Any) -> None:
-        connection.channel(on_open_callback=self._opened)
+    def on_connected(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel_open)
 
-    def down(self, error: DlmonError) -> None:
+    def on_disconnected(self, error: DlmonError) -> None:
         self._channel = None
         if isinstance(error, TopologyMismatch):
             self._fail(error)
 
-    def _opened(self, channel: Any) -> None:
-        channel.add_on_close_callback(self._closed)
-        channel.add_on_return_callback(self._came_back)
-        channel.confirm_delivery(self._answered, callback=lambda _: self._start(channel))
+    def _on_channel_open(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_confirm, callback=lambda _: self._start(channel))
 
     def _start(self, channel: Any) -> None:
         self._channel = channel
@@ -184,15 +188,15 @@ class Publisher:
         self._unconfirmed.clear()
         self._write()
 
-    def _closed(self, _channel: Any, reason: BaseException) -> None:
+    def _on_channel_closed(self, _channel: Any, reason: BaseException) -> None:
         self._channel = None
         if pika_adapter.is_own_close(reason):
             return
-        error = self._link.explain(reason)
+        error = self._connection.explain(reason)
         if isinstance(error, BrokerRefused | TopologyMismatch):
             self._fail(error)
         else:
-            self._link.restart(error)  # the exchange is gone, perhaps
+            self._connection.reconnect(error)  # perhaps the exchange is gone
 
     def _fail(self, error: DlmonError) -> None:
         with self._changed:
@@ -214,16 +218,16 @@ class Publisher:
             publish(exchange, routing_key, one.message.body, one.properties, mandatory=True)
         self._next_tag += len(outgoing)
 
-    def _came_back(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        # It comes before its confirmation. Equal messages are all the same here.
+    def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        # It precedes the confirm. Of equal messages it does not matter which one is meant.
         self._reason = _UNROUTABLE.format(method.reply_text)
         self._returned[properties.message_id, body] += 1
 
-    def _answered(self, frame: Any) -> None:
+    def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         tags = [method.delivery_tag]
         if method.multiple:
-            # In the order of publishing, so that the first ones are the ones.
+            # They are in the order of publishing: all up to this tag come first.
             tags = []
             for tag in self._unconfirmed:
                 if tag > method.delivery_tag:
@@ -245,7 +249,7 @@ class Publisher:
                     taken.append(message)
             self._returned = +self._returned
         with self._changed:
-            self._hear()
+            self._end_silence()
             self._open -= len(messages)
             self._open_bytes -= sum(len(message.body) for message in messages)
             self._confirmed += taken
@@ -253,33 +257,35 @@ class Publisher:
             self._changed.notify()
 
 
-class _Run:
+class _PublishCall:
     """One call of `publish`."""
 
-    def __init__(self, publisher: Publisher, confirmed: Confirmed | None, stop: Stop) -> None:
+    def __init__(
+        self, publisher: RabbitMQPublisher, confirmed: Confirmed | None, stop: Stop
+    ) -> None:
         self._publisher = publisher
-        self._told = confirmed
+        self._on_confirmed = confirmed
         self._stop = stop
         self.count = 0
 
     def send(self, batch: Sequence[Message]) -> Sequence[Message]:
-        """Publish a batch as the window lets it; returns what was not even tried, because the
+        """Publish a batch as the window has room; returns what was not even tried, because the
         broker refuses messages."""
-        for start in range(0, len(batch), _PORTION):
-            portion = batch[start : start + _PORTION]
-            self._wait(portion)
-            if self._publisher.refusing:
+        for start in range(0, len(batch), _CHUNK):
+            chunk = batch[start : start + _CHUNK]
+            self._wait(chunk)
+            if self._publisher.has_refusals:
                 return batch[start:]
-            self._publisher.hand_over(portion)
+            self._publisher.enqueue(chunk)
         self._wait(())
         return ()
 
     def finish(self) -> None:
-        """Wait until every message was answered for."""
+        """Wait until every message was confirmed or refused."""
         self._wait(None)
 
     def _wait(self, room_for: Sequence[Message] | None) -> None:
-        while confirmed := self._publisher.wait(self._stop, room_for):
+        while confirmed := self._publisher.wait_for_confirms(self._stop, room_for):
             self.count += len(confirmed)
-            if self._told is not None:
-                self._told(confirmed)
+            if self._on_confirmed is not None:
+                self._on_confirmed(confirmed)

@@ -1,4 +1,4 @@
-"""Looking at a queue: taking all of it in hand, however long it is, and giving it back."""
+"""Looking at a queue: holding all of it, however long it is, and giving it back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from dlmon.brokers.base import Depth, Reader
-from dlmon.brokers.rabbitmq.connection import Link
+from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.deliveries import (
+    RabbitMQToken,
     Received,
-    Token,
     Unsettled,
     next_channel,
     to_deliveries,
@@ -26,32 +26,37 @@ from dlmon.runtime.stop import Stop
 _FIRST_PREFETCH = 2_000
 _MAX_PREFETCH = 8_000
 _IDLE = 0.05
-_SETTLE = 0.005
+_DEPTH_TICK = 0.005
 _CLOSE_TIMEOUT = 2.0
 
 
 class RabbitMQReader(Reader):
     """One channel with a few consumers at a time, and others after them.
 
-    Each takes what its prefetch lets it, and the next one is there for what follows: without a
-    limit a quorum queue hands out 2,000 messages to a consumer, and then no more. A queue writes to
-    its log when a consumer comes or goes, and hands out to another one meanwhile.
+    Each receives as many as its prefetch, and further consumers receive what follows: without a
+    prefetch, a quorum queue delivers 2,000 messages to a consumer and then stops. While a consumer
+    is added or cancelled, which the queue writes to its log, another one receives.
     """
 
     def __init__(
-        self, link: Link, queue: str, limit: int | None, stop: Stop, depth: Callable[[], Depth]
+        self,
+        connection: Connection,
+        queue: str,
+        limit: int | None,
+        stop: Stop,
+        depth: Callable[[], Depth],
     ) -> None:
         """depth: asks for the depth of the queue."""
-        self._link = link
+        self._connection = connection
         self._queue = queue
         self._stop = stop
         self._depth = depth
-        # Only in the link's thread.
+        # Only in the connection's thread.
         self._channel: Any = None
         self._left = limit
-        self._coming: dict[str, int] = {}  # by consumer tag
-        # The more a consumer takes, the less often RabbitMQ's queue goes through all that it holds:
-        # reading a million is twice as fast. Whoever reads a few holds no more than a few thousand.
+        self._expected: dict[str, int] = {}  # further deliveries, by consumer tag
+        # The larger the prefetch, the less often the queue goes through all that is unacknowledged:
+        # reading a million is twice as fast. It starts small: a short look holds few messages.
         self._prefetch = _FIRST_PREFETCH
         # Guarded, for both threads.
         self._changed = threading.Condition()
@@ -63,7 +68,7 @@ class RabbitMQReader(Reader):
         self._started = False
         self._exhausted = limit == 0
         self._lost: DlmonError | None = None
-        link.attach(self)
+        connection.add_listener(self)
 
     def read(self, limit: int, timeout: float = 5.0) -> list[Delivery]:
         self._fill(limit, timeout)
@@ -78,7 +83,8 @@ class RabbitMQReader(Reader):
         tags = [
             delivery.token.tag
             for delivery in deliveries
-            if isinstance(delivery.token, Token) and delivery.token.channel == self._channel_number
+            if isinstance(delivery.token, RabbitMQToken)
+            and delivery.token.channel == self._channel_number
         ]
         with self._changed:
             settlements = list(self._unsettled.settle(tags))
@@ -89,59 +95,58 @@ class RabbitMQReader(Reader):
                 return
             for tag, multiple in settlements:
                 self._channel.basic_ack(tag, multiple)
-            # Acknowledgements are not answered, and what follows on their channel is answered only
-            # after they were heeded.
+            # Acknowledgements are not answered. What follows on their channel is, after they took
+            # effect.
             self._channel.basic_qos(
                 prefetch_count=self._prefetch, callback=lambda _: answer.set_result(None)
             )
 
-        if not self._link.submit(acknowledge):
-            self.down(BrokerUnreachable("The connection was lost."))
+        if not self._connection.submit(acknowledge):
+            self.on_disconnected(BrokerUnreachable("The connection was lost."))
         try:
-            self._link.result(answer, lambda: self._stop.expired or self._lost is not None)
+            self._connection.wait_for(answer, lambda: self._stop.expired or self._lost is not None)
         except Interrupted:
             if self._lost is not None:
                 raise self._lost from None
             raise
 
     def close(self) -> None:
-        self._link.detach(self)
+        self._connection.remove_listener(self)
         if self._lost is not None:
             return
-        # What the queue tells is true again once it has noticed: whoever looks next sees all of it.
+        # Wait until the queue counts what was given back as ready: the next look sees all of it.
         with suppress(BrokerUnreachable, Interrupted):
             holders = self._depth().holders
-            self._link.submit(self._leave)
+            self._connection.submit(self._close_channel)
             deadline = time.monotonic() + _CLOSE_TIMEOUT
             while self._depth().holders >= holders and time.monotonic() < deadline:
-                self._stop.wait(_SETTLE)
+                self._stop.wait(_DEPTH_TICK)
 
     def _fill(self, count: int, timeout: float) -> None:
-        """Wait until there are so many in the buffer, or no more to come."""
+        """Wait until so many are in the buffer, or no more will come."""
         with self._changed:
             self._wanted = count
-        self._link.submit(self._consume)
+        self._connection.submit(self._consume)
         deadline = time.monotonic() + timeout
         while True:
-            self._link.check()
+            self._connection.check_thread()
             with self._changed:
                 before = self._taken
-                self._changed.wait_for(lambda: self._enough(count), _IDLE)
-                if self._enough(count) or self._stop.requested:
+                self._changed.wait_for(lambda: self._has_enough(count), _IDLE)
+                if self._has_enough(count) or self._stop.requested:
                     return
                 idle = self._started and self._taken == before
             now = time.monotonic()
             if not idle:
                 deadline = max(deadline, now + timeout) if self._taken != before else deadline
-            elif now >= deadline or self._all_came(before):
+            elif now >= deadline or self._is_drained(before):
                 return
 
-    def _all_came(self, taken: int) -> bool:
+    def _is_drained(self, taken: int) -> bool:
         """Whether the queue has no more for this reader, and nothing is on its way.
 
-        The broker's end of the channel answers a question after all that reached it before the
-        question did. What the queue handed out before it said that it is empty has thus come once
-        a second question is answered.
+        The broker answers on a channel in the order in which things reach it. What the queue
+        delivered before it said that it is empty has thus arrived once it is asked again.
         """
         with suppress(BrokerUnreachable, Interrupted):
             empty = self._ask_ready() == 0 and self._ask_ready() == 0
@@ -160,24 +165,26 @@ class RabbitMQReader(Reader):
                 callback=lambda frame: answer.set_result(frame.method.message_count),
             )
 
-        self._link.submit(ask)
-        return self._link.result(answer, lambda: self._stop.requested or self._lost is not None)
+        self._connection.submit(ask)
+        return self._connection.wait_for(
+            answer, lambda: self._stop.requested or self._lost is not None
+        )
 
-    def _enough(self, count: int) -> bool:
+    def _has_enough(self, count: int) -> bool:
         return len(self._buffer) >= count or self._exhausted or self._lost is not None
 
-    # In the link's thread.
+    # In the connection's thread.
 
-    def up(self, connection: Any) -> None:
-        connection.channel(on_open_callback=self._opened)
+    def on_connected(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel_open)
 
-    def down(self, error: DlmonError) -> None:
+    def on_disconnected(self, error: DlmonError) -> None:
         with self._changed:
             self._lost = self._lost or error
             self._changed.notify()
 
-    def _opened(self, channel: Any) -> None:
-        channel.add_on_close_callback(self._channel_closed)
+    def _on_channel_open(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._on_channel_closed)
         self._channel = channel
         self._consume()
 
@@ -187,41 +194,43 @@ class RabbitMQReader(Reader):
             return
         while count := self._room():
             self._channel.basic_qos(prefetch_count=count)
-            tag = self._channel.basic_consume(self._queue, self._received, callback=self._consuming)
-            self._coming[tag] = count
+            tag = self._channel.basic_consume(
+                self._queue, self._on_delivery, callback=self._on_consume_ok
+            )
+            self._expected[tag] = count
 
     def _room(self) -> int:
         """How many one more consumer may take."""
-        coming = sum(self._coming.values())
-        if len(self._buffer) + coming > max(self._prefetch // 2, self._wanted):
+        expected = sum(self._expected.values())
+        if len(self._buffer) + expected > max(self._prefetch // 2, self._wanted):
             return 0
-        return self._prefetch if self._left is None else min(self._prefetch, self._left - coming)
+        return self._prefetch if self._left is None else min(self._prefetch, self._left - expected)
 
-    def _consuming(self, _frame: object) -> None:
+    def _on_consume_ok(self, _frame: object) -> None:
         with self._changed:
             self._started = True
 
-    def _received(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _on_delivery(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         tag = method.consumer_tag
-        self._coming[tag] -= 1
+        self._expected[tag] -= 1
         if self._left is not None:
             self._left -= 1
         with self._changed:
             self._buffer.append((method, properties, body))
             self._taken += 1
             self._exhausted = self._left == 0
-            if self._enough(self._wanted):
+            if self._has_enough(self._wanted):
                 self._changed.notify()
-        if not self._coming[tag]:
-            # It keeps what it has, and gets no more when some of that is acknowledged.
-            del self._coming[tag]
+        if not self._expected[tag]:
+            # Without this it would receive more when some of what it has is acknowledged.
+            del self._expected[tag]
             self._prefetch = min(2 * self._prefetch, _MAX_PREFETCH)
             self._channel.basic_cancel(tag)
             self._consume()
 
-    def _channel_closed(self, _channel: Any, reason: BaseException) -> None:
-        self.down(self._link.explain(reason))
+    def _on_channel_closed(self, _channel: Any, reason: BaseException) -> None:
+        self.on_disconnected(self._connection.explain(reason))
 
-    def _leave(self) -> None:
+    def _close_channel(self) -> None:
         if self._channel is not None and self._channel.is_open:
             self._channel.close()

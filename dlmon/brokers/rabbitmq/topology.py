@@ -1,4 +1,4 @@
-"""The exchange and the two queues, and what is wrong when they are others than these."""
+"""The exchange and the two queues: what they are declared with."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from dlmon.brokers.base import DELIVERY_LIMIT
-from dlmon.messages import Queue
-
-ROUTING_KEYS = {Queue.ARRIVALS: "download.completed", Queue.REJECTS: "download.rejected"}
+from dlmon.messages import ROUTING_KEYS, Queue
 
 NO_DELIVERY_LIMIT = 2**31 - 1
 """RabbitMQ 4 sets a limit of 20 where none is declared, and 3.10 takes -1 for one that is reached
-at once: a number that nothing reaches means the same to both."""
+at once: a number that is never reached means the same to both."""
 
 
 def queue_name(namespace: str, queue: Queue) -> str:
@@ -33,19 +31,19 @@ def queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
     }
 
 
-def declare(channel: Any, namespace: str, done: Callable[[object], None]) -> None:
-    """Create what is missing. The broker closes the channel where something is there already with
-    other arguments."""
+def declare(channel: Any, namespace: str, on_done: Callable[[object], None]) -> None:
+    """Create what is missing. The broker closes the channel where something exists with other
+    arguments."""
     channel.exchange_declare(namespace, "topic", durable=True)
     for queue, routing_key in ROUTING_KEYS.items():
         name = queue_name(namespace, queue)
         channel.queue_declare(name, durable=True, arguments=queue_arguments(namespace, queue))
-        last = done if queue is Queue.REJECTS else None
+        last = on_done if queue is Queue.REJECTS else None
         channel.queue_bind(name, namespace, routing_key, callback=last)
 
 
-def check(channel: Any, namespace: str, done: Callable[[object], None]) -> None:
+def check(channel: Any, namespace: str, on_done: Callable[[object], None]) -> None:
     """Create nothing. The broker closes the channel where something is missing."""
     for queue in Queue:
-        last = done if queue is Queue.REJECTS else None
+        last = on_done if queue is Queue.REJECTS else None
         channel.queue_declare(queue_name(namespace, queue), passive=True, callback=last)

@@ -91,7 +91,7 @@ def test_a_broker_that_confirms_nothing_is_told_of_with_how_long_it_has_not(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(publisher, "TELL_EVERY", 1.0)
+    monkeypatch.setattr(publisher, "WARN_EVERY", 1.0)
 
     def told() -> list[int]:
         return [int(seconds) for seconds in re.findall(r"nothing for (\d+) s; 3 ", caplog.text)]

@@ -1,0 +1,104 @@
+"""Why a channel or a connection to RabbitMQ ended, as an error that says what to do next."""
+
+from __future__ import annotations
+
+import ssl
+from enum import Enum, auto
+from typing import NamedTuple
+
+from dlmon.config.settings import Settings
+from dlmon.config.urls import RabbitMQAddress
+from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
+
+# AMQP 0-9-1 section 1.2
+ACCESS_REFUSED = 403
+NOT_FOUND = 404
+RESOURCE_LOCKED = 405
+PRECONDITION_FAILED = 406
+
+
+class FailureKind(Enum):
+    """What ended, and at which step."""
+
+    UNREACHABLE = auto()  # no TCP connection, or no AMQP on it
+    NO_HANDSHAKE = auto()  # no answer in time
+    TLS = auto()
+    LOGIN = auto()
+    VIRTUAL_HOST = auto()
+    CLOSED = auto()  # by the broker, with a code
+    LOST = auto()  # without a word
+
+
+class Failure(NamedTuple):
+    """One failure. `text` has the words of the broker or of the operating system.
+
+    code: AMQP's reply code, where the broker gave one. cause: of a TLS connection that failed.
+    """
+
+    kind: FailureKind
+    text: str
+    code: int | None = None
+    cause: ssl.SSLError | None = None
+
+
+def explain(failure: Failure, address: RabbitMQAddress, settings: Settings) -> DlmonError:
+    """The error to raise for a failure."""
+    where = f"RabbitMQ at {address}"
+    kind, text = failure.kind, failure.text
+    if kind is FailureKind.LOGIN:
+        return BrokerRefused(
+            f"{where} refused the login: check "
+            + (
+                "that it takes client certificates (rabbitmq_auth_mechanism_ssl)."
+                if address.external
+                else "user and password, for example in DLMON_BROKER_USER and "
+                "DLMON_BROKER_PASSWORD."
+            )
+        )
+    if kind is FailureKind.VIRTUAL_HOST:
+        return BrokerRefused(
+            f"{where} does not let {address.user!r} into the virtual host {address.vhost!r}: "
+            "check that it exists, and the permissions of the user."
+        )
+    if failure.cause is not None:
+        return _explain_tls(failure.cause, where)
+    if kind is FailureKind.LOST:
+        return BrokerUnreachable(f"The connection to {where} was lost ({text}).")
+    if failure.code is not None:
+        return _explain_close(failure.code, text, where, declares=settings.declare)
+    if kind is FailureKind.NO_HANDSHAKE:
+        text = f"no AMQP handshake within {settings.connect_timeout:g} s"
+    return BrokerUnreachable(
+        f"Cannot reach {where}: {text}. Start one (docker compose up -d rabbitmq), wait for it "
+        "with --wait SECONDS, or work without one with --broker local."
+    )
+
+
+def _explain_close(code: int, text: str, where: str, *, declares: bool) -> DlmonError:
+    """Why the broker closed a channel or a connection."""
+    if code == ACCESS_REFUSED:
+        return BrokerRefused(
+            f"{where} refused a permission ({text}). Ask for it; --no-declare needs fewer."
+        )
+    if code == RESOURCE_LOCKED or (code == PRECONDITION_FAILED and "inequivalent" in text):
+        return TopologyMismatch(
+            f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
+            "it if nobody needs it, choose another --namespace, or use it with --no-declare."
+        )
+    if code == PRECONDITION_FAILED and "larger than" in text:
+        return BrokerRefused(f"{where} refused a message ({text}): raise its max_message_size.")
+    if code == NOT_FOUND and not declares:
+        return TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
+    return BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
+
+
+def _explain_tls(error: ssl.SSLError, where: str) -> BrokerRefused:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BrokerRefused(
+            f"The certificate of {where} cannot be trusted: {error.verify_message}. Check the "
+            "name of the host, and name the file with its CA in DLMON_BROKER_CA_FILE."
+        )
+    return BrokerRefused(
+        f"Cannot set up TLS with {where} ({error.reason}). Check its port, and the client "
+        "certificate in DLMON_BROKER_CERT_FILE if it asks for one."
+    )
