@@ -14,14 +14,12 @@ from dlmon.cli.options import BROKER, LOGGING, METRICS, VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
-from dlmon.runtime.timestamps import parse_moment
+from dlmon.runtime.timestamps import parse_duration, parse_moment
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
 
 _SIMULATION_PANEL = "Simulated events"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", flags=re.ASCII)
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)", flags=re.ASCII)
 _LOWEST_RATE, _HIGHEST_RATE = 0.001, 1_000_000
 _DEFAULT_RATE = 10.0
@@ -198,10 +196,12 @@ def _refuse_beside(name: str, value: object, others: Mapping[str, object]) -> No
 
 
 def _seconds(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
-    if not 0 < seconds < 10**9:
-        raise UsageError(f"--duration: expected such as 30s, 5m or 2h, got {text!r}.")
+    try:
+        seconds = parse_duration(text, unit="s").total_seconds()
+    except ValueError as error:
+        raise UsageError(f"--duration: {error}.") from error
+    if not seconds:
+        raise UsageError(f"--duration: expected more than nothing, got {text!r}.")
     return seconds
 
 

@@ -17,47 +17,47 @@ from dlmon.errors import ExitCode
 from dlmon.runtime.stop import GRACE, Stop
 
 _BEYOND_GRACE = 0.5
-_ASKING = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def stop_on_signals(
     consequence: str = "unacknowledged events will be delivered again",
 ) -> Iterator[Stop]:
-    """A stop that SIGTERM and Ctrl-C request; a second Ctrl-C leaves at once.
+    """A stop that SIGTERM and Ctrl-C request; a second Ctrl-C ends the process at once.
 
-    Work that does not end within its grace (a store that hangs in a system call, say) is left by
-    ending the process, which tells the consequence of that.
+    Work that does not end within its grace (a store that hangs in a system call, say) is abandoned
+    by ending the process, with a message that names the consequence.
     """
     stop = Stop()
-    # A Python handler runs between two steps of the main thread, and not while that hangs. The
-    # interpreter writes the number of a signal into this pipe in any case.
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
+    # Python calls a handler between two bytecodes of the main thread, so not while a system call
+    # hangs. The interpreter writes the number of a signal into the wakeup descriptor in any case.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
     watchdog = threading.Thread(
-        target=_watch, args=(heard, stop, consequence), name="signals", daemon=True
+        target=_watch, args=(reader, stop, consequence), name="signals", daemon=True
     )
     watchdog.start()
-    told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, _heard) for number in _ASKING}
+    wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    handlers_before = {number: signal.signal(number, _on_signal) for number in _STOP_SIGNALS}
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers_before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(told_before)
-        os.close(told)
+        signal.set_wakeup_fd(wakeup_before)
+        os.close(writer)
         watchdog.join()
-        os.close(heard)
+        os.close(reader)
         stop.request()
 
 
 @contextmanager
 def outliving_log_rotation() -> Iterator[None]:
-    """SIGHUP, by which log rotation asks for files to be opened again, ends nothing.
+    """Ignore SIGHUP, by which log rotation asks a process to open its files again.
 
-    Nobody else needs to hear of it: the store opens its file for each batch. On a terminal the
-    signal means that the terminal has gone, and ends the process as ever.
+    The store opens its file for each batch, so there is nothing to do. On a terminal the signal
+    means that the terminal has gone, and ends the process as usual.
     """
     if sys.stderr.isatty():
         yield
@@ -69,33 +69,35 @@ def outliving_log_rotation() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def _heard(_number: int, _frame: FrameType | None) -> None:
-    """Nothing: a signal without a Python handler is not written to the pipe."""
+def _on_signal(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: only a signal with a Python handler is written to the wakeup descriptor."""
 
 
-def _watch(heard: int, stop: Stop, consequence: str) -> None:
+def _watch(reader: int, stop: Stop, consequence: str) -> None:
+    """Request the stop at the first signal; end the process at a second Ctrl-C, or once the grace
+    is over."""
     poll = select.poll()
-    poll.register(heard, select.POLLIN)
+    poll.register(reader, select.POLLIN)
     deadline: float | None = None
     while poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
-        number = os.read(heard, 1)
+        number = os.read(reader, 1)
         if not number:
             return
         if deadline is not None and number[0] == signal.SIGINT:
-            _leave("")
-        if deadline is None and number[0] in _ASKING:
+            _end_process("")
+        if deadline is None and number[0] in _STOP_SIGNALS:
             stop.request()
             deadline = time.monotonic() + GRACE + _BEYOND_GRACE
-    _leave(
+    _end_process(
         f"dlmon: what was in hand did not finish within {GRACE:g} s and was left; {consequence}.\n"
     )
 
 
-def _leave(message: str) -> NoReturn:
+def _end_process(message: str) -> NoReturn:
     stderr = sys.stderr.fileno()
-    # A live view has hidden the cursor, and will not get to show it again.
+    # A live view has hidden the cursor and cannot show it again.
     text = f"\x1b[?25h{message}" if os.isatty(stderr) else message
-    # Not through sys.stderr, and not where nobody reads: that may be what the main thread hangs in.
+    # Not through sys.stderr, whose lock the main thread may hold; and only if it does not block.
     if select.select([], [stderr], [], 0)[1]:
         os.write(stderr, text.encode())
     os._exit(ExitCode.INTERRUPTED)

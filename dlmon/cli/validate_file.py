@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import io
 import os
 import sys
@@ -14,6 +13,7 @@ from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
+from dlmon.runtime.interpreter import tune_gc
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
@@ -24,7 +24,6 @@ _TEXT = "text"
 _OUTPUTS = (_TEXT, "json", "ndjson", "github", "sarif", "junit")
 _LAYOUTS = ("ndjson", "json", "array")
 _SHOWN_AS_TEXT = 100
-_FEW_COLLECTIONS = 100_000  # objects from one to the next
 
 
 @described_as(
@@ -138,9 +137,7 @@ def validate_file(
         split_valid=split_valid,
         split_invalid=split_invalid,
     )
-    # Parsed events are trees: they go without the collector, which would look in vain for cycles.
-    gc.freeze()
-    gc.set_threshold(_FEW_COLLECTIONS)
+    tune_gc()
     paths = list(files_in(files, tuple(glob or DEFAULT_GLOBS)))
     size = total_size(paths)
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))

@@ -7,7 +7,6 @@ schema. Secrets are wrapped where they are stored, so that no log, error or repr
 from __future__ import annotations
 
 import difflib
-import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping
@@ -31,10 +30,9 @@ from dlmon.config.urls import (
 )
 from dlmon.errors import SettingsError
 from dlmon.event import MAX_EVENT_BYTES
+from dlmon.runtime.timestamps import parse_duration
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
-_DURATION = re.compile(r"([1-9]\d{0,4})([smhdw])", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,11 +287,11 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _duration(text: str) -> timedelta:
-    match = _DURATION.fullmatch(text)
-    if not match:
-        raise ValueError(f"expected such as 12h, 30d or 52w, got {text!r}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+def _age(text: str) -> timedelta:
+    age = parse_duration(text)
+    if not age:
+        raise ValueError(f"expected more than nothing, such as 12h, 30d or 52w, got {text!r}")
+    return age
 
 
 def _namespace(text: str) -> str:
@@ -344,7 +342,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "store_password": _secret,
     "store_password_file": _secret_file,
     "store_password_command": _secret_command,
-    "keep": _duration,
+    "keep": _age,
     "schema": _path,
     "max_event_bytes": _whole(1, 16 * 1024 * 1024),
     "log_level": _level,

@@ -6,30 +6,28 @@ import time
 
 from rich.cells import cell_len, set_cell_size
 
+from dlmon.runtime.text import escape
 from dlmon.runtime.timestamps import to_rfc3339
 
 MAX_ID = 39
 """Columns for a message id: those that dlmon makes (`sha256:...`) and UUIDs fit."""
 
-# Bidirectional controls reorder what is around them, so that a screen shows what is not there.
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
 
 def safe(text: str, limit: int | None = None) -> str:
-    r"""`text` with what a terminal could act on spelled out: ESC becomes `\x1b`.
+    """`text` with what a terminal could act on spelled out.
 
-    limit: the most characters wanted; an ellipsis tells that something was cut.
+    limit: the most characters wanted; an ellipsis says that something was cut.
     """
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    if text.isprintable() and not _BIDI.intersection(text):
-        return text
-    return "".join(c if c.isprintable() and c not in _BIDI else ascii(c)[1:-1] for c in text)
+    return escape(text)
 
 
 def fitted(text: str, width: int) -> str:
-    """`text` in just so many columns of a terminal: padded, or cut in the middle, since the end of
-    a JSON Pointer tells most."""
+    """`text` in exactly `width` columns of a terminal.
+
+    It is padded, or cut in the middle, since the end of a JSON Pointer says most.
+    """
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     head = set_cell_size(text, (width - 1) // 2)
@@ -43,7 +41,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def clock(at: int | None) -> str:
-    """`03-01 12:00:00` of this year, the date alone of others, a dash where nobody noted it.
+    """`03-01 12:00:00` of this year, the date alone of others, a dash where it is unknown.
 
     at: milliseconds since the epoch; shown in UTC.
     """

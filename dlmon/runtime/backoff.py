@@ -1,4 +1,4 @@
-"""How long to wait before something that failed is tried again."""
+"""How long to wait before a retry."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from random import uniform
 
 
 class Backoff:
-    """Delays that double up to a cap, jittered so that processes that failed together come back
-    one by one."""
+    """Delays that double up to a cap, with jitter: processes that failed together retry apart."""
 
     def __init__(self, first: float = 0.1, cap: float = 5.0) -> None:
         """first, cap: seconds."""

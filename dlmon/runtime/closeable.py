@@ -1,4 +1,4 @@
-"""What holds something until it is closed."""
+"""A base for objects that hold a resource until they are closed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Closeable(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is held. A second time does nothing."""
+        """Release what is held. A second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Python's garbage collector and its lock, told what kind of program this is."""
+"""Python's garbage collector and its global lock (the GIL), tuned to what a process does."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import gc
 import sys
 
 _ALLOCATIONS = 100_000
-_TURN = 0.02  # seconds
+_SWITCH_INTERVAL = 0.02  # seconds
 
 
 def tune_gc() -> None:
-    """For a process that makes a great many values, and no cycles: look for those every so often.
+    """For a process that makes many values and few cycles: look for cycles rarely.
 
-    Unless told, it looks after each 700 values: a twelfth of the time of such a process. What is
-    there by now, the libraries above all, is not looked through again.
+    By default Python looks after every 700 allocations, which takes a twelfth of the time of such a
+    process. Objects that exist already, above all those of libraries, are not looked at again.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS)
 
 
 def tune_switch_interval() -> None:
-    """For a process whose threads all wait for something soon: let each have Python's lock until
-    it does.
+    """For a process whose threads all wait for something soon: let each keep the GIL until then.
 
-    Unless told, the receiving thread takes turns of 5 ms from the one that judges and stores, and
-    has nothing left to do while that one waits for the disk.
+    By default the receiving thread takes the GIL from the thread that validates and stores every
+    5 ms, and then has nothing to do while that thread waits for the disk.
     """
-    sys.setswitchinterval(_TURN)
+    sys.setswitchinterval(_SWITCH_INTERVAL)

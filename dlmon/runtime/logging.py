@@ -1,4 +1,4 @@
-"""Log lines on stderr, for people and for whatever collects them."""
+"""Log lines on stderr, for people and for log collectors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 import sys
 import time
 from typing import TextIO
+
+from dlmon.runtime.text import escape
 
 
 class _Formatter(logging.Formatter):
@@ -16,12 +18,12 @@ class _Formatter(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
-        # Texts from events must neither start a line of their own nor move the cursor.
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().format(record))
+        # Text from an event must neither start a new line nor move the cursor.
+        return escape(super().format(record))
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at the time: a live view puts itself in between."""
+    """Writes to the present sys.stderr, which a live view replaces."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stderr)

@@ -1,8 +1,8 @@
-"""Writes that are whole.
+"""Writes that are complete.
 
-write(2) may take a part: when a signal comes while a pipe is full, when a disk gets full, when
-somebody made the pipe non-blocking. Python's unbuffered files lose the rest, and with
-PYTHONUNBUFFERED, as container images like to set it, stdout is one of them.
+write(2) may write a part: when a signal arrives while a pipe is full, when a disk gets full, when
+another process made the pipe non-blocking. Python's unbuffered files lose the rest, and with
+PYTHONUNBUFFERED, which many container images set, stdout is one of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_all(descriptor: int, data: ReadableBuffer) -> None:
-    """Write all of `data`, waiting where that takes time.
+    """Write all of `data`, waiting while the descriptor is full.
 
     Raises: OSError; part of the data may be written then.
     """
@@ -37,13 +37,13 @@ def write_all(descriptor: int, data: ReadableBuffer) -> None:
 def install_reliable_stdout() -> None:
     """From now on, `sys.stdout` writes all it is given, or raises FileError or BrokenPipeError."""
     given = sys.stdout
-    if given is None:  # how Python tells that it was started without one
+    if given is None:  # what Python has in place of a descriptor that was closed at the start
         return
     unbuffered = isinstance(given.buffer, io.RawIOBase)
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Stdout(given.fileno())),
         encoding=given.encoding,
-        errors="backslashreplace",  # rather than no output, where a locale lacks a character
+        errors="backslashreplace",  # where a locale lacks a character
         line_buffering=unbuffered or bool(given.line_buffering),
     )
 
@@ -65,7 +65,7 @@ class _Stdout(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: ReadableBuffer, /) -> int:
-        # Python's buffer gives what has failed again, at exit: once is enough to tell of it.
+        # Python's buffer writes what has failed again at exit: one error is enough.
         if not self._failed:
             self._failed = True
             try:

@@ -1,4 +1,4 @@
-"""A request to stop, as signals make it and loops heed it."""
+"""A request to stop: signals make it, loops look at it and waits end by it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import time
 import weakref
 
 GRACE = 4.0
-"""Seconds that work in hand may take after a stop was asked for; a process may take 5 in all."""
+"""Seconds that work in hand may take after a stop was requested; a process may take 5 in all."""
 
 _LONGEST_POLL = 2**31 - 1
 """Milliseconds, 24 days: poll(2) takes a C int."""
 
 
 class Stop:
-    """Asked once, for good. Safe to use from any thread and from a signal handler."""
+    """Requested once, for good. Safe to use from any thread and from a signal handler."""
 
     def __init__(self, grace: float = GRACE) -> None:
         self._grace = grace
-        self._asked_at: float | None = None
+        self._requested_at: float | None = None
         # Not a threading.Event: its lock is not reentrant, so that a signal handler calling set()
         # while the same thread is inside wait() can block for ever. A pipe has no such lock.
         self._readable, self._writable = os.pipe()
@@ -27,25 +27,26 @@ class Stop:
             weakref.finalize(self, os.close, descriptor)
 
     def request(self) -> None:
-        """Ask for a stop. A second call changes nothing."""
-        if self._asked_at is None:
-            self._asked_at = time.monotonic()
-            os.write(self._writable, b"\0")  # never read: it wakes every waiter, now and later
+        """Request the stop. A second call changes nothing."""
+        if self._requested_at is None:
+            self._requested_at = time.monotonic()
+            os.write(self._writable, b"\0")  # never read, so that it ends every wait from now on
 
     @property
     def requested(self) -> bool:
-        """True once a stop was asked for: take no new work, finish what is in hand."""
-        return self._asked_at is not None
+        """True once a stop was requested: take no new work, finish what is in hand."""
+        return self._requested_at is not None
 
     @property
     def expired(self) -> bool:
-        """True once the grace is over too: leave what is in hand."""
-        return self._asked_at is not None and time.monotonic() - self._asked_at >= self._grace
+        """True once the grace is over too: abandon what is in hand."""
+        at = self._requested_at
+        return at is not None and time.monotonic() - at >= self._grace
 
     def wait(self, seconds: float | None = None, descriptor: int | None = None) -> bool:
-        """Sleep until a stop is asked for, and no longer than `seconds`; returns `requested`.
+        """Wait until a stop is requested, at most `seconds`; return `requested`.
 
-        descriptor: wakes the sleeper, too, when there is something to read from it.
+        descriptor: the wait also ends when there is something to read from it.
         """
         poll = select.poll()
         poll.register(self._readable, select.POLLIN)

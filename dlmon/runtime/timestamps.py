@@ -1,4 +1,4 @@
-"""Times as headers carry them (milliseconds since the epoch) and as people and files write them."""
+"""Times as headers carry them (milliseconds since the epoch), and times and durations as text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_LONGEST_DURATION = timedelta(days=365_000)  # subtracted from now, it is still a date
 
 # fromisoformat() alone also takes dates without a time, and times without an offset.
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", flags=re.ASCII
 )
-_AGO = re.compile(r"(\d+)([smhdw])", flags=re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)", flags=re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -32,14 +33,30 @@ def from_rfc3339(text: str) -> int:
     return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
 
 
-def parse_moment(text: str, now: int) -> int:
-    """Milliseconds since the epoch of an RFC 3339 time, or of so long before `now` (`15m`, `2h`).
+def parse_duration(text: str, unit: str = "") -> timedelta:
+    """A number and a unit: `30s`, `15m`, `1.5h`, `30d`, `2w`. At most 1,000 years.
+
+    unit: that of a number alone, which is refused otherwise.
 
     Raises: ValueError.
     """
-    if ago := _AGO.fullmatch(text):
-        try:
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) // _MILLISECOND
-        except OverflowError as error:
-            raise ValueError(f"{text!r} is too long ago") from error
+    match = _DURATION.fullmatch(text)
+    if not match or not (match[2] or unit):
+        raise ValueError(f"expected such as 30s, 15m, 2h, 30d or 1w, got {text!r}")
+    try:
+        duration = timedelta(**{_UNITS[match[2] or unit]: float(match[1])})
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST_DURATION:
+        raise ValueError(f"{text!r} is too long")
+    return duration
+
+
+def parse_moment(text: str, now: int) -> int:
+    """Milliseconds since the epoch of an RFC 3339 time, or of a duration before `now` (`2h`).
+
+    Raises: ValueError.
+    """
+    if text and text[-1] in _UNITS:
+        return now - parse_duration(text) // _MILLISECOND
     return from_rfc3339(text)

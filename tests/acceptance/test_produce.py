@@ -254,7 +254,7 @@ def test_a_slow_stdin_delays_neither_its_events_nor_a_stop(dlmon: Dlmon, arrived
         (["--rate", "nan"], "--rate: expected"),
         (["--rate", "inf"], "--rate: expected"),
         (["--duration", "soon"], "--duration: expected such as 30s"),
-        (["--duration", "0"], "--duration: expected such as 30s"),
+        (["--duration", "0"], "--duration: expected more than nothing"),
         (["--invalid", "5"], "--invalid: expected 0% to 100%, or 0 to 1, got '5'"),
         (["--invalid", "101%"], "--invalid: expected"),
         (["--fault", "emty"], "Did you mean empty"),
