@@ -27,14 +27,14 @@ def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
 
         return SqliteStore(sqlite_path(address.url), keep)
     if scheme in ("postgresql", "postgres"):
-        with _needing("postgres"):
+        with _requires_extra("postgres"):
             from dlmon.stores.postgresql import PostgresqlStore
 
         return PostgresqlStore(address, keep)
     if keep is not None:
         raise SettingsError("keep is for SQLite and PostgreSQL: other stores cannot delete events.")
     if scheme in ("https", "http"):
-        with _needing("webhook"):
+        with _requires_extra("webhook"):
             from dlmon.stores.webhook import WebhookStore
 
         return WebhookStore(address)
@@ -53,8 +53,8 @@ def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
 
 
 @contextmanager
-def _needing(extra: str) -> Iterator[None]:
-    """Raises: UsageError where the libraries of an extra are not installed."""
+def _requires_extra(extra: str) -> Iterator[None]:
+    """Raises: UsageError when the libraries of an extra are not installed."""
     try:
         yield
     except ImportError as error:

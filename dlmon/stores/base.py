@@ -1,4 +1,4 @@
-"""What a store promises, and how one bad event is kept from blocking a batch."""
+"""What a store promises, and how one event that it refuses does not block a batch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of a batch. The three parts together are exactly the batch.
+    """What became of a batch: each of its entries is in exactly one of the three parts.
 
-    `refused` are those that will never fit (`unstorable`) or whose id is taken by another body
-    (`id-conflict`), each with its reason: they are parked, never dropped.
+    `refused` holds events that can never be stored (`unstorable`), and events whose id belongs to
+    another body (`id-conflict`), each with the reason. They are parked, never dropped.
     """
 
     stored: Sequence[Entry] = ()
@@ -49,17 +49,17 @@ class Store(Closeable):
 
     @abstractmethod
     def write(self, entries: Sequence[Entry]) -> WriteResult:
-        """Write a batch in one durable commit: what was returned as stored survives a crash.
+        """Write a batch in one durable commit: what is returned as stored survives a crash.
 
-        Raises: StoreUnavailable, and nothing of the batch is stored: hold it and try again.
-        EventsRefused, and nothing of the batch is stored: an event of it can never be.
+        Raises: StoreUnavailable when the store cannot take anything now, EventsRefused when at
+        least one event of the batch can never be stored. Nothing of the batch is stored then.
         """
 
     def trim(self) -> int:
-        """Delete a few of the events that were kept for long enough, where that is asked for.
+        """Delete a step of the events that are older than the store is to keep them.
 
-        To be called between batches, often: it is quick, and mostly has nothing to do. Returns how
-        many were deleted.
+        Call it after each batch: it is quick, and nearly always has nothing to do. Returns the
+        number of deleted events.
 
         Raises: StoreUnavailable.
         """
@@ -67,13 +67,14 @@ class Store(Closeable):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what the store holds."""
+        """Close connections and files."""
 
 
 def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[WriteResult]:
-    """Write batches; one that the store refuses as a whole is halved until each culprit is alone.
+    """Write batches. A batch that the store refuses is halved until each refused event is alone.
 
-    What was written leaves `pending`, so that after a failure the same list can be passed again.
+    Batches are taken from the end of `pending` once they are written, so that after a failure the
+    same list can be passed again.
 
     Raises: StoreUnavailable.
     """

@@ -1,8 +1,8 @@
-"""An event as the columns of a table: what a database needs of it, and what none can hold."""
+"""Events as rows of a table: what columns need, what none can hold, and what became of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -15,21 +15,23 @@ from dlmon.event import (
     LONGITUDE,
     TIMESTAMP,
 )
-from dlmon.stores.base import Entry
+from dlmon.stores.base import Entry, WriteResult
 from dlmon.validation.violations import ID_CONFLICT, UNSTORABLE, Violation
 
-CONFLICT = Violation(ID_CONFLICT, f"/{EVENT_ID}", "another event with this id is in the store")
+_CONFLICT = Violation(ID_CONFLICT, f"/{EVENT_ID}", "another event with this id is in the store")
+
+TimeT = TypeVar("TimeT")
 
 
-Moment = TypeVar("Moment")
+class Row(NamedTuple, Generic[TimeT]):
+    """An event in columns.
 
-
-class Row(NamedTuple, Generic[Moment]):
-    """An event in columns. The id is in lower case, since RFC 9562 compares UUIDs without regard to
-    it; the time is as the database takes it; the body is as it came."""
+    The id is in lower case, because RFC 9562 (section 4) compares UUIDs without regard to case.
+    The time is of the type that the database driver takes. The body is the event byte for byte.
+    """
 
     event_id: str
-    timestamp: Moment
+    timestamp: TimeT
     latitude: float
     longitude: float
     file_size: int
@@ -38,27 +40,57 @@ class Row(NamedTuple, Generic[Moment]):
 
 
 def to_rows(
-    entries: Sequence[Entry], to_moment: Callable[[Any], Moment]
-) -> tuple[list[Entry], list[Row[Moment]], list[tuple[Entry, Violation]]]:
-    """The entries that fit, the row of each, and those that do not, with the reason.
+    entries: Sequence[Entry], convert_time: Callable[[Any], TimeT]
+) -> tuple[list[Entry], list[Row[TimeT]], list[tuple[Entry, Violation]]]:
+    """The entries that fit into the columns, the row of each, and the others with the reason.
 
-    to_moment: what the database takes for a time, as `to_utc` or a function that calls it.
+    convert_time: from the text of an event to the type of the column; raises ValueError.
     """
     fitting: list[Entry] = []
-    rows: list[Row[Moment]] = []
+    rows: list[Row[TimeT]] = []
     refused: list[tuple[Entry, Violation]] = []
     for entry in entries:
         try:
-            rows.append(_row(entry, to_moment))
+            rows.append(_row(entry, convert_time))
         except (KeyError, TypeError, ValueError):
-            refused.append((entry, next(_misfits(entry.event))))
+            refused.append((entry, next(_violations(entry.event))))
         else:
             fitting.append(entry)
     return fitting, rows, refused
 
 
+def classify(
+    entries: Sequence[Entry],
+    rows: Sequence[Row[Any]],
+    refused: Sequence[tuple[Entry, Violation]],
+    inserted: Collection[str],
+    bodies: Mapping[str, str],
+) -> WriteResult:
+    """What became of a batch of which some ids were taken, in the store or by an earlier row.
+
+    refused: what did not fit into the columns. inserted: the ids that the store did not have
+    before. bodies: the body that the store has now, by id.
+    """
+    new = set(inserted)
+    stored: list[Entry] = []
+    duplicates: list[Entry] = []
+    conflicts: list[tuple[Entry, Violation]] = []
+    for entry, row in zip(entries, rows, strict=True):
+        if row.event_id in new:
+            new.remove(row.event_id)  # a later row of this batch can have the same id
+            stored.append(entry)
+        elif bodies[row.event_id] == row.body:
+            duplicates.append(entry)
+        else:
+            conflicts.append((entry, _CONFLICT))
+    return WriteResult(stored, duplicates, (*refused, *conflicts))
+
+
 def to_utc(value: Any) -> datetime:
-    """A time of an event in UTC. Raises: ValueError for one that is none, or out of range."""
+    """The time of an event, in UTC.
+
+    Raises: ValueError when it is not an RFC 3339 time, or outside the years 1 to 9999.
+    """
     moment = datetime.fromisoformat(_text(value).upper())
     if moment.tzinfo is UTC:
         return moment
@@ -70,27 +102,26 @@ def to_utc(value: Any) -> datetime:
         raise ValueError("in UTC it is beyond the years 1 to 9999") from error
 
 
-def _row(entry: Entry, to_moment: Callable[[Any], Moment]) -> Row[Moment]:
-    """Raises: KeyError, TypeError or ValueError for an event of which `_misfits` says more."""
+def _row(entry: Entry, convert_time: Callable[[Any], TimeT]) -> Row[TimeT]:
+    """Raises: KeyError, TypeError or ValueError; `_violations` says what is wrong."""
     event = entry.event
     coordinates = event[COORDINATES]
     latitude, longitude = coordinates[LATITUDE], coordinates[LONGITUDE]
     speed = event[DOWNLOAD_SPEED]
-    values = (
+    return Row(
         _text(event[EVENT_ID]).lower(),
-        to_moment(event[TIMESTAMP]),
-        # What nearly all of them are already, without a call for each.
+        convert_time(event[TIMESTAMP]),
+        # Nearly all are floats already: this saves a call for each.
         latitude if type(latitude) is float else _real(latitude),
         longitude if type(longitude) is float else _real(longitude),
         _integer(event[FILE_SIZE]),
         speed if type(speed) is float else _real(speed),
         entry.body.decode(),
     )
-    return tuple.__new__(Row, values)  # in half the time of calling Row
 
 
-def _misfits(event: object) -> Iterator[Violation]:
-    """What keeps an event out of the columns."""
+def _violations(event: object) -> Iterator[Violation]:
+    """The members that keep an event out of the columns."""
     members: tuple[tuple[tuple[str, ...], Callable[[Any], object]], ...] = (
         ((EVENT_ID,), _text),
         ((TIMESTAMP,), to_utc),

@@ -1,7 +1,7 @@
 """Events as NDJSON, one a line: appended to a file, or on stdout.
 
-A line has the bytes of the event as they came. Only line breaks between the tokens of a JSON text
-are left out: they would end the line, and mean nothing there.
+A line has the bytes of the event as they came, without line breaks between JSON tokens: these would
+end the line, and have no meaning in JSON.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dlmon.stores.base import Entry, Store, WriteResult
 class NdjsonStore(Store):
     """Appends to a file, at least once: an event that is delivered twice is written twice.
 
-    What was written is on the disk (fsync), and so is the name of a new file. Several processes can
-    append to one file. It is opened for each batch, so that one that was moved away, as log
-    rotation does, is made again, with a signal or without.
+    Each batch, and the name of a new file, is durable (fsync). Several processes can append to one
+    file. It is opened for each batch, so that it is created again after log rotation has renamed
+    it; no signal is needed.
     """
 
     exactly_once = False
@@ -43,11 +43,11 @@ class NdjsonStore(Store):
         lines = _lines(entries)
         while True:
             with self._locked() as file:
-                if not self._is_current(file):  # moved away while another process had the lock
+                if not self._is_current(file):  # renamed while another process had the lock
                     continue
                 _append(file, lines)
-                # One that was moved away meanwhile may have been packed before it was complete, so
-                # that the new one gets the events too: twice is safer than never.
+                # Log rotation may have renamed and packed the file during the write: the new file
+                # gets the events too, because twice is safer than never.
                 if self._is_current(file):
                     return WriteResult(stored=entries)
 
@@ -78,7 +78,7 @@ class NdjsonStore(Store):
             ) from error
 
     def _is_current(self, file: int) -> bool:
-        """Whether the path still leads to this file."""
+        """Whether the path still names this file."""
         try:
             return os.path.samestat(os.fstat(file), self._path.stat())
         except FileNotFoundError:
@@ -88,7 +88,7 @@ class NdjsonStore(Store):
 class StdoutStore(Store):
     """Prints events, at least once.
 
-    BrokenPipeError, when whoever read them has gone, is for the caller: it ends the process.
+    When the reader of a pipe has gone, BrokenPipeError is not caught here: it ends the process.
     """
 
     exactly_once = False
@@ -99,14 +99,14 @@ class StdoutStore(Store):
         self.probe()
 
     def probe(self) -> None:
-        if sys.stdout is None:  # how Python tells that it was started without one
+        if sys.stdout is None:  # descriptor 1 was closed when Python started
             raise StoreUnavailable("There is no stdout to write to: it was closed at the start.")
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
         lines = b"\n" * self._torn + _lines(entries)
         self._torn = True  # unless all of it is written, half a line may be
         try:
-            # Past Python's buffer, which would print again what had failed.
+            # Not through sys.stdout: its buffer would print again what has failed.
             write_all(sys.stdout.fileno(), lines)
         except BrokenPipeError:
             raise
@@ -116,14 +116,14 @@ class StdoutStore(Store):
         return WriteResult(stored=entries)
 
     def close(self) -> None:
-        """stdout is not ours to close."""
+        """Leave stdout open: it belongs to the process."""
 
 
 def _append(file: int, lines: bytes) -> None:
     """Raises: OSError, and nothing was appended."""
     end = os.fstat(file).st_size
     try:
-        # A crash can leave half a line; what is appended must not become part of it.
+        # A crash can leave half a line: end it, so that it spoils no other event.
         torn = end > 0 and os.pread(file, 1, end - 1) != b"\n"
         write_all(file, b"\n" * torn + lines)
         os.fsync(file)
@@ -133,5 +133,5 @@ def _append(file: int, lines: bytes) -> None:
 
 
 def _lines(entries: Sequence[Entry]) -> bytes:
-    # In a valid JSON text, line breaks are nothing but white space: in a string they are escaped.
+    # In valid JSON a line break is white space: inside a string it would be escaped.
     return b"".join(entry.body.translate(None, b"\r\n") + b"\n" for entry in entries)

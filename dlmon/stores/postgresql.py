@@ -1,8 +1,8 @@
 """Events in a table of PostgreSQL: typed columns for queries, and the exact body beside them.
 
 A batch is one INSERT of arrays. In batches of 500 that is as fast as COPY into a temporary table
-and a second statement, and three times as fast as an INSERT for each row (measured). It needs
-neither the right to make temporary tables nor a session of its own: poolers do no harm.
+and a second statement, and three times as fast as an INSERT for each row (measured). It needs no
+right to create temporary tables and no state of the session, so that it works behind poolers.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, WriteResult
-from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
+from dlmon.stores.columns import Row, classify, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
-from dlmon.validation.violations import Violation
 
 _Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -52,15 +51,15 @@ _SCHEMA = (
     "CREATE INDEX dlmon_events_by_time ON dlmon_events (timestamp)",
     "CREATE INDEX dlmon_events_by_age ON dlmon_events (stored_at)",
 )
-_CREATING = 0x646C6D65  # the key of an advisory lock: consumers that start together create once
+_ADVISORY_LOCK = 0x646C6D65  # held while the table is created, so that only one consumer does
 
 _FIND_COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
     WHERE attrelid = to_regclass('dlmon_events') AND attnum > 0 AND NOT attisdropped"""
 
-# A commit is durable whatever the role's settings say; a lock or a statement that takes long is
-# tried again, so that a stop is heeded. All of it for one transaction: a pooler's next client must
-# not find it.
+# A commit is durable whatever the role's settings say. The timeouts let a requested stop through:
+# a transaction that hits one is tried again. All are local to the transaction, because a pooler
+# gives the session to other clients afterwards.
 _BEGIN = """
     SELECT set_config('synchronous_commit',
             replace(current_setting('synchronous_commit'), 'off', 'on'), true),
@@ -87,13 +86,13 @@ _DELETE = """
         ORDER BY stored_at LIMIT %s FOR UPDATE SKIP LOCKED))"""
 
 _STATEMENT_SIZE = 8 * 1024 * 1024
-"""Characters of bodies that go into one statement. PostgreSQL takes up to 1 GB, and then needs
-several times as much memory."""
+"""Characters of bodies in one statement. PostgreSQL takes up to 1 GB, and needs several times as
+much memory for it."""
 
-# Of libpq, where the URL does not say otherwise. Times are in seconds, the last one in ms.
+# Connection parameters of libpq unless the URL gives others: in seconds, tcp_user_timeout in ms.
 _DEFAULTS = {
     "fallback_application_name": "dlmon",
-    "target_session_attrs": "read-write",  # of several hosts, the one that is no standby
+    "target_session_attrs": "read-write",  # of several hosts, the primary
     "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -101,17 +100,17 @@ _DEFAULTS = {
     "tcp_user_timeout": "15000",
 }
 
-# Classes of SQLSTATE (PostgreSQL manual, appendix A) that concern what was to be written: data
-# exceptions, integrity constraints, WITH CHECK OPTION, program limits, and RAISE in a trigger.
+# Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about the rows: data exceptions,
+# integrity constraints, WITH CHECK OPTION, program limits, and RAISE in a trigger.
 _REFUSALS = ("22", "23", "44", "54", "P0")
 
 
 class PostgresqlStore(Store):
-    """Keeps identity: an event is stored once, however often it is written.
+    """Stores an event once, however often it is written.
 
-    The stored body tells a duplicate (the same bytes) from an id that is taken by another event.
-    After a failure it connects afresh. A connection that breaks during the commit leaves open
-    whether it was done; what was stored then counts as a duplicate when it is written again.
+    An id that the store has is a duplicate when the body is the same, byte for byte, and a conflict
+    otherwise. After a failure it connects again. When the connection breaks during the commit, the
+    outcome is unknown: what was committed counts as a duplicate when it is written again.
     """
 
     exactly_once = True
@@ -132,7 +131,7 @@ class PostgresqlStore(Store):
         except psycopg.Error:
             given = {}
         if not given:
-            # Not chained, and without libpq's words: they quote the URL.
+            # Not chained, because libpq's message quotes the URL with its password.
             raise SettingsError(
                 f"libpq cannot read the URL of the store {address}: write "
                 "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETER=VALUE"
@@ -157,7 +156,7 @@ class PostgresqlStore(Store):
                 new.update(event_id for (event_id,) in connection.execute(_INSERT, columns))
             if len(new) == len(rows):
                 return WriteResult(stored=fitting, refused=refused)
-            return _tell_apart(fitting, rows, refused, new, _bodies(connection, rows, new))
+            return classify(fitting, rows, refused, new, _bodies(connection, rows, new))
 
     def trim(self) -> int:
         if (keep := self._retention.due()) is None:
@@ -173,7 +172,7 @@ class PostgresqlStore(Store):
 
     @contextmanager
     def _transaction(self) -> Iterator[_Connection]:
-        """One durable commit, at the end of the block; an exception leaves nothing behind."""
+        """Commit durably at the end of the block, or roll back at an exception."""
         try:
             connection = self._connection or self._open()
             with connection.transaction():
@@ -190,12 +189,12 @@ class PostgresqlStore(Store):
         if self._address.password is not None:
             try:
                 parameters["password"] = self._address.password.read()
-            except SettingsError as error:  # while it rotates, say
+            except SettingsError as error:  # it may be rotated right now
                 raise StoreUnavailable(str(error)) from error
         connection = psycopg.connect(
             make_conninfo("", **parameters),
             autocommit=True,
-            prepare_threshold=None,  # not every pooler keeps the prepared ones of its clients apart
+            prepare_threshold=None,  # some poolers mix up the prepared statements of their clients
         )
         try:
             self._prepare(connection)
@@ -212,7 +211,7 @@ class PostgresqlStore(Store):
         with connection.transaction():
             found = _columns(connection)
             if not found:
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATING,))
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
                 found = _columns(connection)
             if not found:
                 self._create(connection)
@@ -243,7 +242,7 @@ def _columns(connection: _Connection) -> dict[str, str]:
 
 
 def _portions(rows: Sequence[Row[datetime]]) -> Iterator[Sequence[Row[datetime]]]:
-    """What goes into one statement each."""
+    """The rows in groups of at most `_STATEMENT_SIZE`, one statement each."""
     start = size = 0
     for number, row in enumerate(rows):
         size += len(row.body)
@@ -256,38 +255,16 @@ def _portions(rows: Sequence[Row[datetime]]) -> Iterator[Sequence[Row[datetime]]
 def _bodies(
     connection: _Connection, rows: Sequence[Row[datetime]], new: set[str]
 ) -> dict[str, str]:
-    """The bodies, by id, of events that were in the store before."""
+    """The bodies that the store has, by id. new: the ids that were inserted."""
     known = list({row.event_id for row in rows} - new)
-    bodies: dict[str, str] = dict(connection.execute(_FIND, (known,)).fetchall())
-    if len(bodies) < len(known):
-        raise StoreUnavailable("An event was deleted while it was looked at.")
+    bodies = {row.event_id: row.body for row in reversed(rows) if row.event_id in new}
+    bodies |= connection.execute(_FIND, (known,)).fetchall()
+    if not bodies.keys() >= set(known):
+        raise StoreUnavailable("An event was deleted while it was compared.")
     return bodies
 
 
-def _tell_apart(
-    entries: Sequence[Entry],
-    rows: Sequence[Row[datetime]],
-    refused: Sequence[tuple[Entry, Violation]],
-    new: set[str],
-    bodies: dict[str, str],
-) -> WriteResult:
-    """What became of a batch in which some ids were taken, in the store or by each other."""
-    stored: list[Entry] = []
-    duplicates: list[Entry] = []
-    conflicts: list[tuple[Entry, Violation]] = []
-    for entry, row in zip(entries, rows, strict=True):
-        taken_by = bodies.setdefault(row.event_id, row.body)
-        if row.event_id in new:
-            new.remove(row.event_id)
-            stored.append(entry)
-        elif taken_by == row.body:
-            duplicates.append(entry)
-        else:
-            conflicts.append((entry, CONFLICT))
-    return WriteResult(stored, duplicates, (*refused, *conflicts))
-
-
 def _reason(error: psycopg.Error) -> str:
-    """In one line, without what the server adds about the data."""
+    """The server's message in one line, without the details, which quote data."""
     text = error.diag.message_primary or str(error)
     return text.partition("\n")[0].removeprefix("connection failed: ").rstrip(".")

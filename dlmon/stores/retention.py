@@ -1,4 +1,4 @@
-"""When old events are deleted: in small steps between batches, so that no batch waits for long."""
+"""When old events are deleted: in small steps between batches, so that no batch waits long."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import time
 from datetime import timedelta
 
 STEP = 1000
-"""Events deleted at once."""
+"""Events that are deleted in one transaction."""
 
 _PAUSE = 60.0
-"""Seconds until it is worth looking again, once there was less to delete than a whole step."""
+"""Seconds until the next step, once a step found fewer events than it may delete."""
 
 
 class Retention:
-    """What is left of `--keep`: whether a step is due, and of which events.
+    """Decides when a step of deletion is due.
 
-    The age of an event counts from when it was stored. Its own timestamp is what an agent's clock
-    says, and one that is replayed or imported late would be gone at once.
+    The age of an event counts from when it was stored. By its own timestamp, which comes from the
+    clock of an agent, an event that is replayed or imported late would be deleted at once.
     """
 
     def __init__(self, keep: timedelta | None) -> None:
-        """keep: for how long; None: for ever."""
+        """keep: how long events are kept; None: for ever."""
         self._keep = keep
         self._due_at = time.monotonic()
 
     def due(self) -> timedelta | None:
-        """What was stored so long ago is to be deleted now. None: nothing is."""
+        """How long events are kept if a step is due now, None if none is."""
         now = time.monotonic()
         if self._keep is None or now < self._due_at:
             return None
@@ -33,7 +33,7 @@ class Retention:
         return self._keep
 
     def done(self, deleted: int) -> int:
-        """A step was made: returns how many events it deleted."""
+        """Note that a step deleted so many events, and return that number."""
         if deleted >= STEP:
             self._due_at = time.monotonic()
         return deleted

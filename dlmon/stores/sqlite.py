@@ -13,26 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, primary_code
 from dlmon.stores.base import Entry, Store, WriteResult
-from dlmon.stores.columns import CONFLICT, Row, to_rows, to_utc
+from dlmon.stores.columns import Row, classify, to_rows, to_utc
 from dlmon.stores.retention import STEP, Retention
-from dlmon.validation.violations import Violation
 
 APPLICATION_ID = 0x646C6D65
-"""What `PRAGMA application_id` says in a store: "dlme"."""
+"""`PRAGMA application_id` of a store: the letters "dlme"."""
 
 SCHEMA_VERSION = 1
-"""What `PRAGMA user_version` says: a file with a higher one is of a newer dlmon."""
+"""`PRAGMA user_version` of a store. A newer dlmon writes a higher one."""
 
-_BUSY_TIMEOUT = 0.5  # seconds; a lock that lasts longer must not keep a stop from being heeded
+_FORMAT = FileFormat("a store", APPLICATION_ID, SCHEMA_VERSION)
 
-# Consumers that start at the same time make the file together, and SQLite refuses at once, with no
-# regard to its timeout, to change the journal of a file that another connection is reading.
+_BUSY_TIMEOUT = 0.5  # seconds: SQLite waits in C, where it does not see that a stop was requested
+
+# Consumers that start at the same time create the file together. While another connection reads it,
+# SQLite refuses to change the journal mode at once, whatever the busy timeout is.
 _OPEN_TIMEOUT = 4.0  # seconds
 _OPEN_AGAIN = 0.05  # seconds
 
-# Ids are random, so that a batch touches as many index pages as it has events. Pages that wait in
-# the write-ahead log until they were changed several times are written to the file only once.
+# Ids are random: a batch changes about as many pages of the index as it has events. The longer the
+# write-ahead log, the more changes of a page become one write to the file.
 _CHECKPOINT_PAGES = 8000
 _CACHE_KIB = 16_000
 
@@ -54,23 +56,19 @@ _SCHEMA = (
 )
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
-# Not INSERT OR IGNORE, which also swallows what breaks a constraint. OR FAIL leaves to the
-# transaction what is to be undone then: for a statement that undoes it by itself, SQLite copies
-# each page that it changes.
+# INSERT OR IGNORE would also ignore a NOT NULL violation. OR FAIL, because the transaction is
+# rolled back anyway: for OR ABORT, the default, SQLite keeps a copy of each page that changes.
 _INSERT = (
     "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 )
 
-# A row that is inserted is the last one by its rowid. As one text, since other threads have their
-# turn before each row that is read; no id contains a NUL.
-_NEWEST = """
-    SELECT group_concat(event_id, char(0))
-    FROM (SELECT event_id FROM events ORDER BY rowid DESC LIMIT ?)"""
+_LAST_ROWID = "SELECT max(rowid) FROM events"
+_FIND = "SELECT rowid, body FROM events WHERE event_id = ?"
 
-# Other threads have their turn while a statement runs: the receiving one gets most of its work
-# done meanwhile. SQLite takes no more than 32,766 parameters.
+# sqlite3 releases the GIL while a statement runs: with few, long statements the thread that
+# receives works meanwhile. SQLite takes at most 32,766 parameters, 8 a row.
 _ROWS_AT_ONCE = 2_000
-_STATEMENTS = 16  # that are kept: each number of rows is a statement of its own, and some are large
+_CACHED_STATEMENTS = 16  # each number of rows is a statement of its own, and some are large
 
 _INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
 _DELETE = """
@@ -85,20 +83,18 @@ _REASONS = {
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file; choose another path",
 }
 
-# Most times are in UTC already, and written as they are in the file but for the number of digits.
-# Hour 24 is the next day, to Python 3.13.
-_UTC = re.compile(
+# Most times are in UTC and only lack digits of the fraction. Not with hour 24, which Python 3.13
+# takes for midnight of the next day.
+_is_utc = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?!24)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z"
 ).fullmatch
 
 
 class SqliteStore(Store):
-    """Keeps identity: an event is stored once, however often it is written.
+    """Stores an event once, however often it is written. Not for several threads at once.
 
-    The stored body tells a duplicate (the same bytes) from an id that is taken by another event.
-    Ids are compared without regard to case, as RFC 9562 has it for UUIDs. For one thread at a time.
-
-    After a failure the file is opened afresh: what was wrong may have been the file itself.
+    An id that the store has is a duplicate when the body is the same, byte for byte, and a conflict
+    otherwise. After a failure the file is opened again: it may have been moved or replaced.
     """
 
     exactly_once = True
@@ -110,22 +106,22 @@ class SqliteStore(Store):
 
         Raises: StoreUnavailable.
         """
-        # Absolute also so that SQLite takes no name, such as ":memory:", for something special.
+        # Absolute, so that no name has a special meaning to SQLite, as ":memory:" has.
         self._path = path.absolute()
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
         self._keep = keep
         self._retention = Retention(keep)
-        self._open_patiently()
+        self._open_with_retries()
 
     def probe(self) -> None:
         with self._transaction() as connection:
-            # A write like any other, so that it also finds a disk that is full.
+            # A write, so that it also fails when the disk is full.
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
-        fitting, rows, refused = to_rows(entries, _to_text)
-        stored_at = _as_text(datetime.now(UTC))
+        fitting, rows, refused = to_rows(entries, _convert_time)
+        stored_at = _format_time(datetime.now(UTC))
         stored: list[Entry] = []
         duplicates: list[Entry] = []
         with self._transaction() as connection:
@@ -140,13 +136,13 @@ class SqliteStore(Store):
     def trim(self) -> int:
         if (keep := self._retention.due()) is None:
             return 0
-        before = _as_text(datetime.now(UTC) - keep)
+        before = _format_time(datetime.now(UTC) - keep)
         with self._transaction() as connection:
             deleted = connection.execute(_DELETE, (before, STEP)).rowcount
         return self._retention.done(deleted)
 
     def known(self, event_ids: Iterable[str]) -> set[str]:
-        """Those of these ids that the store has, as they were written by whoever asks.
+        """Those of these ids that the store has, spelled as in `event_ids`.
 
         Raises: StoreUnavailable.
         """
@@ -166,17 +162,17 @@ class SqliteStore(Store):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One durable commit, at the end of the block; an exception leaves nothing behind."""
+        """Commit durably at the end of the block, or roll back at an exception."""
         with self._closing_on_failure():
             connection = self._connection or self._open()
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-            # SQLite would go on writing to a file that nobody can find any more.
+            # SQLite would go on writing to a file that has been unlinked or renamed.
             if _identity(self._path) != self._identity:
                 raise StoreUnavailable(f"The store {self._path} was moved or deleted.")
             connection.execute("COMMIT")
 
-    def _open_patiently(self) -> None:
+    def _open_with_retries(self) -> None:
         until = time.monotonic() + _OPEN_TIMEOUT
         while True:
             try:
@@ -196,10 +192,10 @@ class SqliteStore(Store):
             timeout=_BUSY_TIMEOUT,
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=_STATEMENTS,
+            cached_statements=_CACHED_STATEMENTS,
         )
         self._connection = connection
-        self._check(connection)  # before anything is changed: it may be somebody else's file
+        self._check_is_ours(connection)  # before anything is changed
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA synchronous = FULL")
@@ -210,35 +206,29 @@ class SqliteStore(Store):
                 "choose a path on a local disk."
             )
         connection.execute("BEGIN IMMEDIATE")
-        if self._check(connection) == 0:
+        # Again under the lock: another process may have created the tables meanwhile.
+        if self._check_is_ours(connection) == 0:
             for statement in _SCHEMA:
                 connection.execute(statement)
         if self._keep is not None:
-            connection.execute(_INDEX_BY_AGE)  # only those who delete by age pay for it
+            connection.execute(_INDEX_BY_AGE)  # costs time at each insert: only where it is used
         connection.execute("COMMIT")
         self._identity = _identity(self._path)
         return connection
 
-    def _check(self, connection: sqlite3.Connection) -> int:
-        """The schema version of the file, 0 for a new one."""
-        (application_id, version, tables) = connection.execute(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
-            "FROM pragma_application_id, pragma_user_version"
-        ).fetchone()
-        if application_id != APPLICATION_ID and (application_id, version, tables) != (0, 0, 0):
-            raise StoreUnavailable(
-                f"{self._path} is a SQLite file of something else, not a store of dlmon: "
-                "choose another path."
-            )
-        if version > SCHEMA_VERSION:
-            raise StoreUnavailable(
-                f"{self._path} was made by a newer dlmon: upgrade this one, or choose another path."
-            )
-        return int(version)
+    def _check_is_ours(self, connection: sqlite3.Connection) -> int:
+        """The schema version of the file, 0 for an empty one.
+
+        Raises: StoreUnavailable for a file of another program, or of a newer dlmon.
+        """
+        header = connection.execute(READ_HEADER).fetchone()
+        if problem := _FORMAT.problem_with(self._path, header):
+            raise StoreUnavailable(problem)
+        return int(header[1])
 
     @contextmanager
     def _closing_on_failure(self) -> Iterator[None]:
-        with _in_words(self._path):
+        with _translating_errors(self._path):
             try:
                 yield
             except BaseException:
@@ -252,7 +242,7 @@ def _write(
     rows: Sequence[Row[str]],
     stored_at: str,
 ) -> WriteResult:
-    """Insert the rows whose ids are not taken, by the store or by a row before."""
+    """Insert the rows whose ids are not taken, in the store or by an earlier row."""
     values: list[str | float] = []
     for row in rows:
         values += row
@@ -260,59 +250,52 @@ def _write(
     inserted = connection.execute(_insertion(len(rows)), values).rowcount
     if inserted == len(rows):
         return WriteResult(entries)
-    (newest,) = connection.execute(_NEWEST, (inserted,)).fetchone()
-    new = set(newest.split("\0")) if inserted else set()
-    stored: list[Entry] = []
-    duplicates: list[Entry] = []
-    conflicts: list[tuple[Entry, Violation]] = []
-    for entry, row in zip(entries, rows, strict=True):
-        if row.event_id in new:
-            new.remove(row.event_id)  # the next one in this batch is another one
-            stored.append(entry)
-            continue
-        taken_by = connection.execute("SELECT body FROM events WHERE event_id = ?", (row.event_id,))
-        if taken_by.fetchone() == (row.body,):
-            duplicates.append(entry)
-        else:
-            conflicts.append((entry, CONFLICT))
-    return WriteResult(stored, duplicates, conflicts)
+    (last,) = connection.execute(_LAST_ROWID).fetchone()
+    new: set[str] = set()
+    bodies: dict[str, str] = {}
+    for row in rows:
+        rowid, bodies[row.event_id] = connection.execute(_FIND, (row.event_id,)).fetchone()
+        if rowid > last - inserted:  # SQLite gives a new row the highest rowid plus one
+            new.add(row.event_id)
+    return classify(entries, rows, (), new, bodies)
 
 
-@lru_cache(_STATEMENTS)
+@lru_cache(_CACHED_STATEMENTS)
 def _insertion(rows: int) -> str:
     return _INSERT.replace(_ROW, ", ".join([_ROW] * rows))
 
 
-def _to_text(given: Any) -> str:
-    """A time of an event, as it is stored. Raises: ValueError for one that cannot be."""
+def _convert_time(given: Any) -> str:
+    """The time of an event as it is stored. Raises: ValueError."""
     moment = to_utc(given)
-    # The other way takes five times as long.
-    return given[:-1].ljust(26, "0") + "Z" if _UTC(given) else _as_text(moment)
+    # Padding takes a fifth of the time of formatting.
+    return given[:-1].ljust(26, "0") + "Z" if _is_utc(given) else _format_time(moment)
 
 
-def _as_text(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _translating_errors(path: Path) -> Iterator[None]:
+    """Raises: StoreUnavailable and EventsRefused for what sqlite3 raises."""
     try:
         yield
     except sqlite3.IntegrityError as error:
-        # Somebody has added a constraint or a trigger of their own.
+        # By a constraint or a trigger that an operator has added.
         raise EventsRefused(f"the store refuses it: {error}") from error
     except sqlite3.DatabaseError as error:
-        reason = _REASONS.get(error.sqlite_errorcode & 0xFF, str(error))
+        reason = _REASONS.get(primary_code(error), str(error))
         raise StoreUnavailable(f"The store {path} cannot be used: {reason}.") from error
     except OSError as error:
         raise StoreUnavailable(f"The store {path} cannot be used: {error.strerror}.") from error
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_BUSY
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Which file this is, whatever it is called."""
+    """Device and inode of a file."""
     status = path.stat()
     return status.st_dev, status.st_ino

@@ -1,7 +1,7 @@
 """Events as HTTP requests: a batch is one POST of a JSON array, with the bytes of each event in it.
 
-`Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) is made from the events: a request
-that is sent again has the same one.
+The header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) is a hash of the body: a
+request that is sent again has the same key.
 """
 
 from __future__ import annotations
@@ -21,53 +21,53 @@ from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, WriteResult
 
-# Seconds: to connect, between two bytes of an answer, and for the whole of it.
-_CONNECT = 5.0
-_SILENCE = 30.0
-_ANSWER = 60.0
+# Seconds: to connect, between two bytes of a response, and for the whole response.
+_CONNECT_TIMEOUT = 5.0
+_READ_TIMEOUT = 30.0
+_RESPONSE_TIMEOUT = 60.0
 
-_READ = 64 * 1024
-"""Bytes of an answer that are read. It is only for the eye, so that no answer is too long."""
-_SHOWN = 300
+_MAX_READ = 64 * 1024
+"""Bytes of a response body that are read. It is only shown to people."""
+_MAX_SHOWN = 300
 
-_LONGEST_WAIT = 3600.0
-"""Seconds. A Retry-After beyond that is not waited for."""
+_MAX_RETRY_AFTER = 3600.0
+"""Seconds. A longer Retry-After is cut down to this."""
 
-# The answers that speak of the events. All others (401, 404, 429, 503, ...) speak of the login, of
-# the address or of the server, and would be the same for any event.
+# Status codes that are about the events. All others (401, 404, 429, 503, ...) are about the login,
+# the address or the server, and would be the same for any event.
 _REFUSALS = (400, 413, 422)
 _DOWN = (429, 502, 503, 504)
 
-# Its lines have the whole URL in them.
+# httpx logs the whole URL, which may contain a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class WebhookStore(Store):
-    """Sends events, at least once: what was sent but not answered is sent again.
+    """Sends events, at least once: a request without a response is sent again.
 
-    Certificates are verified, by the system's CAs or those of SSL_CERT_FILE; redirects, which could
-    lead anywhere, are not followed.
+    Certificates are verified against the system's CAs, or those of SSL_CERT_FILE. Redirects are not
+    followed, because they could lead anywhere.
     """
 
     exactly_once = False
 
     def __init__(self, address: StoreAddress) -> None:
-        """Raises: SettingsError when the URL is none, StoreUnavailable."""
+        """Raises: SettingsError when the URL is invalid, StoreUnavailable."""
         self._address = address
         try:
             url = httpx.URL(address.url)
         except httpx.InvalidURL:
             url = httpx.URL()
         if not url.host:
-            # Not chained: httpx's words could quote a part of the URL.
+            # Not chained, because httpx's message could quote a part of the URL.
             raise SettingsError(f"The store {address} must be a URL: https://HOST/PATH")
         self._user, self._password = url.username, url.password
         self._url = url.copy_with(username=None, password=None)
         self._client = httpx.Client(
             verify=ssl.create_default_context(),
-            timeout=httpx.Timeout(_SILENCE, connect=_CONNECT),
+            timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
             follow_redirects=False,
-            # Not compressed, so that a small answer cannot become a large one.
+            # Not compressed, so that a small response cannot expand to a large one.
             headers={"User-Agent": f"dlmon/{__version__}", "Accept-Encoding": "identity"},
         )
         self._not_before = 0.0
@@ -80,8 +80,8 @@ class WebhookStore(Store):
 
     def probe(self) -> None:
         if self._failed is not None:
-            # Only a batch can tell whether batches are taken. One that is taken now is sent again
-            # when it is delivered again: twice is safer than never.
+            # Only a batch shows whether batches are taken. If it is taken now, it is sent a second
+            # time when it is delivered again: twice is safer than never.
             self._post(self._failed)
             return
         status, _ = self._request("HEAD")
@@ -100,7 +100,10 @@ class WebhookStore(Store):
         self._client.close()
 
     def _post(self, content: bytes) -> tuple[int, str]:
-        """Status and text of an answer that takes the events, or refuses them for good."""
+        """Status and text of a response that takes the events, or refuses them for good.
+
+        Raises: StoreUnavailable for any other response.
+        """
         self._failed = content
         status, text = self._request("POST", content)
         if not 200 <= status < 300 and status not in _REFUSALS:
@@ -124,18 +127,18 @@ class WebhookStore(Store):
                 method, self._url, content=content, headers=headers, auth=auth
             ) as response:
                 if not response.is_success:
-                    self._heed(response)
-                return response.status_code, _text(response)
+                    self._note_retry_after(response)
+                return response.status_code, _read_text(response)
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise self._unavailable(str(error) or type(error).__name__) from error
 
     def _login(self, headers: dict[str, str]) -> tuple[str, str] | None:
-        """What httpx makes basic authentication of; else the secret is a bearer token."""
+        """User and password for basic authentication. A secret without a user is a bearer token."""
         secret = self._password
         if self._address.password is not None:
             try:
                 secret = self._address.password.read()
-            except SettingsError as error:  # while it rotates, say
+            except SettingsError as error:  # it may be rotated right now
                 raise StoreUnavailable(str(error)) from error
             if not (secret.isascii() and secret.isprintable()):
                 raise self._unavailable("its password has characters that no header can have")
@@ -145,33 +148,38 @@ class WebhookStore(Store):
             headers["Authorization"] = f"Bearer {secret}"
         return None
 
-    def _heed(self, response: httpx.Response) -> None:
-        """Remember for how long the server wants to be left alone."""
-        seconds = _seconds(response.headers.get("Retry-After", ""))
-        self._not_before = time.monotonic() + min(seconds, _LONGEST_WAIT)
+    def _note_retry_after(self, response: httpx.Response) -> None:
+        seconds = _parse_retry_after(response.headers.get("Retry-After", ""))
+        self._not_before = time.monotonic() + min(seconds, _MAX_RETRY_AFTER)
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
         return StoreUnavailable(f"The store {self._address} cannot be used: {reason}.")
 
 
-def _text(response: httpx.Response) -> str:
-    """The beginning of an answer, in one line. Reading it lets the connection be used again."""
+def _read_text(response: httpx.Response) -> str:
+    """The beginning of a response body, in one line.
+
+    The body is read to its end where it is short, so that the connection can be used again.
+    """
     start = b""
     read = 0
-    deadline = time.monotonic() + _ANSWER
+    deadline = time.monotonic() + _RESPONSE_TIMEOUT
     for chunk in response.iter_raw(4096):
         read += len(chunk)
-        if len(start) < _SHOWN:
+        if len(start) < _MAX_SHOWN:
             start += chunk
-        if read > _READ or time.monotonic() > deadline:
+        if read > _MAX_READ or time.monotonic() > deadline:
             break
-    text = " ".join(start[:_SHOWN].decode(errors="replace").split())
-    # It can end up on a terminal.
+    text = " ".join(start[:_MAX_SHOWN].decode(errors="replace").split())
+    # It may be printed on a terminal.
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def _seconds(retry_after: str) -> float:
-    """Of a Retry-After header, in seconds or as a date (RFC 9110 section 10.2.3); 0 without one."""
+def _parse_retry_after(retry_after: str) -> float:
+    """Seconds from a Retry-After header, which has seconds or a date (RFC 9110 section 10.2.3).
+
+    0 for one that is missing, malformed or in the past.
+    """
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9])
     try:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dlmon.errors import BrokerUnreachable, Interrupted
+from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, primary_code
 
 APPLICATION_ID = 0x646C6D62
 """What `PRAGMA application_id` says in a file of the local broker: "dlmb"."""
 
 SCHEMA_VERSION = 1
 """What `PRAGMA user_version` says: a file with a higher one is of a newer dlmon."""
+
+_FORMAT = FileFormat("a broker", APPLICATION_ID, SCHEMA_VERSION)
 
 _OPEN_TIMEOUT = 5.0
 _BUSY_TICK = 0.1
@@ -152,7 +155,7 @@ class Database:
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.OperationalError as error:
-                if _primary_code(error) != sqlite3.SQLITE_BUSY:
+                if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
                 if give_up():
                     raise Interrupted(f"Another process keeps {self._path} locked.") from error
@@ -161,29 +164,16 @@ class Database:
                 warned = True
 
     def _check(self, give_up: GiveUp) -> None:
-        ((application_id, version, tables),) = self.read(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
-            "FROM pragma_application_id, pragma_user_version",
-            give_up=give_up,
-        )
-        if (application_id, version, tables) == (0, 0, 0):
-            return
-        if application_id != APPLICATION_ID:
-            raise BrokerUnreachable(
-                f"{self._path} is a SQLite file of something else, not a broker of dlmon: "
-                "choose another path."
-            )
-        if version > SCHEMA_VERSION:
-            raise BrokerUnreachable(
-                f"{self._path} was made by a newer dlmon: upgrade this one, or choose another path."
-            )
+        (header,) = self.read(READ_HEADER, give_up=give_up)
+        if problem := _FORMAT.problem_with(self._path, header):
+            raise BrokerUnreachable(problem)
 
     @contextmanager
     def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            advice = _ADVICE.get(_primary_code(error), "choose another path for the broker")
+            advice = _ADVICE.get(primary_code(error), "choose another path for the broker")
             raise BrokerUnreachable(
                 f"Cannot use the broker's file {self._path} ({error}): {advice}."
             ) from error
@@ -199,8 +189,3 @@ _ADVICE = {
     sqlite3.SQLITE_IOERR: "check the disk it is on",
     sqlite3.SQLITE_FULL: "make room on the disk, and try again",
 }
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    """The result code without its extension in the upper bytes (sqlite.org/rescode.html)."""
-    return error.sqlite_errorcode & 0xFF
