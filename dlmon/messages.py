@@ -36,6 +36,9 @@ class Message(NamedTuple):
     headers: Mapping[str, HeaderValue] = MappingProxyType({})
     content_type: str | None = "application/json"
     correlation_id: str | None = None
+    content_encoding: str | None = None
+    type: str | None = None
+    app_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +75,6 @@ class Delivery(NamedTuple):
     """Identifies the delivery for the broker that made it; no one else looks into it."""
     dead_letter: DeadLetter | None = None
     undecodable_headers: bytes | None = None
+    content_encoding: str | None = None
+    type: str | None = None
+    app_id: str | None = None

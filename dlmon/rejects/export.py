@@ -12,6 +12,7 @@ The fields are stable, and the same that `inspect-rejects --json` prints:
 | violations                       | all of them: [{"code", "path", "reason"}, ...]                |
 | headers                          | what was kept of the message's own headers                    |
 | content_type, correlation_id     | text or null                                                  |
+| content_encoding, type, app_id   | text or null                                                  |
 | raw_headers                      | hex of a header table that could not be decoded, else empty   |
 | body, or body_base64             | the exact bytes: as text where they are UTF-8, else in Base64 |
 
@@ -33,7 +34,7 @@ import orjson
 
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
-from dlmon.rejects.headers import kept_headers
+from dlmon.rejects.headers import MAX_SHORT_TEXT, kept_headers
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.files import fsync_folder
@@ -63,6 +64,9 @@ def to_record(rejection: Rejection) -> dict[str, Any]:
         "headers": dict(rejection.headers or {}),
         "content_type": rejection.content_type,
         "correlation_id": rejection.correlation_id,
+        "content_encoding": rejection.content_encoding,
+        "type": rejection.type,
+        "app_id": rejection.app_id,
         "raw_headers": rejection.raw_headers,
     }
     try:
@@ -102,9 +106,12 @@ def from_record(record: object) -> Rejection:
         replays=_replays(record),
         published_at=_milliseconds(record, "published_at"),
         headers=kept_headers(_field(record, "headers", dict, {})),
-        content_type=_field(record, "content_type", str, None),
-        correlation_id=_field(record, "correlation_id", str, None),
+        content_type=_property(record, "content_type"),
+        correlation_id=_property(record, "correlation_id"),
         raw_headers=_field(record, "raw_headers", str, ""),
+        content_encoding=_property(record, "content_encoding"),
+        type=_property(record, "type"),
+        app_id=_property(record, "app_id"),
     )
 
 
@@ -197,6 +204,14 @@ def _field(record: object, name: str, kind: type, default: Any = _REQUIRED) -> A
     if value is not default and type(value) is not kind:
         raise ValueError(f"{name} must be of type {kind.__name__}")
     return value
+
+
+def _property(record: object, name: str) -> str | None:
+    """A property that AMQP carries as a short string."""
+    text: str | None = _field(record, name, str, None)
+    if text is not None and len(text.encode(errors="replace")) > MAX_SHORT_TEXT:
+        raise ValueError(f"{name} must have at most {MAX_SHORT_TEXT} bytes")
+    return text
 
 
 def _body(record: object) -> bytes:

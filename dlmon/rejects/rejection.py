@@ -53,6 +53,9 @@ class Rejection:
     content_type: str | None = None
     correlation_id: str | None = None
     raw_headers: str = ""
+    content_encoding: str | None = None
+    type: str | None = None
+    app_id: str | None = None
 
     @property
     def code(self) -> str:
@@ -98,6 +101,9 @@ def reject(
         content_type=header.short_text(delivery.content_type),
         correlation_id=header.short_text(delivery.correlation_id),
         raw_headers=raw_headers or undecodable[: header.MAX_RAW_HEADERS // 2].hex(),
+        content_encoding=header.short_text(delivery.content_encoding),
+        type=header.short_text(delivery.type),
+        app_id=header.short_text(delivery.app_id),
     )
 
 
@@ -202,6 +208,9 @@ def _message(rejection: Rejection, headers: Mapping[str, HeaderValue]) -> Messag
         headers=headers,
         content_type=rejection.content_type,
         correlation_id=rejection.correlation_id,
+        content_encoding=rejection.content_encoding,
+        type=rejection.type,
+        app_id=rejection.app_id,
     )
 
 

@@ -30,6 +30,9 @@ messages = st.builds(
     headers=st.dictionaries(short_texts.map("dlmon-{}".format), header_values, max_size=5),
     content_type=short_texts | st.none(),
     correlation_id=short_texts | st.none(),
+    content_encoding=short_texts | st.none(),
+    type=short_texts | st.none(),
+    app_id=short_texts | st.none(),
 )
 
 
@@ -57,6 +60,8 @@ def test_any_message_arrives_as_it_was_published(
     }
     assert delivery.content_type == message.content_type
     assert delivery.correlation_id == message.correlation_id
+    assert delivery.content_encoding == message.content_encoding
+    assert (delivery.type, delivery.app_id) == (message.type, message.app_id)
     assert delivery.delivery_count == 0
     assert delivery.dead_letter is None
     assert delivery.undecodable_headers is None

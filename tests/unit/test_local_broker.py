@@ -152,6 +152,18 @@ with LocalBroker(Path({str(path)!r}), "dlmon") as broker:
         assert broker.depth(Queue.ARRIVALS).ready == 6
 
 
+def test_a_file_from_before_all_columns_is_taken_over(path: Path) -> None:
+    with LocalBroker(path, "dlmon") as broker:
+        broker.publish(Queue.ARRIVALS, [make_messages(3)])
+    with closing(sqlite3.connect(path)) as connection:
+        for column in ("content_encoding", "type", "app_id"):
+            connection.execute(f"ALTER TABLE message DROP COLUMN {column}")
+    with LocalBroker(path, "dlmon") as broker:
+        broker.publish(Queue.ARRIVALS, [[Message(b"", "new", app_id="agent")]])
+        found = {one.message_id: one.app_id for one in in_queue(broker, Queue.ARRIVALS)}
+    assert found == {"new": "agent", **{one.message_id: None for one in make_messages(3)}}
+
+
 def test_namespaces_in_one_file_are_apart(path: Path, broker: LocalBroker) -> None:
     mine, theirs = make_messages(2)
     with LocalBroker(path, "other") as other:

@@ -37,6 +37,9 @@ REJECTIONS = st.builds(
     content_type=st.none() | TEXT,
     correlation_id=st.none() | TEXT,
     raw_headers=TEXT,
+    content_encoding=st.none() | TEXT,
+    type=st.none() | TEXT,
+    app_id=st.none() | TEXT,
 )
 
 
@@ -70,6 +73,9 @@ def test_the_fields_are_stable() -> None:
         "headers": {},
         "content_type": "application/json",
         "correlation_id": None,
+        "content_encoding": None,
+        "type": None,
+        "app_id": None,
         "raw_headers": "",
         "body": "{}",
     }
@@ -105,6 +111,9 @@ def test_three_fields_are_enough_to_read(tmp_path: Path) -> None:
         ({"replays": -1}, "replays must not be negative"),
         ({"replays": True}, "replays must be of type int"),
         ({"rejected_at": "yesterday"}, "RFC 3339"),
+        ({"content_type": "t" * 256}, "content_type must have at most 255 bytes"),
+        ({"correlation_id": "ü" * 128}, "correlation_id must have at most 255 bytes"),
+        ({"app_id": 7}, "app_id must be of type str"),
     ],
 )
 def test_a_wrong_line_is_named_with_what_is_wrong(

@@ -57,6 +57,10 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
+# Columns of `message` that version 1 did not have from its first day. Programs that do not know
+# them work with the file as before.
+_ADDED_COLUMNS = {"content_encoding": "TEXT", "type": "TEXT", "app_id": "TEXT"}
+
 _log = logging.getLogger(__name__)
 
 GiveUp: TypeAlias = Callable[[], bool]
@@ -100,6 +104,10 @@ class Database:
                 if not connection.execute("PRAGMA user_version").fetchone()[0]:
                     for statement in _SCHEMA:
                         connection.execute(statement)
+                columns = {row[1] for row in connection.execute("PRAGMA table_info(message)")}
+                for name, kind in _ADDED_COLUMNS.items():
+                    if name not in columns:
+                        connection.execute(f"ALTER TABLE message ADD COLUMN {name} {kind}")
                 # Each time: BEGIN IMMEDIATE succeeds on a file that must not be written to.
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except Interrupted as error:

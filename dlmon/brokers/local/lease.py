@@ -32,7 +32,7 @@ _CLOSE_TIMEOUT = 2.0
 _READY = "SELECT 1 FROM message WHERE queue = :queue AND holder IS NULL LIMIT 1"
 _FIRST = """
     SELECT id, body, message_id, headers, content_type, correlation_id, delivery_count,
-           dead_queue, dead_count, dead_at
+           content_encoding, type, app_id, dead_queue, dead_count, dead_at
     FROM message WHERE queue = :queue AND holder IS NULL ORDER BY id LIMIT :limit"""
 _HOLD = """
     UPDATE message SET holder = :holder
@@ -234,8 +234,8 @@ class Lease:
         return f"{self._namespace}.{queue}"
 
     def _delivery(self, row: tuple[Any, ...]) -> Delivery:
-        number, body, message_id, headers, content_type, correlation_id, count, *dead = row
-        dead_queue, dead_count, dead_at = dead
+        number, body, message_id, headers, content_type, correlation_id, count, *others = row
+        content_encoding, kind, app_id, dead_queue, dead_count, dead_at = others
         return Delivery(
             body=body,
             message_id=message_id,
@@ -249,4 +249,7 @@ class Lease:
             dead_letter=DeadLetter(dead_queue, "delivery_limit", dead_count, dead_at)
             if dead_queue
             else None,
+            content_encoding=content_encoding,
+            type=kind,
+            app_id=app_id,
         )

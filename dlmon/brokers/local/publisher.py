@@ -24,8 +24,9 @@ from dlmon.runtime.stop import Stop
 _WINDOW = 2_000
 
 _INSERT = """
-    INSERT INTO message (queue, message_id, content_type, correlation_id, headers, body)
-    VALUES (?, ?, ?, ?, ?, ?)"""
+    INSERT INTO message (queue, message_id, content_type, correlation_id, content_encoding, type,
+                         app_id, headers, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 class LocalPublisher:
@@ -90,6 +91,9 @@ class LocalPublisher:
                             message.message_id,
                             message.content_type,
                             message.correlation_id,
+                            message.content_encoding,
+                            message.type,
+                            message.app_id,
                             json.dumps(dict(message.headers)),
                             message.body,
                         )

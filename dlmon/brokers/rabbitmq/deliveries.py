@@ -50,6 +50,9 @@ def to_deliveries(received: Iterable[Received], channel: int) -> list[Delivery]:
                 RabbitMQToken(channel, method.delivery_tag),
                 _dead_letter(headers[_DEATHS]) if _DEATHS in headers else None,
                 properties.undecodable,
+                properties.content_encoding,
+                properties.type,
+                properties.app_id,
             )
         )
     return deliveries

@@ -66,27 +66,25 @@ class PropertiesEncoder:
 
     They are encoded here, in the thread that publishes, so that a value that cannot be encoded is
     an error of that call and not of the connection. Most messages differ from the one before in
-    nothing but their id, which stands last (AMQP 0-9-1 section 4.2.6.1): what stands before it is
-    encoded once.
+    nothing but their id, and that stands last unless they have a type or an app id (AMQP 0-9-1
+    section 4.2.6.1): what stands before it is encoded once.
     """
 
     def __init__(self) -> None:
-        self._last: Message | None = None
-        self._start = b""
+        self._headers: Mapping[str, Any] | None = None  # of the message before
+        self._others: list[str | None] = []
+        self._start: bytes | None = None  # what stands before the id, where that stands last
 
     def encode(self, message: Message) -> Any:
         """The properties of a message, for pika. Raises what pika raises where that cannot be."""
-        last = self._last
-        if (
-            last is None
-            or message.headers is not last.headers  # equal ones may differ: 1 and True do
-            or message.content_type != last.content_type
-            or message.correlation_id != last.correlation_id
-        ):
-            self._start = self._encode(message, "")[:-1]
-            self._last = message
+        _, _, headers, *others = message
+        # Equal headers may differ: 1 and True do.
+        if headers is not self._headers or others != self._others:
+            plain = message.type is None and message.app_id is None
+            self._start = self._encode(message, "")[:-1] if plain else None
+            self._headers, self._others = headers, others
         message_id = message.message_id.encode()
-        if len(message_id) > _MAX_SHORT_STRING:
+        if self._start is None or len(message_id) > _MAX_SHORT_STRING:
             return _EncodedProperties(self._encode(message, message.message_id))
         return _EncodedProperties(b"%b%c%b" % (self._start, len(message_id), message_id))
 
@@ -94,10 +92,13 @@ class PropertiesEncoder:
     def _encode(message: Message, message_id: str) -> bytes:
         properties = pika.BasicProperties(
             content_type=message.content_type,
-            correlation_id=message.correlation_id,
-            delivery_mode=2,
+            content_encoding=message.content_encoding,
             headers=dict(message.headers) or None,
+            delivery_mode=2,
+            correlation_id=message.correlation_id,
             message_id=message_id,
+            type=message.type,
+            app_id=message.app_id,
         )
         return b"".join(properties.encode())
 
@@ -220,9 +221,12 @@ class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no 
     """
 
     content_type: str | None = None
-    correlation_id: str | None = None
+    content_encoding: str | None = None
     headers: Mapping[str, Any] = MappingProxyType({})
+    correlation_id: str | None = None
     message_id: str | None = None
+    type: str | None = None
+    app_id: str | None = None
     undecodable: bytes | None = None
 
     def __init__(self) -> None:
@@ -236,8 +240,11 @@ class _Properties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no 
             self.undecodable = encoded[start:end]
             super().decode(encoded[:start] + bytes(4) + encoded[end:], offset)
         self.content_type = _text(self.content_type)
+        self.content_encoding = _text(self.content_encoding)
         self.correlation_id = _text(self.correlation_id)
         self.message_id = _text(self.message_id)
+        self.type = _text(self.type)
+        self.app_id = _text(self.app_id)
         # Read-only, since messages that follow each other can share them.
         self.headers = MappingProxyType(
             {

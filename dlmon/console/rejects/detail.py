@@ -64,6 +64,12 @@ def _facts(rejection: Rejection) -> Iterator[tuple[str, str]]:
         yield "content type", rejection.content_type
     if rejection.correlation_id:
         yield "correlation", rejection.correlation_id
+    if rejection.content_encoding:
+        yield "encoding", rejection.content_encoding
+    if rejection.type:
+        yield "type", rejection.type
+    if rejection.app_id:
+        yield "app id", rejection.app_id
     for name, value in (rejection.headers or {}).items():
         yield "header", f"{name}: {value}"
     if rejection.raw_headers:
