@@ -1,7 +1,7 @@
 """Stores to test, each with a way to look into it, to break it and to make it picky.
 
-PostgreSQL is the one that DLMON_TEST_POSTGRES names, with a superuser's login, else a server of the
-tests' own where it is installed, else the one at localhost:5432.
+PostgreSQL is the one that DLMON_TEST_POSTGRES names, with a superuser's login, else a server that
+all processes of the run share where it is installed, else the one at localhost:5432.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dlmon.stores.base import Store
 from tests.conftest import unavailable
 from tests.support.named import named_server
 from tests.support.postgres import PostgresServer, answers, program
+from tests.support.shared import Server, SharedServers
 from tests.support.webhook import Answer, Request, Webhook
 
 LOCAL_POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
@@ -153,21 +154,26 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(request: pytest.FixtureRequest) -> str:
+def postgres_url(shared_servers: SharedServers) -> str:
     """A PostgreSQL that works."""
     if named := named_server("DLMON_TEST_POSTGRES"):
         if not answers(named):
             pytest.fail("no PostgreSQL answers at DLMON_TEST_POSTGRES, or it refuses the login")
         return named
     if program("initdb") is not None:
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        return server.url
+        return shared_servers.url("postgresql", _start_shared)
     if not answers(LOCAL_POSTGRES):
         unavailable(
             "no PostgreSQL answers at localhost:5432; install postgresql, or name one in "
             "DLMON_TEST_POSTGRES=postgresql://USER:PASSWORD@HOST/DATABASE"
         )
     return LOCAL_POSTGRES
+
+
+def _start_shared() -> Server:
+    server = PostgresServer()
+    server.start()
+    return server.share()
 
 
 @contextmanager

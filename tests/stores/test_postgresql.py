@@ -68,19 +68,22 @@ def test_an_event_is_stored_in_typed_columns(
     assert abs(stored_at - before) < timedelta(minutes=1)
 
 
-def test_a_connection_that_breaks_is_made_again(
-    store: PostgresqlStore, postgres: PostgresPlace
-) -> None:
+def test_a_connection_that_breaks_is_made_again(postgres: PostgresPlace) -> None:
     first, second = make_entry(make_body()), make_entry(make_body())
-    store.write([first])
-    postgres.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name = 'dlmon' AND pid <> pg_backend_pid()"
-    )
-    with pytest.raises(StoreUnavailable, match="terminating connection"):
-        store.write([second])
-    assert store.write([second]).stored == [second]
-    assert store.write([first, second]).duplicates == [first, second]
+    name = secrets.token_hex(6)  # so that nobody else's connections are ended
+    with PostgresqlStore(StoreAddress(f"{postgres.address.url}&application_name={name}")) as store:
+        store.write([first])
+        with psycopg.connect(postgres.address.url, autocommit=True) as other:
+            ended = other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = %s",
+                [name],
+            )
+            assert ended.fetchall() == [(True,)]
+        with pytest.raises(StoreUnavailable, match="terminating connection"):
+            store.write([second])
+        assert store.write([second]).stored == [second]
+        assert store.write([first, second]).duplicates == [first, second]
 
 
 @pytest.mark.parametrize("way", ["stop", "kill"])

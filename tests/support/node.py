@@ -11,6 +11,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from tests.support.shared import Server
+
 _PROGRAMS = (Path("/usr/lib/rabbitmq/bin"), Path("/usr/local/opt/rabbitmq/sbin"))
 _BOOT = 60.0
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -116,6 +118,12 @@ class PrivateNode:
     def thaw(self) -> None:
         """Go on after `freeze`."""
         self._signal(signal.SIGCONT)
+
+    def share(self) -> Server:
+        """Let it run on when this process ends, as a server that others use."""
+        assert self._process is not None
+        self._process.returncode = 0  # or Popen warns that nothing waits for its end
+        return Server(self.url, self._process.pid, signal.SIGKILL, str(self._folder))
 
     def add_user(self, name: str, password: str, *permissions: str) -> None:
         """permissions: to configure, write and read in the virtual host /, as patterns."""

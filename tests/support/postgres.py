@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 from tests.support.node import free_port
+from tests.support.shared import Server
 
 _USER = "postgres"
 
@@ -65,6 +67,11 @@ class PostgresServer:
     def kill(self) -> None:
         """Crash: what was not durable is lost."""
         self._run("pg_ctl", "stop", "-w", "-m", "immediate")
+
+    def share(self) -> Server:
+        """Let it run on when this process ends, as a server that others use."""
+        pid, *_ = (self._data / "postmaster.pid").read_text().splitlines()
+        return Server(self.url, int(pid), signal.SIGQUIT, str(self._folder))
 
     def remove(self) -> None:
         self.kill()
