@@ -1,4 +1,4 @@
-"""How a function becomes a command: its help, and the settings that it takes from flags."""
+"""How a function becomes a command: its help, and groups of options that it takes as one value."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from dlmon.cli.options import CONFIG, Options
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
 
-_P = ParamSpec("_P")
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
@@ -28,45 +27,53 @@ def described_as(text: str) -> Callable[[_Function], _Function]:
     return decorate
 
 
-def takes_settings(
-    *groups: Options, **defaults: str
-) -> Callable[[Callable[Concatenate[Settings, _P], None]], Callable[..., None]]:
+def takes_settings(*groups: Options, **defaults: str) -> Callable[[_Function], Callable[..., None]]:
     """Give a command the options of these groups and `--config`, and call it with the settings.
 
-    The command takes a `Settings` first, made of flags, variables and the configuration file;
-    logging is configured by it. `--help` shows the command's own options before those of `groups`.
+    The command's parameter `settings` is a `Settings` made of flags, variables and the
+    configuration file; logging is configured by it. `--help` shows the command's own options
+    before those of `groups`.
 
     defaults: what a setting is unless it is given, for this command alone.
     """
     options = {name: option for group in (*groups, CONFIG) for name, option in group.items()}
 
-    def decorate(function: Callable[Concatenate[Settings, _P], None]) -> Callable[..., None]:
-        @functools.wraps(function)
-        def command(*arguments: Any, config: Path | None, **given: Any) -> None:
-            from dlmon.config.settings import load_settings
-            from dlmon.runtime.logging import configure_logging
+    def load(*, config: Path | None, **flags: Any) -> Settings:
+        from dlmon.config.settings import load_settings
+        from dlmon.runtime.logging import configure_logging
 
-            flags = {name: given.pop(name) for name in options if name != "config"}
-            settings = load_settings(flags, os.environ, config, defaults)
-            form = settings.log_format if "log_format" in options else "console"
-            configure_logging(settings.log_level, form)
-            function(settings, *arguments, **given)
+        settings = load_settings(flags, os.environ, config, defaults)
+        form = settings.log_format if "log_format" in options else "console"
+        configure_logging(settings.log_level, form)
+        return settings
+
+    return takes("settings", options, load)
+
+
+def takes(
+    parameter: str, options: Options, make: Callable[..., object]
+) -> Callable[[_Function], Callable[..., None]]:
+    """Give a command these options, and call it with `parameter` as `make` makes it of them."""
+
+    def decorate(function: _Function) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(**given: Any) -> None:
+            made = make(**{name: given.pop(name) for name in options})
+            function(**{parameter: made}, **given)
 
         own = inspect.signature(function)
-        _, *parameters = own.parameters.values()
-        # Settings are imported for type checkers only: typer does not have to know them.
-        hints = get_type_hints(function, localns={"Settings": Any}, include_extras=True)
-        hints |= options
-        parameters += [
+        # These types are imported for type checkers only: typer does not have to know them.
+        unknown = {"Settings": Any, own.parameters[parameter].annotation: Any}
+        hints = get_type_hints(function, localns=unknown, include_extras=True) | dict(options)
+        added = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
             for name in options
         ]
+        kept = [one for one in own.parameters.values() if one.name != parameter]
         # What typer asks a function for.
         command.__annotations__ = hints
         command.__signature__ = own.replace(  # type: ignore[attr-defined]
-            parameters=[
-                parameter.replace(annotation=hints[parameter.name]) for parameter in parameters
-            ],
+            parameters=[one.replace(annotation=hints[one.name]) for one in (*kept, *added)],
             return_annotation=None,
         )
         return command

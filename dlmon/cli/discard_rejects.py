@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import reject_options
 from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
-from dlmon.cli.reject_actions import Action
+from dlmon.cli.reject_actions import RejectAction
+from dlmon.cli.reject_options import ActionOptions, takes_action, takes_filter
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.config.settings import Settings
-    from dlmon.rejects.actions import Receipt, Run
+    from dlmon.rejects.actions import Run
+    from dlmon.rejects.filters import RejectFilter
     from dlmon.rejects.queue import Rejects
+    from dlmon.rejects.receipt import Receipt
 
 
 @described_as(
@@ -31,8 +33,12 @@ if TYPE_CHECKING:
     """
 )
 @takes_settings(BROKER, VALIDATION, LOG_LEVEL)
+@takes_action
+@takes_filter
 def discard_rejects(
     settings: Settings,
+    options: ActionOptions,
+    reject_filter: RejectFilter,
     *,
     all_: Annotated[
         bool, typer.Option("--all", help="All rejects; otherwise a filter is needed.")
@@ -45,52 +51,29 @@ def discard_rejects(
             ".gz compresses; replay-rejects --from reads it.",
         ),
     ] = None,
-    limit: reject_options.Limit = None,
-    yes: reject_options.Yes = False,
-    dry_run: reject_options.DryRun = False,
-    receipt: reject_options.ReceiptFile = None,
-    code: reject_options.Code = None,
-    path: reject_options.PathFilter = None,
-    since: reject_options.Since = None,
-    until: reject_options.Until = None,
-    contains: reject_options.Contains = None,
-    message_id: reject_options.MessageId = None,
-    schema_version: reject_options.SchemaVersion = None,
 ) -> None:
     from dlmon.commands.discard_rejects import discard
-    from dlmon.console.rejects.previews import Affected
+    from dlmon.console.rejects.previews import AffectedGroups
     from dlmon.rejects.export import RejectsFile
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
-    selection = reject_options.selection(
-        code=code,
-        path=path,
-        since=since,
-        until=until,
-        contains=contains,
-        message_id=message_id,
-        schema_version=schema_version,
-    )
-    if selection.everything != all_:
+    if reject_filter.everything != all_:
         raise UsageError("Say which rejects to discard by a filter, or all of them by --all.")
-
-    affected = Affected()
+    affected = AffectedGroups()
 
     def act(_broker: Broker, rejects: Rejects, run: Run) -> Receipt:
         if export is None or run.dry_run:
-            return discard(rejects, selection, run, preview=affected.add)
+            return discard(rejects, reject_filter, run, preview=affected.add)
         with RejectsFile(export) as file:
-            return discard(rejects, selection, run, export=file)
+            return discard(rejects, reject_filter, run, export=file)
 
-    Action(
+    RejectAction(
         settings,
         validator,
         act,
         verb="discard" if export is None else "move",
         done="discarded" if export is None else "moved",
-        limit=limit,
-        receipt=receipt,
-        preview=affected.show,
-    ).carry_out(yes=yes, dry_run=dry_run)
+        show_preview=affected.show,
+    ).execute(options)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import reject_options
 from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
+from dlmon.cli.reject_options import takes_filter
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
+    from dlmon.rejects.filters import RejectFilter
     from dlmon.rejects.rejection import Rejection
 
 
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     """
 )
 @takes_settings(BROKER, VALIDATION, LOG_LEVEL)
+@takes_filter
 def inspect_rejects(
     settings: Settings,
+    reject_filter: RejectFilter,
     *,
     list_: Annotated[
         bool, typer.Option("--list", help="One reject a line, the newest first.")
@@ -57,7 +60,7 @@ def inspect_rejects(
         bool,
         typer.Option(
             "--revalidate",
-            help="Judge again: how many would pass now, and why the others would not.",
+            help="Validate again: how many would pass now, and why the others would not.",
         ),
     ] = False,
     limit: Annotated[
@@ -80,13 +83,6 @@ def inspect_rejects(
         int | None,
         typer.Option(min=0, metavar="N", help="Exit with 1 when more than N are selected."),
     ] = None,
-    code: reject_options.Code = None,
-    path: reject_options.PathFilter = None,
-    since: reject_options.Since = None,
-    until: reject_options.Until = None,
-    contains: reject_options.Contains = None,
-    message_id: reject_options.MessageId = None,
-    schema_version: reject_options.SchemaVersion = None,
 ) -> None:
     from dlmon.brokers import open_broker
     from dlmon.commands.inspect_rejects import look
@@ -108,21 +104,12 @@ def inspect_rejects(
     if oldest_first and not list_:
         raise UsageError("--oldest-first goes with --list.")
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
-    selection = reject_options.selection(
-        code=code,
-        path=path,
-        since=since,
-        until=until,
-        contains=contains,
-        message_id=message_id,
-        schema_version=schema_version,
-    )
     queue = f"{settings.namespace}.rejects"
     view: View = GroupView(queue, limit)
     if list_:
         view = ListView(limit, oldest=oldest_first)
     elif show is not None:
-        selection = replace(selection, ids=frozenset({show}))
+        reject_filter = replace(reject_filter, ids=frozenset({show}))
         view = DetailView(validator)
     elif json:
         view = JsonView()
@@ -131,10 +118,11 @@ def inspect_rejects(
 
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        opened = stack.enter_context(open_broker(settings, stop))
+        broker = stack.enter_context(open_broker(settings, stop))
         file = stack.enter_context(RejectsFile(export)) if export is not None else None
-        mixed = json and sys.stdout.isatty()
-        progress = stack.enter_context(progress_bar("looking at rejects", hidden=mixed))
+        # A progress bar would stand between the lines.
+        mixed = json and sys.stdout is not None and sys.stdout.isatty()
+        on_progress = stack.enter_context(progress_bar("looking at rejects", hidden=mixed))
 
         def visit(rejections: Sequence[Rejection]) -> None:
             view.visit(rejections)
@@ -142,12 +130,12 @@ def inspect_rejects(
                 file.write(rejections)
 
         looked = look(
-            opened,
+            broker,
             validator,
-            selection,
+            reject_filter,
             visit,
             stop=stop,
-            progress=progress,
+            on_progress=on_progress,
             limit=limit if json or file is not None else None,
         )
         if file is not None:
@@ -159,5 +147,5 @@ def inspect_rejects(
         raise typer.Exit(ExitCode.INTERRUPTED)
     if show is not None and not looked.selected:
         raise UsageError(f"No reject has the message id {show!r}: look at --list.")
-    if max_count is not None and looked.count(everything=selection.everything) > max_count:
+    if max_count is not None and looked.count(everything=reject_filter.everything) > max_count:
         raise typer.Exit(ExitCode.INVALID_DATA)

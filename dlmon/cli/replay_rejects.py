@@ -5,23 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlmon.cli import reject_options
 from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
-from dlmon.cli.reject_actions import Action
+from dlmon.cli.reject_actions import RejectAction
+from dlmon.cli.reject_options import ActionOptions, takes_action, takes_filter
+from dlmon.rejects import MAX_REPLAYS
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
     from dlmon.config.settings import Settings
-    from dlmon.rejects.actions import Receipt, Run
+    from dlmon.rejects.actions import Run
+    from dlmon.rejects.filters import RejectFilter
     from dlmon.rejects.queue import Rejects
-    from dlmon.rejects.rejection import Rejection
+    from dlmon.rejects.receipt import Receipt
 
 
 @described_as(
     """Put rejected events back on arrivals once they would pass.
 
-    Each is judged again, published, confirmed, and only then removed.
+    Each is validated again, published, confirmed, and only then removed.
     Shows what would be replayed and asks; where nobody can be asked, needs --yes.
 
     \b
@@ -32,13 +34,17 @@ if TYPE_CHECKING:
     """
 )
 @takes_settings(BROKER, VALIDATION, LOG_LEVEL)
+@takes_action
+@takes_filter
 def replay_rejects(
     settings: Settings,
+    options: ActionOptions,
+    reject_filter: RejectFilter,
     *,
     patch: Annotated[
         str | None,
         typer.Option(
-            metavar="EXPR", help="Correct each event by this jq expression before it is judged."
+            metavar="EXPR", help="Correct each event by this jq expression before it is validated."
         ),
     ] = None,
     source: Annotated[
@@ -59,25 +65,14 @@ def replay_rejects(
             metavar="N",
             help="Leave alone what was replayed so often, and was rejected each time.",
         ),
-    ] = 3,
+    ] = MAX_REPLAYS,
     rate: Annotated[
         float | None,
         typer.Option(min=0.001, metavar="N", help="At most so many a second."),
     ] = None,
-    limit: reject_options.Limit = None,
-    yes: reject_options.Yes = False,
-    dry_run: reject_options.DryRun = False,
-    receipt: reject_options.ReceiptFile = None,
-    code: reject_options.Code = None,
-    path: reject_options.PathFilter = None,
-    since: reject_options.Since = None,
-    until: reject_options.Until = None,
-    contains: reject_options.Contains = None,
-    message_id: reject_options.MessageId = None,
-    schema_version: reject_options.SchemaVersion = None,
 ) -> None:
     from dlmon.commands.replay_rejects import Rules, replay
-    from dlmon.console.rejects.previews import Affected, Differences
+    from dlmon.console.rejects.previews import AffectedGroups, PatchDifferences
     from dlmon.rejects.patch import Patch
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
@@ -85,46 +80,23 @@ def replay_rejects(
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     rules = Rules(
         validator,
-        reject_options.selection(
-            code=code,
-            path=path,
-            since=since,
-            until=until,
-            contains=contains,
-            message_id=message_id,
-            schema_version=schema_version,
-        ),
+        reject_filter,
         even_invalid,
         max_replays,
         None if patch is None else Patch(patch),
     )
-    affected, differences = Affected(), Differences()
-
-    def preview(before: Rejection, after: Rejection) -> None:
-        if patch is None:
-            affected.add(before)
-        else:
-            differences.add(before, after)
-
-    def show_preview(would_be: Receipt) -> None:
-        if patch is None:
-            affected.show(would_be)
-        else:
-            differences.show(would_be)
+    preview = AffectedGroups() if patch is None else PatchDifferences()
 
     def act(broker: Broker, rejects: Rejects, run: Run) -> Receipt:
-        return replay(
-            rejects, broker, rules, run, rate=rate, preview=preview if run.dry_run else None
-        )
+        on_replay = preview.add if run.dry_run else None
+        return replay(rejects, broker, rules, run, rate=rate, on_replay=on_replay)
 
-    Action(
+    RejectAction(
         settings,
         validator,
         act,
         verb="replay",
         done="replayed",
-        limit=limit,
-        receipt=receipt,
+        show_preview=preview.show,
         source=source,
-        preview=show_preview,
-    ).carry_out(yes=yes, dry_run=dry_run)
+    ).execute(options)

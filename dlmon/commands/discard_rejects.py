@@ -1,20 +1,21 @@
-"""`dlmon discard-rejects`: remove rejects for good, or into a file."""
+"""`dlmon discard-rejects`: remove rejects for good, or move them into a file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from dlmon.rejects.actions import Outcome, Receipt, Run
+from dlmon.rejects.actions import Run
 from dlmon.rejects.export import RejectsFile
 from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.queue import LockedReject, Rejects
+from dlmon.rejects.receipt import Outcome, Receipt
 from dlmon.rejects.rejection import Rejection
 
 
 def discard(
     rejects: Rejects,
-    selection: RejectFilter,
+    reject_filter: RejectFilter,
     run: Run,
     *,
     export: RejectsFile | None = None,
@@ -22,20 +23,20 @@ def discard(
 ) -> Receipt:
     """Remove the selected rejects.
 
-    export: only what the disk has safely in this file is removed. preview: shown each of them.
+    export: only rejects that are safely on disk in this file are removed. preview: called for each.
     """
 
     def act(batch: Sequence[LockedReject], receipt: Receipt) -> None:
-        selected = (held for held in batch if selection.matches(held.rejection))
-        chosen = list(islice(selected, run.room(receipt)))
+        matching = (locked for locked in batch if reject_filter.matches(locked.rejection))
+        selected = list(islice(matching, run.remaining(receipt)))
         if not run.dry_run:
             if export is not None:
-                export.write([held.rejection for held in chosen])
+                export.write([locked.rejection for locked in selected])
                 export.sync()
-            rejects.remove(chosen)
-        for held in chosen:
+            rejects.remove(selected)
+        for locked in selected:
             if preview is not None:
-                preview(held.rejection)
-            receipt.note(Outcome.DISCARDED, held.rejection)
+                preview(locked.rejection)
+            receipt.record(Outcome.DISCARDED, locked.rejection)
 
-    return run.through(rejects, act)
+    return run.process(rejects, act)

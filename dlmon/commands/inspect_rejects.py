@@ -8,7 +8,7 @@ from itertools import islice
 
 from dlmon.brokers.base import Broker, Depth
 from dlmon.messages import Queue
-from dlmon.rejects.actions import CHUNK, Progress
+from dlmon.rejects.actions import BATCH_SIZE, OnProgress
 from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.rejection import Rejection, from_delivery
 from dlmon.runtime.stop import Stop
@@ -17,11 +17,11 @@ from dlmon.validation.validator import Validator
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look came to.
+    """The result of a look at rejects.
 
-    depth: of the queue, before. most_deliveries: how often the most often handed out of them was
-    handed out before. interrupted: a stop ended it. ran_out: there were fewer than `depth` said,
-    because somebody else holds or has taken the others.
+    depth: of the queue, before. most_deliveries: the highest delivery count of a message.
+    interrupted: a stop request ended it. ran_out: there were fewer than `depth` says, because
+    another reader holds the others or has taken them.
     """
 
     depth: Depth
@@ -33,50 +33,50 @@ class Look:
 
     @property
     def partial(self) -> bool:
-        """True when somebody else holds rejects, or may, that this look could not see."""
+        """True when another reader holds rejects, or may, that this look did not get."""
         return self.ran_out or self.depth.shared
 
     def count(self, *, everything: bool) -> int:
-        """How many rejects were meant. everything: no filter was given, so that those count too
-        that could not be looked at."""
-        there = self.depth.ready + (self.depth.held or 0)
-        return max(self.selected, there) if everything else self.selected
+        """How many rejects there are. everything: no filter was given, so that those that another
+        reader holds count too."""
+        in_queue = self.depth.ready + (self.depth.held or 0)
+        return max(self.selected, in_queue) if everything else self.selected
 
 
 def look(
     broker: Broker,
     validator: Validator,
-    selection: RejectFilter,
+    reject_filter: RejectFilter,
     visit: Callable[[Sequence[Rejection]], None],
     *,
     stop: Stop,
-    progress: Progress,
+    on_progress: OnProgress,
     limit: int | None = None,
 ) -> Look:
-    """Show the rejects that are there now to `visit`, some at a time, in no promised order.
+    """Give the selected rejects that are in the queue now to `visit`, some at a time, in any order.
 
-    limit: how many of those that are selected. Raises: BrokerError, Interrupted.
+    limit: how many of the selected. Raises: BrokerError, Interrupted.
     """
     depth = broker.depth(Queue.REJECTS)
     looked = selected = most_deliveries = 0
     ran_out = False
     with broker.open_reader(Queue.REJECTS, depth.ready) as reader:
         while looked < depth.ready and (limit is None or selected < limit) and not stop.requested:
-            deliveries = reader.read(CHUNK)
+            deliveries = reader.read(BATCH_SIZE)
             if not deliveries:
                 ran_out = not stop.requested
                 break
             matching = (
                 rejection
                 for delivery in deliveries
-                if selection.matches(rejection := from_delivery(delivery, validator))
+                if reject_filter.matches(rejection := from_delivery(delivery, validator))
             )
             chosen = list(islice(matching, None if limit is None else limit - selected))
             looked += len(deliveries)
             selected += len(chosen)
             most_deliveries = max(most_deliveries, *(one.delivery_count for one in deliveries))
             visit(chosen)
-            progress(looked, depth.ready)
+            on_progress(looked, depth.ready)
     return Look(
         depth,
         looked,

@@ -1,4 +1,5 @@
-"""Rejections in a file: NDJSON, one a line, compressed where the name ends in `.gz`.
+"""Rejections in a file: NDJSON, one a line. It is written as gzip where its name ends in `.gz`, and
+read by what it holds.
 
 The fields are stable, and the same that `inspect-rejects --json` prints:
 
@@ -7,7 +8,7 @@ The fields are stable, and the same that `inspect-rejects --json` prints:
 | message_id                       | text                                                          |
 | code, path, reason               | of the first violation                                        |
 | rejected_at, published_at        | RFC 3339 in UTC with milliseconds, or null                    |
-| rejected_by, schema, origin      | text, empty where nobody noted it                             |
+| rejected_by, schema, origin      | text, empty where it is unknown                               |
 | replays                          | how often it was replayed                                     |
 | violations                       | all of them: [{"code", "path", "reason"}, ...]                |
 | headers                          | what was kept of the message's own headers                    |
@@ -24,24 +25,23 @@ from __future__ import annotations
 import base64
 import gzip
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
+from dlmon.event_files.input import Input
 from dlmon.rejects.headers import MAX_SHORT_TEXT, kept_headers
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.files import fsync_folder
+from dlmon.runtime.stdio import write_all
+from dlmon.runtime.stop import Stop
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
 from dlmon.validation.violations import Violation
-
-STDIN = Path("-")
 
 
 def to_record(rejection: Rejection) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def to_record(rejection: Rejection) -> dict[str, Any]:
         "code": rejection.code,
         "path": rejection.path,
         "reason": rejection.reason,
-        "rejected_at": _written(rejection.rejected_at),
-        "published_at": _written(rejection.published_at),
+        "rejected_at": _to_rfc3339(rejection.rejected_at),
+        "published_at": _to_rfc3339(rejection.published_at),
         "rejected_by": rejection.rejected_by,
         "schema": rejection.schema,
         "origin": rejection.origin,
@@ -82,7 +82,7 @@ def to_line(rejection: Rejection) -> bytes:
 
 
 def from_record(record: object) -> Rejection:
-    """The rejection that a parsed line tells of.
+    """The rejection of a parsed line.
 
     Raises: ValueError that says which field is missing or wrong.
     """
@@ -122,12 +122,16 @@ class RejectsFile(Closeable):
         """Raises: FileError when the file exists: it may be the only copy of what it holds."""
         self.path = path
         try:
-            self._file = path.open("xb")
+            self._file = path.open("xb", buffering=0)
             fsync_folder(path.absolute().parent)
         except FileExistsError as error:
             raise FileError(f"{path} exists already: name a new file to export to.") from error
         except OSError as error:
-            raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+            raise self._failed(error) from error
+        self._compressed = path.suffix == ".gz"
+        if self._compressed:
+            # An empty file is no gzip data: this one is read also if nothing is ever written to it.
+            self._write(gzip.compress(b""))
 
     def write(self, rejections: Sequence[Rejection]) -> None:
         """Write rejections, safe once `sync` has returned.
@@ -135,12 +139,9 @@ class RejectsFile(Closeable):
         Raises: FileError.
         """
         lines = b"".join(map(to_line, rejections))
-        try:
-            # A gzip member of its own each time: whatever was synced can be read, also when the
-            # process is killed later (RFC 1952 section 2.2: members simply follow each other).
-            self._file.write(gzip.compress(lines) if self.path.suffix == ".gz" else lines)
-        except OSError as error:
-            raise self._failed(error) from error
+        # A gzip member of its own each time: what was synced can be read, also when the process is
+        # killed later (RFC 1952 section 2.2: members simply follow each other).
+        self._write(gzip.compress(lines) if self._compressed else lines)
 
     def sync(self) -> None:
         """Return once the disk has everything written so far.
@@ -148,14 +149,16 @@ class RejectsFile(Closeable):
         Raises: FileError.
         """
         try:
-            self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from error
 
     def close(self) -> None:
+        self._file.close()
+
+    def _write(self, data: bytes) -> None:
         try:
-            self._file.close()
+            write_all(self._file.fileno(), data)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -163,26 +166,15 @@ class RejectsFile(Closeable):
         return FileError(f"Cannot write {self.path}: {error.strerror}.")
 
 
-def read_rejects(path: Path) -> Iterator[Rejection]:
-    """The rejections in a file, `-` for stdin.
+def read_rejects(path: Path, stop: Stop | None = None) -> Iterator[Rejection]:
+    """The rejections in a file, `-` for stdin. stop: a stop request ends them early.
 
     Raises: FileError that names the line, when it gets there.
     """
-    try:
-        with closing(_open(path)) as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _from_line(line, f"{path}:{number}")
-    except (OSError, EOFError) as error:
-        raise FileError(f"Cannot read {path}: {error}.") from error
-
-
-def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
-    if path == STDIN:
-        return sys.stdin.buffer
-    if path.suffix == ".gz":
-        return gzip.open(path)
-    return path.open("rb")
+    with Input(path, stop) as file:
+        for number, line in enumerate(file.lines(), start=1):
+            if line.strip():
+                yield _from_line(line, f"{file.name}:{number}")
 
 
 def _from_line(line: bytes, where: str) -> Rejection:
@@ -234,5 +226,5 @@ def _milliseconds(record: object, name: str) -> int | None:
     return None if text is None else from_rfc3339(text)
 
 
-def _written(at: int | None) -> str | None:
+def _to_rfc3339(at: int | None) -> str | None:
     return None if at is None else to_rfc3339(at)

@@ -32,18 +32,20 @@ def impatient_node(private_node: PrivateNode) -> Iterator[PrivateNode]:
     private_node.ctl("eval", set_both.format(1_800_000, 60_000))
 
 
-@pytest.mark.parametrize("hold", [0.5, 900.0], ids=["opened again in time", "closed by the broker"])
+@pytest.mark.parametrize(
+    "lifetime", [0.5, 900.0], ids=["opened again in time", "closed by the broker"]
+)
 def test_a_slow_replay_outlives_the_consumer_timeout(
-    impatient_node: PrivateNode, private_settings: Settings, hold: float
+    impatient_node: PrivateNode, private_settings: Settings, lifetime: float
 ) -> None:
     parked = [rejection(make_body(), OLD) for _ in range(24)]
     left = [rejection(make_body(file_size=-1)) for _ in range(6)]
     stop = Stop()
     with open_broker(private_settings, stop) as broker:
         park(broker, [*left, *parked])
-        with QueuedRejects(broker, VALIDATOR, stop, hold=hold) as rejects:
+        with QueuedRejects(broker, VALIDATOR, stop, lifetime=lifetime) as rejects:
             receipt = replay(rejects, broker, Rules(VALIDATOR, RejectFilter()), Run(stop), rate=6)
-        assert (receipt.error, receipt.still_there) == (None, 0)
+        assert (receipt.error, receipt.unremoved) == (None, 0)
         assert (receipt.done, receipt.left.total()) == (24, 6)
         assert ids(broker, Queue.ARRIVALS) == sorted(one.message_id for one in parked)
         assert ids(broker, Queue.REJECTS) == sorted(one.message_id for one in left)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,12 @@ from dlmon.rejects.rejection import Rejection
 from dlmon.validation.violations import Violation
 from tests.support.rejections import AT, slow
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ONE, OTHER = slow(), slow()
 TEXT = st.text(max_size=20)
 REJECTIONS = st.builds(
     Rejection,
@@ -170,3 +178,27 @@ def test_a_compressed_file_is_what_other_programs_call_gzip(tmp_path: Path) -> N
     unpacked = subprocess.run(["gzip", "-dc", path], check=True, capture_output=True).stdout
     assert unpacked == b"".join(map(to_line, rejections))
     assert gzip.decompress(path.read_bytes()) == unpacked
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+@pytest.mark.parametrize("name", ["rejects.ndjson", "rejects.txt", "rejects.ndjson.gz"])
+def test_compression_is_recognized_by_content_and_not_by_name(
+    tmp_path: Path, compress: Callable[[bytes], bytes], name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(compress(to_line(ONE)) + compress(to_line(OTHER)))
+    assert list(read_rejects(path)) == [ONE, OTHER]
+
+
+def test_a_plain_file_named_like_gzip_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.ndjson.gz"
+    path.write_bytes(to_line(ONE))
+    assert list(read_rejects(path)) == [ONE]
+
+
+def test_a_compressed_export_of_nothing_is_whole_gzip_data(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.ndjson.gz"
+    with RejectsFile(path):
+        pass
+    assert subprocess.run(["gzip", "-dc", path], check=True, capture_output=True).stdout == b""
+    assert list(read_rejects(path)) == []

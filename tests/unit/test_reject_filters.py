@@ -16,7 +16,7 @@ UNTIMED = rejection(BODY, Violation("type", "", "odd"), at=None)
 
 
 @pytest.mark.parametrize(
-    "selection",
+    "reject_filter",
     [
         RejectFilter(),
         RejectFilter(codes=frozenset({"type", "maximum"})),
@@ -32,12 +32,12 @@ UNTIMED = rejection(BODY, Violation("type", "", "odd"), at=None)
         RejectFilter(schema_versions=frozenset({"urn:dlmon:download-event:1"})),
     ],
 )
-def test_filters_select(selection: RejectFilter) -> None:
-    assert selection.matches(REJECTION)
+def test_filters_select(reject_filter: RejectFilter) -> None:
+    assert reject_filter.matches(REJECTION)
 
 
 @pytest.mark.parametrize(
-    "selection",
+    "reject_filter",
     [
         RejectFilter(codes=frozenset({"type"})),
         RejectFilter(paths=frozenset({"/file_size"})),
@@ -51,8 +51,8 @@ def test_filters_select(selection: RejectFilter) -> None:
         RejectFilter(schema_versions=frozenset({"urn:dlmon:download-event:2"})),
     ],
 )
-def test_filters_leave_out(selection: RejectFilter) -> None:
-    assert not selection.matches(REJECTION)
+def test_filters_leave_out(reject_filter: RejectFilter) -> None:
+    assert not reject_filter.matches(REJECTION)
 
 
 def test_a_time_selects_no_rejection_without_one() -> None:

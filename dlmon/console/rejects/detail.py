@@ -1,4 +1,4 @@
-"""One reject on a screen: all that is known of it, its event with every failing place marked."""
+"""One reject on a screen: everything known of it, and its event with every violation marked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dlmon.validation.violations import DUPLICATE_KEY, Verdict, Violation, descr
 MAX_LINES = 400
 """Lines of one event that are shown; `--export` has all of it."""
 
-_MAX_TEXT = 4096  # bytes of a body that is no JSON, around where it stopped being that
+_MAX_TEXT = 4096  # bytes of a body that is not JSON, around the place where it stops being JSON
 _MAX_HEX = 512
 _HEX_ROW = 16
 _MARGIN = "  "
@@ -27,7 +27,7 @@ _UNCUT = 1 << 30
 
 
 class _Mark(NamedTuple):
-    """Bytes `start` to `end` of a text, exclusive, are what `text` is about."""
+    """Bytes `start` to `end` of a text, exclusive, that `text` is about."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ class _Mark(NamedTuple):
 
 
 def show_rejection(rejection: Rejection, verdict: Verdict) -> None:
-    """Everything about one reject. verdict: what the judge says of its body now."""
+    """Show everything about one reject. verdict: of its body, now."""
     console = stdout()
     for name, value in _facts(rejection):
         print_line(console, Text(f"{name:<14}", "dim").append(safe(value), "not dim"), wrap=True)
@@ -102,7 +102,7 @@ def _marks(text: bytes, violations: Sequence[Violation]) -> list[_Mark]:
         duplicate = violation.code == DUPLICATE_KEY
         for one in found:
             if one.pointer == violation.path and one.duplicate == duplicate:
-                # Of a key that stands twice, the key is what is wrong.
+                # Of a key that stands twice, the key is wrong, not the value.
                 start = one.start if one.key_start is None or not duplicate else one.key_start
                 marks.append(_Mark(start, one.end, f"{violation.code}: {violation.reason}"))
     return marks
@@ -170,5 +170,5 @@ def _pointer(column: int, width: int, text: str) -> Text:
 
 
 def _shown(line: bytes) -> str:
-    # A part of a text can begin in the middle of a character.
+    # A part of a text can begin within a character.
     return safe(line.rstrip(b"\n").decode(errors="replace"))

@@ -15,7 +15,7 @@ from dlmon.rejects.groups import Group, Groups
 from dlmon.validation.violations import describe_rule
 
 PROMPT_LINES = 2
-"""The command, and what stands where the cursor is."""
+"""The line of the command, and that of the cursor."""
 
 _COLUMN = 16  # where the code begins
 _TIME = 14
@@ -23,17 +23,17 @@ _MIN_WHAT = 13
 _MIN_GROUPS = 1
 
 
-class Around(NamedTuple):
-    """What a table of groups stands in.
+class Surroundings(NamedTuple):
+    """What else is on the screen of a table of groups.
 
-    lines: how many others are on the screen. more: how to see all groups, `{}` for their number.
+    lines: how many. more: how to see all groups, with `{}` for their number.
     """
 
     lines: int
     more: str
 
 
-def show_groups(groups: Groups, limit: int | None, around: Around) -> None:
+def show_groups(groups: Groups, limit: int | None, around: Surroundings) -> None:
     """The largest groups, each with its count, share, times, a sample and where it is from.
 
     limit: of groups; None for as many as fit a screen, and for all where stdout is no terminal.
@@ -50,9 +50,9 @@ def show_groups(groups: Groups, limit: int | None, around: Around) -> None:
         print_line(console, Text(f"{text}: {around.more.format(len(groups))}."))
 
 
-def _fitting(console: Console, groups: Groups, limit: int | None, around: Around) -> _Table:
-    """The table with a sample over two lines, over one where the screen has no room for that, and
-    then without the smallest groups unless so many were asked for."""
+def _fitting(console: Console, groups: Groups, limit: int | None, around: Surroundings) -> _Table:
+    """The table with samples of two lines. If the screen has no room for that, with samples of one
+    line, and then, unless `limit` asks for so many, without the smallest groups."""
     ordered = groups.largest_first()[:limit]
     whole = _Table(ordered, groups.count, console)
     room = console.height - around.lines - PROMPT_LINES
@@ -71,7 +71,7 @@ def _fitting(console: Console, groups: Groups, limit: int | None, around: Around
 
 
 class _Table:
-    """Groups as lines. brief: a sample takes one line and not two."""
+    """Groups as lines. brief: a sample takes one line instead of two."""
 
     def __init__(
         self, groups: Sequence[Group], total: int, console: Console, *, brief: bool = False
@@ -79,7 +79,7 @@ class _Table:
         self.groups = groups
         self._total = total
         self._brief = brief
-        # What is the same for all groups is told once.
+        # What is the same for all groups is shown once.
         self._common = set.intersection(*(set(_background(group)) for group in groups))
         longest = max(_MIN_WHAT, *(cell_len(_what(group)) for group in groups))
         room = max(_MIN_WHAT, console.width - _COLUMN - 2 * (2 + _TIME))
@@ -123,7 +123,7 @@ def _what(group: Group) -> str:
 
 
 def _background(group: Group) -> list[str]:
-    """What rejects were judged by, and where they come from."""
+    """The schemas that rejects were validated by, and where they come from."""
     facts = (("judged by", group.schemas), ("sent to", group.origins))
     return [f"{what} {safe(', '.join(names))}" for what, names in facts if names]
 

@@ -1,4 +1,4 @@
-"""What an action would do, on a screen that has its receipt and its question below."""
+"""What an action would do, on a screen that shows its receipt and its question below."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import islice
 from rich.text import Text
 
 from dlmon.console.lines import print_line, stdout
-from dlmon.console.rejects.group_table import PROMPT_LINES, Around, show_groups
+from dlmon.console.rejects.group_table import PROMPT_LINES, Surroundings, show_groups
 from dlmon.console.rejects.summary import receipt_height
 from dlmon.console.text import counted, safe
-from dlmon.rejects.actions import Receipt
 from dlmon.rejects.groups import Groups
+from dlmon.rejects.receipt import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.validation.json_positions import indent
 
@@ -21,22 +21,22 @@ MAX_DIFFERENCES = 3
 """Events of which a dry run shows what a patch changes."""
 
 
-class Affected:
-    """Groups of the rejects that something would be done to."""
+class AffectedGroups:
+    """Groups of the rejects that an action would be done to."""
 
     def __init__(self) -> None:
         self._groups = Groups()
 
-    def add(self, rejection: Rejection) -> None:
+    def add(self, rejection: Rejection, _replayed: Rejection | None = None) -> None:
         self._groups.add(rejection)
 
     def show(self, would_be: Receipt) -> None:
-        around = Around(receipt_height(would_be), "inspect-rejects --limit {} shows all")
+        around = Surroundings(receipt_height(would_be), "inspect-rejects --limit {} shows all")
         show_groups(self._groups, None, around)
 
 
-class Differences:
-    """What a patch makes of the first few events that it changes."""
+class PatchDifferences:
+    """What a patch changes in the first few events that it changes."""
 
     def __init__(self) -> None:
         self._pairs: list[tuple[Rejection, Rejection]] = []
@@ -52,7 +52,7 @@ class Differences:
             self._pairs.append((before, after))
 
     def show(self, would_be: Receipt) -> None:
-        """A unified diff of each, without its head, as far as the screen has room."""
+        """A unified diff of each, without its header, as far as the screen has room."""
         console = stdout()
         room = console.height - receipt_height(would_be) - PROMPT_LINES - 1
         shown = 0

@@ -1,4 +1,4 @@
-"""Rejects on a screen: lists, notes and receipts; and as whole lines where nobody looks."""
+"""Rejects on a screen: lists, notes and receipts. Where stdout is no terminal, in whole lines."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rich.text import Text
 from dlmon.commands.inspect_rejects import Look
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
-from dlmon.rejects.actions import Progress as Told
-from dlmon.rejects.actions import Receipt
+from dlmon.rejects.actions import OnProgress
+from dlmon.rejects.receipt import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.validation.violations import describe_rule
 
 MANY_DELIVERIES = 15
-"""A look warns when a message was handed out more often: RabbitMQ's own limit, which a policy may
-have put on the queue, is 20."""
+"""A look warns when a message was delivered more often: RabbitMQ's own limit, which a policy may
+have set for the queue, is 20."""
 
 _PIPED_LIST = 50
 _LINES_AROUND_LIST = 4  # the command, the head, a note and the prompt
@@ -36,12 +36,12 @@ _MIN_WIDTH = 20
 
 def show_look(look: Look, where: str) -> None:
     """How many rejects there are, and how many of them were looked at."""
-    there = look.depth.ready
-    # No false total: what another reader holds is there too.
-    text = counted(there, "reject") if there else "No rejects"
+    ready = look.depth.ready
+    # No false total: what another reader holds is in the queue too.
+    text = counted(ready, "reject") if ready else "No rejects"
     text += f" to see in {where}" if look.partial else f" in {where}"
-    if there:
-        text += ", all looked at" if look.looked >= there else f", {look.looked:,} looked at"
+    if ready:
+        text += ", all looked at" if look.looked >= ready else f", {look.looked:,} looked at"
     if look.selected < look.looked:
         text += f", {look.selected:,} selected"
     print_line(stdout(), Text(f"{text}.", "bold"))
@@ -65,7 +65,7 @@ class Notes:
 
 
 def list_limit() -> int:
-    """How many lines a list has unless told otherwise: what a screen has room for."""
+    """How many lines a list has by default: those that fit the screen."""
     console = stdout()
     return max(1, console.height - _LINES_AROUND_LIST) if console.is_terminal else _PIPED_LIST
 
@@ -82,7 +82,7 @@ def show_list(rejections: Sequence[Rejection]) -> None:
     if not rejections:
         return
     times = [clock(one.rejected_at) for one in rejections]
-    # A day that all have in common is told once: the width is for the reasons.
+    # A day that all have in common is shown once: the width is for the reasons.
     days = {time.partition(" ")[0] for time in times}
     head = "rejected UTC"
     if len(days) == 1 and all(" " in time for time in times):
@@ -134,8 +134,8 @@ def receipt_height(receipt: Receipt) -> int:
 
 
 @contextmanager
-def progress_bar(what: str, *, hidden: bool = False) -> Iterator[Told]:
-    """A bar on stderr while something goes through rejects; nothing where that is no terminal."""
+def progress_bar(what: str, *, hidden: bool = False) -> Iterator[OnProgress]:
+    """A bar on stderr while rejects are processed; nothing where stderr is no terminal."""
     console = stderr()
     hidden = hidden or not console.is_terminal
     columns = (
@@ -157,10 +157,10 @@ def _notes(look: Look, shown: int | None) -> Iterator[str]:
     if look.depth.held:
         yield f"another reader holds {look.depth.held:,} more rejects, which this view lacks."
     elif look.partial:
-        yield "somebody else reads rejects too, and may hold some that this view lacks."
+        yield "another reader may hold some rejects that this view lacks."
     if look.most_deliveries > MANY_DELIVERIES:
         yield (
-            f"handed out up to {look.most_deliveries} times so far. dlmon's queue sets no limit, "
+            f"delivered up to {look.most_deliveries} times so far. dlmon's queue sets no limit, "
             "but an operator policy with a delivery-limit would: exempt the rejects queue from it."
         )
 
@@ -169,10 +169,10 @@ def _remarks(receipt: Receipt) -> Iterator[str]:
     if receipt.interrupted:
         yield "Stopped before it was finished. Run it again for the rest."
     elif receipt.partial:
-        yield "Somebody else reads rejects too, and may hold some. Run it again for them."
-    if receipt.still_there:
+        yield "Another reader may hold some rejects. Run it again for them."
+    if receipt.unremoved:
         yield (
-            f"The connection was lost before {receipt.still_there:,} of them could be removed: "
+            f"The connection was lost before {receipt.unremoved:,} of them could be removed: "
             "they are in rejects too. Doing it again is harmless."
         )
 

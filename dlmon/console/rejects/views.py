@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dlmon.commands.inspect_rejects import Look
 from dlmon.console.rejects.detail import show_rejection
-from dlmon.console.rejects.group_table import Around, show_groups
+from dlmon.console.rejects.group_table import Surroundings, show_groups
 from dlmon.console.rejects.summary import (
     Notes,
     list_limit,
@@ -17,6 +17,7 @@ from dlmon.console.rejects.summary import (
     show_look,
     show_revalidation,
 )
+from dlmon.errors import FileError
 from dlmon.rejects.export import to_line
 from dlmon.rejects.groups import Groups, Latest, Revalidation
 from dlmon.rejects.rejection import Rejection, revalidate
@@ -52,7 +53,7 @@ class GroupView:
     def finish(self, look: Look) -> None:
         notes = Notes(look)
         show_look(look, self._queue)
-        show_groups(self._groups, self._limit, Around(2 + notes.height, _MORE))
+        show_groups(self._groups, self._limit, Surroundings(2 + notes.height, _MORE))
         if len(self._groups):
             show_hint("One of them: --show ID. What would pass now: --revalidate.")
         notes.show()
@@ -76,7 +77,7 @@ class RevalidationView:
         notes = Notes(look)
         show_look(look, self._queue)
         show_revalidation(self._result.passing, look.selected)
-        show_groups(self._result.failing, self._limit, Around(3 + notes.height, _MORE))
+        show_groups(self._result.failing, self._limit, Surroundings(3 + notes.height, _MORE))
         if self._result.passing:
             show_hint("Those that pass go back by replay-rejects, with the same filters.")
         notes.show()
@@ -100,7 +101,7 @@ class ListView:
 
 
 class DetailView:
-    """Everything about the rejects with one message id: there can be several."""
+    """Everything about the rejects with one message id, which can be several."""
 
     def __init__(self, validator: Validator) -> None:
         self._validator = validator
@@ -117,6 +118,11 @@ class DetailView:
 
 class JsonView:
     """NDJSON on stdout, while it is read."""
+
+    def __init__(self) -> None:
+        """Raises: FileError without a stdout."""
+        if sys.stdout is None:  # Python's sign that the process was started without one
+            raise FileError("There is no stdout to write to: it was closed at the start.")
 
     def visit(self, rejections: Sequence[Rejection]) -> None:
         sys.stdout.buffer.write(b"".join(map(to_line, rejections)))

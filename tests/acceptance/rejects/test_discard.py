@@ -9,10 +9,11 @@ from dlmon.commands.discard_rejects import discard
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.errors import FileError
 from dlmon.messages import Queue
-from dlmon.rejects.actions import CHUNK, Receipt, Run
+from dlmon.rejects.actions import BATCH_SIZE, Run
 from dlmon.rejects.export import RejectsFile, read_rejects
 from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.queue import FiledRejects, QueuedRejects
+from dlmon.rejects.receipt import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
 from tests.support.events import make_body
@@ -82,12 +83,12 @@ class _FullDisk(RejectsFile):
 def test_what_the_file_cannot_take_is_not_removed(
     broker: Broker, stop: Stop, tmp_path: Path
 ) -> None:
-    park(broker, [slow() for _ in range(2 * CHUNK)])
+    park(broker, [slow() for _ in range(2 * BATCH_SIZE)])
     with _FullDisk(tmp_path / "moved.ndjson") as file:
         receipt = go(broker, stop, RejectFilter(), export=file)
     assert isinstance(receipt.error, FileError)
     left = set(ids(broker, Queue.REJECTS))
     moved = {one.message_id for one in read_rejects(tmp_path / "moved.ndjson")}
-    assert len(left) + receipt.done == 2 * CHUNK
-    assert receipt.done == CHUNK
-    assert len(left | moved) == 2 * CHUNK
+    assert len(left) + receipt.done == 2 * BATCH_SIZE
+    assert receipt.done == BATCH_SIZE
+    assert len(left | moved) == 2 * BATCH_SIZE

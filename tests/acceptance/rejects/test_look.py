@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dlmon.brokers.base import Broker
 from dlmon.commands.inspect_rejects import Look, look
 from dlmon.messages import Message, Queue
-from dlmon.rejects.actions import CHUNK
+from dlmon.rejects.actions import BATCH_SIZE
 from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
@@ -33,20 +33,24 @@ def look_at(
         selection,
         visit,
         stop=stop,
-        progress=lambda _looked, _total: None,
+        on_progress=lambda _looked, _total: None,
         limit=limit,
     )
 
 
 def test_a_look_shows_every_reject_as_it_was_parked(broker: Broker, stop: Stop) -> None:
-    parked = [slow() for _ in range(CHUNK + 1)]
+    parked = [slow() for _ in range(BATCH_SIZE + 1)]
     park(broker, parked)
     seen: list[Rejection] = []
     result = look_at(broker, stop, seen=seen)
     assert sorted(seen, key=lambda one: one.message_id) == sorted(
         parked, key=lambda one: one.message_id
     )
-    assert (result.depth.ready, result.looked, result.selected) == (CHUNK + 1, CHUNK + 1, CHUNK + 1)
+    assert (result.depth.ready, result.looked, result.selected) == (
+        BATCH_SIZE + 1,
+        BATCH_SIZE + 1,
+        BATCH_SIZE + 1,
+    )
     assert not result.interrupted
     assert not result.ran_out
 
@@ -104,7 +108,7 @@ def test_a_look_tells_that_another_reader_holds_some(broker: Broker, stop: Stop)
 
 
 def test_a_stopped_look_says_so_and_has_what_it_saw(broker: Broker, stop: Stop) -> None:
-    park(broker, [slow() for _ in range(CHUNK + 1)])
+    park(broker, [slow() for _ in range(BATCH_SIZE + 1)])
     seen: list[Rejection] = []
 
     def visit(rejections: Sequence[Rejection]) -> None:
@@ -112,10 +116,10 @@ def test_a_stopped_look_says_so_and_has_what_it_saw(broker: Broker, stop: Stop) 
         stop.request()
 
     result = look(
-        broker, VALIDATOR, EVERYTHING, visit, stop=stop, progress=lambda _looked, _total: None
+        broker, VALIDATOR, EVERYTHING, visit, stop=stop, on_progress=lambda _looked, _total: None
     )
     assert result.interrupted
-    assert 0 < result.looked == len(seen) < CHUNK + 1
+    assert 0 < result.looked == len(seen) < BATCH_SIZE + 1
 
 
 def test_an_empty_queue_is_looked_at_in_no_time(broker: Broker, stop: Stop) -> None:

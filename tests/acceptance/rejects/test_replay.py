@@ -15,10 +15,11 @@ from dlmon.brokers.local import LocalBroker
 from dlmon.commands.replay_rejects import Rules, replay
 from dlmon.config.settings import Settings
 from dlmon.messages import Queue
-from dlmon.rejects.actions import Receipt, Run
+from dlmon.rejects.actions import Run
 from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.patch import Patch
 from dlmon.rejects.queue import FiledRejects, QueuedRejects
+from dlmon.rejects.receipt import Receipt
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.stop import Stop
 from dlmon.validation.violations import Violation
@@ -41,14 +42,14 @@ def go(
     *,
     run: Run | None = None,
     rate: float | None = None,
-    hold: float = 900.0,
+    lifetime: float = 900.0,
     **rules: Any,
 ) -> Receipt:
-    with QueuedRejects(broker, VALIDATOR, stop, hold=hold) as rejects:
+    with QueuedRejects(broker, VALIDATOR, stop, lifetime=lifetime) as rejects:
         return replay(
             rejects,
             broker,
-            Rules(VALIDATOR, rules.pop("selection", RejectFilter()), **rules),
+            Rules(VALIDATOR, rules.pop("reject_filter", RejectFilter()), **rules),
             run or Run(stop),
             rate=rate,
         )
@@ -102,7 +103,7 @@ def test_a_rate_is_kept(broker: Broker, stop: Stop) -> None:
 def test_a_filter_decides_what_is_replayed(broker: Broker, stop: Stop) -> None:
     one, other = mended(), mended()
     park(broker, [one, other])
-    receipt = go(broker, stop, selection=RejectFilter(ids=frozenset({one.message_id})))
+    receipt = go(broker, stop, reject_filter=RejectFilter(ids=frozenset({one.message_id})))
     assert (receipt.selected, receipt.done, receipt.looked) == (1, 1, 2)
     assert ids(broker, Queue.REJECTS) == [other.message_id]
 
@@ -186,13 +187,13 @@ def come_back(broker: Broker, by_id: dict[str, Rejection], lasting: int) -> Call
     """Stands in for a consumer that rejects what was replayed, the first `lasting` times."""
     left = lasting
 
-    def tell(fate: Any) -> None:
+    def on_entry(entry: Any) -> None:
         nonlocal left
-        if fate.outcome == "replayed" and left:
+        if entry.outcome == "replayed" and left:
             left -= 1
-            park(broker, [replace(by_id[fate.message_id], replays=1)])
+            park(broker, [replace(by_id[entry.message_id], replays=1)])
 
-    return tell
+    return on_entry
 
 
 def test_what_comes_back_is_not_replayed_again_in_the_same_run(broker: Broker, stop: Stop) -> None:
@@ -200,7 +201,9 @@ def test_what_comes_back_is_not_replayed_again_in_the_same_run(broker: Broker, s
     park(broker, parked)
     by_id = {one.message_id: one for one in parked}
     # A low rate, so that there are several batches, and a reader for each.
-    receipt = go(broker, stop, run=Run(stop, tell=come_back(broker, by_id, 99)), rate=8, hold=0)
+    receipt = go(
+        broker, stop, run=Run(stop, on_entry=come_back(broker, by_id, 99)), rate=8, lifetime=0
+    )
     assert receipt.done == 12
     assert ids(broker, Queue.ARRIVALS) == sorted(by_id)
     assert {one.headers["dlmon-replays"] for one in contents(broker, Queue.REJECTS)} == {1}
@@ -213,7 +216,7 @@ def test_a_reader_that_is_opened_again_and_again_counts_everything_once(
     passing = [mended() for _ in range(20)]
     failing = [slow() for _ in range(20)]
     park(broker, [one for pair in zip(failing, passing, strict=True) for one in pair])
-    receipt = go(broker, stop, rate=40, hold=0)
+    receipt = go(broker, stop, rate=40, lifetime=0)
     assert (receipt.looked, receipt.done, receipt.left.total()) == (40, 20, 20)
     assert ids(broker, Queue.ARRIVALS) == sorted(one.message_id for one in passing)
     assert ids(broker, Queue.REJECTS) == sorted(one.message_id for one in failing)
@@ -235,7 +238,7 @@ def test_only_what_an_earlier_look_handed_out_is_touched(broker: Broker, stop: S
         assert len(list(looked.batches(10))) == 1
     later = mended()
     park(broker, [later])
-    with QueuedRejects(broker, VALIDATOR, stop, among=looked.seen) as rejects:
+    with QueuedRejects(broker, VALIDATOR, stop, only=looked.seen) as rejects:
         receipt = replay(rejects, broker, Rules(VALIDATOR, RejectFilter()), Run(stop))
     assert receipt.done == 1
     assert ids(broker, Queue.REJECTS) == [later.message_id]
@@ -257,16 +260,16 @@ def test_a_stop_ends_it_between_two_messages_and_none_is_lost(
 ) -> None:
     parked = [mended() for _ in range(40)]
     park(broker, parked)
-    fates: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
 
-    def tell(fate: Any) -> None:
-        fates[fate.message_id] = fate.outcome
+    def on_entry(entry: Any) -> None:
+        outcomes[entry.message_id] = entry.outcome
         stop.request()
 
-    receipt = go(broker, stop, run=Run(stop, tell=tell), rate=10)
+    receipt = go(broker, stop, run=Run(stop, on_entry=on_entry), rate=10)
     assert receipt.interrupted
     assert 0 < receipt.done < 40
-    done = sorted(one for one, outcome in fates.items() if outcome == "replayed")
+    done = sorted(one for one, outcome in outcomes.items() if outcome == "replayed")
     assert len(done) == receipt.done
     with open_broker(settings) as later:
         assert ids(later, Queue.ARRIVALS) == done
@@ -296,14 +299,14 @@ def test_what_could_not_be_removed_is_removed_by_the_next_reader_and_published_o
     park(broker, parked)
     robbed = False
 
-    def rob(_fate: Any) -> None:
+    def rob(_entry: Any) -> None:
         nonlocal robbed
         if not robbed:
             robbed = True
             end_all_leases(settings)
 
-    receipt = go(broker, stop, run=Run(stop, tell=rob), rate=6)
-    assert (receipt.done, receipt.still_there, receipt.error) == (6, 0, None)
+    receipt = go(broker, stop, run=Run(stop, on_entry=rob), rate=6)
+    assert (receipt.done, receipt.unremoved, receipt.error) == (6, 0, None)
     assert ids(broker, Queue.ARRIVALS) == sorted(one.message_id for one in parked)
     assert not ids(broker, Queue.REJECTS)
 
