@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.broker import Bench, bench
 from benchmarks.rounds import ROOT
 from dlmon.brokers import open_broker
-from dlmon.commands.consume import BATCH
+from dlmon.commands.batches import BATCH
 from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.sources.simulation import Simulation
 
