@@ -1,4 +1,4 @@
-"""A RabbitMQ of the benchmarks' own, and what is in its queue before a run."""
+"""A RabbitMQ node of the benchmarks' own, and what its queues contain before a run."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Bench:
         }
 
     def settings(self) -> Settings:
-        """How dlmon gets there."""
+        """Settings with which dlmon connects to it."""
         nothing = Path(os.devnull)
         return load_settings({"broker": self.url, "namespace": _NAMESPACE}, {}, nothing)
 
     def empty(self) -> None:
-        """Remove what earlier runs have left in the queues."""
+        """Empty the queues."""
         with open_broker(self.settings()), raw_channel(self.url) as channel:
             for queue in Queue:
                 channel.queue_purge(f"{_NAMESPACE}.{queue}")
@@ -61,7 +61,7 @@ class Bench:
             broker.publish(Queue.ARRIVALS, batches())
 
     def write_events(self, count: int) -> Path:
-        """A file of valid events, NDJSON."""
+        """Write a file of valid events, as NDJSON."""
         path = self.folder / "events.ndjson"
         bodies = (event.body + b"\n" for event in Simulation(seed=1).take(count))
         path.write_bytes(b"".join(bodies))
@@ -70,7 +70,7 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """A node that is gone afterwards."""
+    """A node that is stopped and removed at the end."""
     with TemporaryDirectory(prefix="dlmon-benchmarks-") as folder:
         node = PrivateNode(Path(folder))
         node.start()

@@ -3,8 +3,8 @@
     python -m benchmarks.rejects [--looked 1000000] [--moved 100000]
 
 Starts a node of its own (needs rabbitmq-server, with its shovel plugin) in a temporary folder. The
-commands run as processes of their own: their time has their start in it. The shovel moves messages
-as they are, unjudged, within the node; a replay takes them out, judges each and publishes it.
+commands run as processes of their own, and their times include the start. The shovel moves messages
+unread within the node; a replay receives, validates and publishes each of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PATCH = ".download_speed |= tonumber"
 
 
 class Measured(NamedTuple):
-    """A line of the table. memory: the most that the process had, in MB."""
+    """A row of the table. memory: the peak of the process, in MB."""
 
     what: str
     number: int
@@ -71,25 +71,25 @@ def node_with_shovel() -> Iterator[PrivateNode]:
 
 
 def broken() -> Iterator[Rejection]:
-    """Rejections of events that are wrong in turn in each way."""
+    """Rejections of events with each kind of fault in turn."""
     return (rejection(make_body(**fault)) for fault in cycle(FAULTS))
 
 
 def mended() -> Iterator[Rejection]:
-    """Rejections by an older schema, which pass now."""
+    """Rejections by an older schema: their events are valid now."""
     old = Violation("type", "/file_size", "what an older schema said")
     return (rejection(make_body(), old) for _ in cycle([None]))
 
 
 def speeds_as_text() -> Iterator[Rejection]:
-    """Rejections that PATCH mends."""
+    """Rejections that PATCH corrects."""
     return (rejection(make_body(download_speed="25.5")) for _ in cycle([None]))
 
 
 def parked(
     node: PrivateNode, namespace: str, rejections: Iterator[Rejection], count: int
 ) -> Settings:
-    """Settings of a namespace with so many rejects."""
+    """Settings of a namespace with this many rejects."""
     settings = settings_for(node.url, namespace, Path(tempfile.gettempdir()))
     messages: Iterator[Message] = map(to_message, islice(rejections, count))
     with open_broker(settings) as broker:
@@ -144,7 +144,7 @@ def discard(node: PrivateNode, count: int) -> Measured:
 
 def shovel(node: PrivateNode, count: int) -> Measured:
     settings = parked(node, "shovelled", mended(), count)
-    url = node.url.rstrip("/")  # what a shovel takes for the virtual host without a name
+    url = node.url.rstrip("/")  # a shovel takes a trailing slash for a virtual host without a name
     definition = {
         "src-protocol": "amqp091",
         "src-uri": url,
@@ -168,7 +168,7 @@ def shovel(node: PrivateNode, count: int) -> Measured:
 
 
 def wait_for_arrivals(broker: Broker, count: int) -> int:
-    """How many there are, once there are so many."""
+    """Wait until the queue has this many messages, and return how many it has."""
     deadline = time.monotonic() + PATIENCE
     while (ready := broker.depth(Queue.ARRIVALS).ready) < count:
         if time.monotonic() > deadline:

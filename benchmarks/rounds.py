@@ -1,4 +1,4 @@
-"""Who is compared, and how each is run."""
+"""The contenders, and how each of them is run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LONGEST = 600.0  # seconds
 
 
 class CannotRun(Exception):
-    """What is needed for it is not installed."""
+    """A contender needs something that is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A program that is timed. slowness: it gets so many times fewer events than the others.
+    """A program that is timed. slowness: it gets this many times fewer events than the others.
 
     command: `{...}` in it is filled in. invalid: share of the events it finds in the queue.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.broker import Bench, bench
 from benchmarks.rounds import ROOT
 from dlmon.brokers import open_broker
-from dlmon.commands.batches import BATCH
+from dlmon.commands.consume import BATCH
 from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.sources.simulation import Simulation
 
@@ -42,7 +42,7 @@ def start(prepared: Bench, *arguments: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """What it told. Raises: RuntimeError where it failed."""
+    """Wait for its end, and return what it printed. Raises: RuntimeError if it failed."""
     _, told = process.communicate()
     if process.returncode:
         raise RuntimeError(told)
@@ -68,7 +68,7 @@ def most_at_once(times: Sequence[float]) -> int:
 
 
 def pace(prepared: Bench, rate: int, seconds: int) -> str:
-    """How near a producer keeps to its rate."""
+    """How exactly a producer keeps its rate."""
     prepared.empty()
     finish(start(prepared, "produce", "--rate", str(rate), "--duration", f"{seconds}s"))
     times = publish_times(prepared)
@@ -82,7 +82,7 @@ def pace(prepared: Bench, rate: int, seconds: int) -> str:
 
 
 def stall(prepared: Bench, rate: int) -> str:
-    """What follows when a producer was suspended."""
+    """What a producer sends after it was suspended."""
     prepared.empty()
     process = start(prepared, "produce", "--rate", str(rate), "--duration", "12s")
     time.sleep(3)
@@ -97,7 +97,7 @@ def stall(prepared: Bench, rate: int) -> str:
 
 
 def delay(prepared: Bench, rate: int, seconds: int) -> str:
-    """From published to committed, as `consume` tells it."""
+    """From published to committed, as `consume` measures it."""
     prepared.empty()
     store = prepared.folder / f"delay-{rate}.db"
     consumer = start(prepared, "consume", "--store", f"sqlite:///{store}")
@@ -108,7 +108,7 @@ def delay(prepared: Bench, rate: int, seconds: int) -> str:
 
 
 def memory(prepared: Bench, count: int) -> str:
-    """Resident memory of both sides while so many events go through."""
+    """Resident memory of producer and consumer while this many events go through."""
     prepared.empty()
     store = f"sqlite:///{prepared.folder / 'memory.db'}"
     consumer = start(prepared, "consume", "--store", store, "--count", str(count))
@@ -130,7 +130,7 @@ def memory(prepared: Bench, count: int) -> str:
 
 
 def large(prepared: Bench, count: int) -> str:
-    """Resident memory of a consumer that finds large events in its queue."""
+    """Resident memory of a consumer with large events in its queue."""
     prepared.empty()
     bodies = (
         event.body[:-1] + b',"note":"%b"}' % (b"x" * _LARGE) for event in Simulation().take(count)
@@ -161,7 +161,7 @@ def resident(process: int) -> float | None:
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steady", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="of each measurement")
     parser.add_argument("--events", type=int, default=1_000_000, help="for memory")

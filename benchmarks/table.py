@@ -7,7 +7,7 @@ from statistics import median
 
 
 def table(title: str, rates: Mapping[str, Sequence[float]], subject: str) -> Iterator[str]:
-    """Lines of a table. rates: events a second by contender, of one run or more each. subject: the
+    """Rows of a table. rates: events a second by contender, of one or more runs each. subject: the
     contender that the others are held against.
 
     Ratios are medians of the ratios in each round: what slows the machine for a while slows both.

@@ -1,11 +1,12 @@
-"""How fast `dlmon validate-file` is, beside the ceiling and what else there is.
+"""How fast `dlmon validate-file` is, compared with a ceiling and with other programs.
 
     python -m benchmarks.validate_file [--events 1000000] [--rounds 5] [--many 10000000]
 
-Files of events, none, 1% or all of which the schema forbids, are judged by each program in turn.
-All of them say how many are invalid, dlmon also where and why. The ceiling is a bare loop of orjson
-and jsonschema-rs in one process. check-jsonschema knows no NDJSON, and gets a few events only, each
-in a file of its own. Then the memory of dlmon on a file, and on one with many more lines.
+Each program in turn validates files of events of which none, 1% or all are invalid. All of them
+count the invalid events; dlmon also says where and why. The ceiling is a bare loop of orjson and
+jsonschema-rs in one process. check-jsonschema does not read NDJSON, and gets only a few events,
+each in a file of its own. The last table is dlmon's memory on this file, and on one with many more
+lines.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ DLMON = (sys.executable, "-m", "dlmon", "validate-file")
 
 
 class Contender(NamedTuple):
-    """A program that gets the name of a file behind its arguments."""
+    """A program that takes the name of a file as its last argument."""
 
     name: str
     command: Sequence[str]
@@ -56,7 +57,7 @@ class Contender(NamedTuple):
 BARE_LOOP = (sys.executable, "-m", "benchmarks.contenders.bare_loop", SCHEMA)
 CONTENDERS = (
     Contender("ceiling", BARE_LOOP),
-    # What a second process is worth on this machine at this time: both judge the whole file.
+    # What a second process gains on this machine at this time: both validate the whole file.
     Contender("ceiling, each of two at once", ("sh", "-c", '"$@" & "$@"; wait', "sh", *BARE_LOOP)),
     Contender("dlmon validate-file --jobs 1", (*DLMON, "--jobs", "1")),
     Contender("dlmon validate-file --jobs 2", (*DLMON, "--jobs", "2")),
@@ -73,14 +74,14 @@ FEW = (
 
 
 class Memory(NamedTuple):
-    """The most that was resident at once, in MB: in all processes together, and in the largest."""
+    """Peak resident memory in MB: of all processes together, and of the largest."""
 
     together: int
     largest: int
 
 
 def write_events(file: Path, count: int, invalid: float) -> None:
-    """Some of which the schema forbids, and which are fine otherwise: ajv ends at other faults."""
+    """Events, some of which break the schema and nothing else: ajv ends at other faults."""
     faults = [fault for fault in FAULTS if fault.code not in NOT_BY_SCHEMA]
     simulation = Simulation(seed=1, start=START, invalid=invalid, faults=faults)
     with file.open("wb") as out:
@@ -90,7 +91,7 @@ def write_events(file: Path, count: int, invalid: float) -> None:
 
 
 def seconds(contender: Contender, files: Sequence[str]) -> float | None:
-    """How long it took, None where it is not installed. Raises: RuntimeError where it failed."""
+    """Seconds; None if it is not installed. Raises: RuntimeError if it failed."""
     if not shutil.which(contender.command[0]):
         return None
     started = time.perf_counter()
@@ -110,7 +111,7 @@ def seconds(contender: Contender, files: Sequence[str]) -> float | None:
 def compare(
     title: str, contenders: Sequence[Contender], files: Sequence[str], count: int, rounds: int
 ) -> None:
-    """Each in turn, so that whatever else the machine does slows all of them."""
+    """Run them in turn, so that other load on the machine slows all of them."""
     subject = next(one.name for one in contenders if one.name.startswith("dlmon"))
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for _ in range(rounds):
@@ -121,7 +122,7 @@ def compare(
 
 
 def memory(arguments: Sequence[str]) -> Memory:
-    """Of dlmon, while it runs."""
+    """The peak of dlmon while it runs."""
     together = largest = 0
     with subprocess.Popen([*DLMON, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
@@ -133,7 +134,7 @@ def memory(arguments: Sequence[str]) -> Memory:
 
 
 def resident_kb(pid: int) -> Iterator[int]:
-    """Of a process and those below it. Pages that they share count in each."""
+    """Of a process and its children. Shared pages count in each."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -145,7 +146,7 @@ def resident_kb(pid: int) -> Iterator[int]:
 
 
 def single_files(folder: Path, file: Path, count: int) -> list[str]:
-    """The first events of a file, each in one of its own."""
+    """Write the first events of a file, each into a file of its own."""
     folder.mkdir()
     names = []
     with file.open("rb") as lines:
@@ -156,7 +157,7 @@ def single_files(folder: Path, file: Path, count: int) -> list[str]:
 
 
 def main() -> None:
-    """All tables, on stdout."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.validate_file")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,1 +1,1 @@
-"""Programs that are compared: each is told URL, queue, count and a file of events."""
+"""The contenders: each receives a URL, a queue, a count and a file of events."""

@@ -35,7 +35,7 @@ async def main() -> None:
         await queue.consume(receive)
         await done.wait()
         await channel.close()
-        clock.tell(TASK.count)
+        clock.report(TASK.count)
 
 
 asyncio.run(main())

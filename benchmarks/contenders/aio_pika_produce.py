@@ -1,4 +1,4 @@
-"""aio-pika with confirms, as many at a time as fit into the window."""
+"""aio-pika with confirms, a full window at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def main() -> None:
             for body in bodies:
                 await room.acquire()
                 group.create_task(publish(exchange, body))
-        clock.tell(len(bodies))
+        clock.report(len(bodies))
 
 
 asyncio.run(main())

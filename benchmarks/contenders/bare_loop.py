@@ -1,4 +1,4 @@
-"""The ceiling: orjson and jsonschema-rs over the lines of a file, and no word of what is wrong."""
+"""The ceiling: orjson and jsonschema-rs over the lines of a file, without explanations."""
 
 from __future__ import annotations
 

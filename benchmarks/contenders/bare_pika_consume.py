@@ -34,7 +34,7 @@ def main() -> None:
             channel.add_on_close_callback(lambda *_: connection.close())
 
     def closed(*_: object) -> None:
-        clock.tell(received)
+        clock.report(received)
         connection.ioloop.stop()
 
     connection = pika.SelectConnection(

@@ -47,7 +47,7 @@ def main() -> None:
         else:
             confirmed += 1
         if confirmed == len(bodies):
-            clock.tell(confirmed)
+            clock.report(confirmed)
             connection.close()
         elif published - confirmed <= WINDOW - _REFILL:
             publish(channel)

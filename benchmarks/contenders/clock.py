@@ -1,4 +1,4 @@
-"""What every contender written in Python is told, and what it tells."""
+"""What every contender written in Python receives, and what it reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 PREFETCH = 4_000
 ACKNOWLEDGED_AT_ONCE = 2_000
 WINDOW = 4_000
-"""The same for all who can choose, and what dlmon has."""
+"""The values of dlmon, for every contender that has these limits."""
 
 ROUTING_KEY = "download.completed"
 
@@ -26,7 +26,7 @@ class Task(NamedTuple):
 
     @property
     def exchange(self) -> str:
-        """What to publish to, so that the broker routes for all of them alike."""
+        """The exchange: the broker routes alike for all of them."""
         return self.queue.partition(".")[0]
 
     def bodies(self) -> list[bytes]:
@@ -35,13 +35,13 @@ class Task(NamedTuple):
 
 
 def task() -> Task:
-    """What is to be done, from the command line."""
+    """Parse the command line."""
     url, queue, count, events = sys.argv[1:]
     return Task(url, queue, int(count), Path(events))
 
 
 def schema() -> dict[str, object]:
-    """The schema that all of them judge by."""
+    """The schema that all of them validate against."""
     from dlmon.validation.schema import load_schema
 
     document: dict[str, object] = load_schema().document
@@ -49,12 +49,12 @@ def schema() -> dict[str, object]:
 
 
 class Clock:
-    """Runs from when it is made, which is once the connection is open."""
+    """Starts when it is made, once the connection is open."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
 
-    def tell(self, count: int) -> None:
+    def report(self, count: int) -> None:
         """The last event was acknowledged or confirmed."""
         seconds = time.perf_counter() - self._started
         print(json.dumps({"rate": count / seconds}))

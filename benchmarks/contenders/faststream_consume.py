@@ -54,7 +54,7 @@ def start() -> None:
 
 @app.after_shutdown
 def tell() -> None:
-    clock.tell(received)
+    clock.report(received)
 
 
 asyncio.run(app.run(log_level=logging.WARNING))

@@ -1,4 +1,4 @@
-"""As tutorials have it: BlockingConnection, jsonschema.validate, one acknowledgement a message."""
+"""What tutorials show: BlockingConnection, jsonschema.validate, one acknowledgement a message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> None:
         if received == TASK.count:
             break
     connection.close()
-    clock.tell(TASK.count)
+    clock.report(TASK.count)
 
 
 main()
