@@ -26,9 +26,13 @@ RUN useradd --uid 1000 --create-home dlmon \
 COPY --from=build /opt/dlmon /opt/dlmon
 USER dlmon
 WORKDIR /home/dlmon
-COPY --chown=dlmon pyproject.toml README.md ./
+# The tests read the documentation, and type the commands in it.
+COPY --chown=dlmon pyproject.toml LICENSE *.md ./
+COPY --chown=dlmon benchmarks benchmarks
+COPY --chown=dlmon docs docs
 COPY --chown=dlmon examples examples
 COPY --chown=dlmon locks locks
+COPY --chown=dlmon schemas schemas
 COPY --chown=dlmon tests tests
 # No ENTRYPOINT: the image runs dlmon and its tests alike.
 CMD ["dlmon", "--help"]

@@ -1,4 +1,4 @@
-"""The messages between a supervisor and its workers, pickled over a socket pair."""
+"""What a worker and its supervisor say to each other."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from dlmon.stores.base import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerConfig:
-    """To a worker, as the first message: its settings, and the arguments of `consume`."""
+class Order:
+    """What a worker has to do: the first thing it is told, and until it is told to stop the only
+    one. The arguments are those of `consume`."""
 
     settings: Settings
     batch: int
@@ -23,8 +24,8 @@ class WorkerConfig:
     until_empty: bool
 
 
-class StopRequest(NamedTuple):
-    """To a worker: finish the batch in hand, and end."""
+class StopNow(NamedTuple):
+    """To a worker: finish what is in hand, and end."""
 
 
 class Ready(NamedTuple):
@@ -32,7 +33,7 @@ class Ready(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """From a worker: its totals so far, with some of the events that it settled last."""
+    """From a worker: all that it has settled so far, with some of what was settled last."""
 
     totals: ConsumeTotals
     stored: Sequence[Entry]
@@ -40,12 +41,12 @@ class Progress(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """From a worker: why a batch is held; None: it is held no longer."""
+    """From a worker: a batch is held, and why; None: no longer."""
 
     reason: str | None
 
 
-class LogLine(NamedTuple):
+class Logged(NamedTuple):
     """From a worker: a line of its log."""
 
     logger: str
@@ -53,21 +54,21 @@ class LogLine(NamedTuple):
     text: str
 
 
-class Finished(NamedTuple):
-    """From a worker, as the last message: its totals, and why it failed where it did."""
+class Ended(NamedTuple):
+    """From a worker: all it had to do is done, or why not. The last thing it tells."""
 
     totals: ConsumeTotals
     failure: Failure | None = None
 
 
 class Failure(NamedTuple):
-    """An error in another process."""
+    """An error of another process."""
 
     exit_code: ExitCode
     reason: str
 
     def error(self) -> DlmonError:
-        """The error, with the same message and exit code."""
+        """The error, as near as it is known here."""
         if self.exit_code is ExitCode.INTERRUPTED:
             return Interrupted(self.reason)
         error = DlmonError(self.reason)
@@ -75,4 +76,4 @@ class Failure(NamedTuple):
         return error
 
 
-FromWorker: TypeAlias = Ready | Progress | Holding | LogLine | Finished
+FromWorker: TypeAlias = Ready | Progress | Holding | Logged | Ended

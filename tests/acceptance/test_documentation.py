@@ -1,0 +1,109 @@
+"""The commands in README and docs/, typed one after the other as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlmon.config.settings import Settings
+from dlmon.config.urls import RabbitMQAddress
+from dlmon.errors import ExitCode
+from tests.support.dlmon import Dlmon
+from tests.support.documentation import (
+    DOCUMENTS,
+    REPOSITORY,
+    Example,
+    agrees,
+    examples,
+    shape,
+    words,
+)
+from tests.support.terminal import PROMPT, type_command
+
+ELSEWHERE = ("docker ", "git ", "pip ", "pipx ", "python3 -m venv", "rabbitmqctl ", "sqlite3 ")
+"""Programs of others. That dlmon can be installed is for tests/acceptance/test_wheel.py."""
+
+EXITS = {
+    "dlmon validate-file bad.ndjson": ExitCode.INVALID_DATA,
+    "DLMON_BROKER_PASSWORD=wrong dlmon doctor": ExitCode.BROKER,
+}
+RANDOM = ("dlmon demo",)
+"""Commands that have no seed: which events are invalid is different each time."""
+
+
+def typed(document: Path) -> list[Example]:
+    return [one for one in examples(document) if not one.command.startswith(ELSEWHERE)]
+
+
+def test_every_command_has_an_example() -> None:
+    from dlmon.cli import app
+
+    commands = {one.name for one in app.registered_commands}
+    lines = [one.command for document in DOCUMENTS for one in typed(document)]
+    assert words(lines, r"\bdlmon ([a-z-]+)") == commands
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(one, id=one.relative_to(REPOSITORY).as_posix())
+        for one in DOCUMENTS
+        if typed(one)
+    ],
+)
+def test_each_documented_command_prints_what_is_documented(
+    document: Path, rabbitmq_settings: Settings, tmp_path: Path
+) -> None:
+    environment = environment_for(rabbitmq_settings, tmp_path)
+    (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
+    wrong = []
+    for example in typed(document):
+        if example.command.startswith("export "):
+            environment |= re.findall(r"(\w+)=(\S+)", example.command)
+            continue
+        answers = ["y"] * example.output.count(f"{PROMPT}y")
+        printed, status = type_command(
+            example.command, environment=environment, folder=tmp_path, answers=answers
+        )
+        random = example.command.startswith(RANDOM)
+        found = shape(as_documented(printed, rabbitmq_settings, tmp_path), random=random)
+        expected = shape(example.output, random=random)
+        if status != EXITS.get(example.command, ExitCode.DONE):
+            wrong.append(f"{example}\nexits with {status} and prints\n{printed}")
+        elif not agrees(expected, found):
+            wrong.append(f"{example}\nprints\n{printed}\n\nof this shape\n{found}")
+    assert not wrong, "\n\n".join(wrong)
+
+
+def environment_for(settings: Settings, folder: Path) -> dict[str, str]:
+    """What a shell knows in which `dlmon` can be typed."""
+    program = folder / "bin" / "dlmon"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m dlmon "$@"\n')
+    program.chmod(0o755)
+    environment = Dlmon(settings, folder).environment
+    del environment["DLMON_LOG_FORMAT"]
+    return {
+        **environment,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "EDITOR": r"sed -i s/123\.4/12.34/g",
+        "NO_COLOR": "1",
+    }
+
+
+def as_documented(printed: str, settings: Settings, folder: Path) -> str:
+    """What is printed, with the names that the documentation uses for those of this test."""
+    host = settings.broker.hosts[0][0] if isinstance(settings.broker, RabbitMQAddress) else ""
+    for name, documented in (
+        (settings.namespace, "dlmon"),
+        (str(settings.broker), "amqp://guest:***@localhost:5672/"),
+        (host, "localhost"),
+        (str(folder), "/home/ada"),
+    ):
+        printed = printed.replace(name, documented)
+    return printed
