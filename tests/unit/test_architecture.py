@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
             {"__main__"},
             {"cli"},
             {"console"},
-            {"commands"},
+            {"commands", "client"},
             {"monitoring"},
             {"linting", "rejects", "sources"},
             {"stores", "brokers", "event_files"},

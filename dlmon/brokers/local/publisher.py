@@ -8,9 +8,10 @@ yields is committed at once.
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
@@ -46,18 +47,22 @@ class LocalPublisher:
 
     def run(self, batches: Iterable[Sequence[Message]]) -> int:
         """Publish all batches; see `Broker.publish`."""
+        # A daemon, and no executor: Python's exit waits for those before a program can close what
+        # it publishes with.
+        committed: Future[None] = Future()
+        thread = threading.Thread(
+            target=self._commit_all, args=(committed,), name="publish", daemon=True
+        )
+        thread.start()
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="publish") as executor:
-                committing = executor.submit(self._commit_all)
-                try:
-                    self._feed(batches)
-                finally:
-                    self._batches.put(None)
+            self._feed(batches)
         finally:
+            self._batches.put(None)
+            thread.join()
             while not self._commits.empty():
                 self._report(self._commits.get())
         try:
-            committing.result()
+            committed.result()
         except BrokerUnreachable as error:
             raise PublishRefused(str(error), self._unconfirmed) from error
         return self._count
@@ -81,7 +86,7 @@ class LocalPublisher:
             self._confirmed(messages)
         return True
 
-    def _commit_all(self) -> None:
+    def _commit_all(self, ended: Future[None]) -> None:
         try:
             with closing(Database(self._path)) as database:
                 while messages := self._next():
@@ -102,6 +107,9 @@ class LocalPublisher:
                     with database.write(lambda: self._stop.expired) as connection:
                         connection.executemany(_INSERT, rows)
                     self._commits.put(len(messages))
+            ended.set_result(None)
+        except BaseException as error:  # noqa: BLE001  (raised in the thread that publishes)
+            ended.set_exception(error)
         finally:
             self._commits.put(None)
 

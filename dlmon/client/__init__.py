@@ -1,0 +1,1 @@
+"""What programs use that publish download events themselves: `from dlmon import Publisher`."""
