@@ -33,6 +33,11 @@ def event_id_of(value: object) -> str | None:
     return None
 
 
+def normalize_id(event_id: str) -> str:
+    """What ids are compared by: RFC 9562 section 4 compares UUIDs without regard to case."""
+    return event_id.lower()
+
+
 def id_from_body(body: bytes) -> str:
     """A message id for a body that carries none: the same bytes always get the same one."""
     return f"sha256:{hashlib.sha256(body).hexdigest()[:32]}"

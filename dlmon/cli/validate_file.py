@@ -142,13 +142,13 @@ def validate_file(
     size = total_size(paths)
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
     with (
-        command.judges(validator, wanted, size) as judges,
+        command.start_workers(validator, wanted, size) as workers,
         stop_on_signals("not all events were judged") as stop,
         progress_bar(report, size, hidden=quiet) as progress,
     ):
         result = command.validate_files(
             paths,
-            judges,
+            workers,
             report,
             stop=stop,
             options=wanted,
@@ -157,8 +157,8 @@ def validate_file(
         )
     with suppress(BrokenPipeError):
         show_unreadable(result)
-        if not result.unheard:
-            report.finish(result)
+        if not result.output_closed:
+            report.on_end(result)
             if output != _TEXT and not quiet:
                 show_summary(result)
             if sys.stdout is not None:
@@ -167,11 +167,11 @@ def validate_file(
 
 
 def _report(output: str, *, summary: bool, quiet: bool, to_stderr: bool) -> FinalReport:
-    from dlmon.console.reports import Output, Silence, machine_report
+    from dlmon.console.reports import NoReport, Output, machine_report
     from dlmon.console.reports.text import TextReport
 
     if quiet:
-        return Silence()
+        return NoReport()
     if output == _TEXT:
         return TextReport(summary=summary, to_stderr=to_stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""Validates files of events as `consume` does, and reports where they break rules."""
+"""`dlmon validate-file`: validates files of events as `consume` does, and reports findings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from dlmon.errors import ExitCode, FileError
+from dlmon.event import EVENT_ID
 from dlmon.event_files.block import Block, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.input import Input, name_of
@@ -23,19 +24,20 @@ from dlmon.validation.validator import Validator
 from dlmon.validation.violations import ID_CONFLICT
 
 if TYPE_CHECKING:
-    from dlmon.linting.duplicate_ids import Repeated, UniqueIds
+    from dlmon.linting.duplicate_ids import RepeatedId, SeenIds
 
 REPEATED_ID = "repeated-id"
-"""The code of an event that stands twice. With another body, it is `id-conflict`."""
+"""The code of an event that an earlier one equals. With another body, it is `id-conflict`."""
 
 _WORTH_A_PROCESS = 4 * 1024 * 1024  # bytes
 
 
 @dataclass(slots=True)
 class Counts:
-    """Of one file, or of all. `hidden` findings were counted and not told.
+    """Counts of one file, or of all.
 
-    repeated: ids that stood before, of events that count as valid or invalid all the same.
+    findings: all of them; `hidden` of these are not shown. repeated: ids that an earlier event has;
+    an event counts as valid or invalid regardless of that.
     """
 
     events: int = 0
@@ -49,22 +51,20 @@ class Counts:
         return self.events - self.invalid
 
     @property
-    def told(self) -> int:
+    def shown(self) -> int:
         return self.findings - self.hidden
 
-    def add(self, judged: BlockReport, shown: int) -> None:
-        self.events += judged.events
-        self.invalid += judged.invalid
-        self.findings += judged.findings
-        self.hidden += judged.findings - shown
+    def add(self, block: BlockReport, shown: int) -> None:
+        self.events += block.events
+        self.invalid += block.invalid
+        self.findings += block.findings
+        self.hidden += block.findings - shown
 
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file.
-
-    error: why it could not be read to its end, and line: from which line on.
-    """
+    """The result of one file. error: why it could not be read on at `line`, None if it was read to
+    its end."""
 
     file: str
     counts: Counts
@@ -73,7 +73,7 @@ class FileResult:
 
 
 class FindingGroup(NamedTuple):
-    """Findings with one code and path, and the first of them."""
+    """The findings with one code and path. sample: the first of them."""
 
     code: str
     path: str
@@ -83,17 +83,17 @@ class FindingGroup(NamedTuple):
 
 @dataclass(slots=True)
 class Result:
-    """What became of all files.
+    """The result of all files.
 
-    unreadable: those that could not be read to their end. unheard: whoever read what was written
-    has gone, so that the rest was not judged. groups: if they were asked for, the largest first.
+    unreadable: those that could not be read to their end. output_closed: the reader of stdout has
+    gone, and the rest was not checked. groups: if they were asked for, the largest first.
     """
 
     counts: Counts = field(default_factory=Counts)
     files: int = 0
     unreadable: list[FileResult] = field(default_factory=list)
     interrupted: bool = False
-    unheard: bool = False
+    output_closed: bool = False
     groups: list[FindingGroup] = field(default_factory=list)
 
     @property
@@ -104,30 +104,30 @@ class Result:
             return ExitCode.USAGE
         if self.counts.findings:
             return ExitCode.INVALID_DATA
-        return ExitCode.USAGE if self.unheard else ExitCode.DONE
+        return ExitCode.USAGE if self.output_closed else ExitCode.DONE
 
 
 class Report(Protocol):
-    """Is told what comes out, in the order of the files; ids that stand twice at the very end."""
+    """Gets findings in the order of the files; those about repeated ids come at the very end."""
 
-    def found(self, findings: Sequence[Finding]) -> None:
-        """Some findings, in their order."""
+    def on_findings(self, findings: Sequence[Finding]) -> None:
+        """Called with the next findings."""
 
-    def ended(self, result: FileResult) -> None:
-        """A file was judged, or could not be read on."""
+    def on_file_end(self, result: FileResult) -> None:
+        """Called when a file was checked to its end, or could not be read on."""
 
 
 Progress: TypeAlias = Callable[[int, Counts], None]
-"""Is told how many bytes of the files were read, before they are unpacked, and all counts."""
+"""Called with the number of bytes read of all files, before decompression, and all counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to judge.
+    """How to check files.
 
-    layout: None to tell it from each file. max_errors: findings to tell of each file, None for all;
-    the rest is counted. unique: look for ids that stand twice. jobs: processes to judge in.
-    split_valid, split_invalid: where to write the events; None for nowhere.
+    layout: None to detect that of each file. max_errors: findings shown of each file, None for all;
+    the others are counted. unique: find repeated ids. jobs: processes to check in. split_valid,
+    split_invalid: where to write the events; None for nowhere.
     """
 
     layout: Layout | None = None
@@ -140,24 +140,25 @@ class Options:
     split_invalid: Path | None = None
 
 
-def judges(validator: Validator, options: Options, size: int | None) -> WorkerPool:
-    """What judges, in as many processes as that is worth. To be called before there are threads.
+def start_workers(validator: Validator, options: Options, size: int | None) -> WorkerPool:
+    """The processes that check files, only this one for small files. To be called before there are
+    threads.
 
-    size: bytes of all files, None if nobody knows.
+    size: bytes of all files, None if that is unknown.
     """
-    wishes = CheckOptions(
+    check = CheckOptions(
         first_only=options.first_only,
         tally=options.groups,
         ids=options.unique,
-        places=options.split_valid is not None or options.split_invalid is not None,
+        spans=options.split_valid is not None or options.split_invalid is not None,
     )
     small = size is not None and size < _WORTH_A_PROCESS
-    return WorkerPool(BlockChecker(validator, wishes), 1 if small else options.jobs)
+    return WorkerPool(BlockChecker(validator, check), 1 if small else options.jobs)
 
 
 def validate_files(
     paths: Sequence[Path],
-    judges: WorkerPool,
+    workers: WorkerPool,
     report: Report,
     *,
     stop: Stop,
@@ -165,47 +166,47 @@ def validate_files(
     limit: int,
     progress: Progress = lambda _read, _counts: None,
 ) -> Result:
-    """Judge every event of some files, `-` for stdin. limit: bytes of an event.
+    """Check every event of some files, `-` for stdin. limit: bytes of an event.
 
     Raises: FileError when events cannot be written, or ids cannot be compared.
     """
     with ExitStack() as stack:
         run = _Run(paths, report, options, progress)
         if options.unique:
-            from dlmon.linting.duplicate_ids import UniqueIds
+            from dlmon.linting.duplicate_ids import SeenIds
 
-            run.ids = stack.enter_context(UniqueIds())
+            run.ids = stack.enter_context(SeenIds())
         if options.split_valid is not None or options.split_invalid is not None:
             split = Split(options.split_valid, options.split_invalid)
             run.split = stack.enter_context(split)
         try:
-            for item, judged in judges.validate_all(run.items(limit, stop)):
-                run.settle(item, judged)
+            for item, block in workers.check_all(run.items(limit, stop)):
+                run.add(item, block)
             run.result.interrupted = stop.requested
             if not stop.requested:
                 run.find_repeated()
         except BrokenPipeError:
-            run.result.unheard = True
+            run.result.output_closed = True
         run.result.groups = run.groups.largest_first()
         return run.result
 
 
 class _Run:
-    """What is known so far of some files."""
+    """The state of checking some files."""
 
     def __init__(
         self, paths: Sequence[Path], report: Report, options: Options, progress: Progress
     ) -> None:
         self.result = Result()
         self.groups = _Groups()
-        self.ids: UniqueIds | None = None
+        self.ids: SeenIds | None = None
         self.split: Split | None = None
         self._paths = paths
         self._report = report
         self._options = options
         self._progress = progress
-        self._file = Counts()  # of the file that is settled now
-        self._block: Block | None = None  # of the file, the one settled last
+        self._file = Counts()  # of the file whose reports arrive now
+        self._block: Block | None = None  # of that file, the last one reported
         self._read_before = 0  # bytes of earlier files
         self._read = 0
 
@@ -220,7 +221,7 @@ class _Run:
                         if stop.requested:
                             break
                         self._read = self._read_before + source.read
-                        yield Item(number, name, part, self._wanted())
+                        yield Item(number, name, part, self._remaining())
                     self._read_before += source.read
             except FileError as unreadable:
                 error = None if stop.requested else unreadable
@@ -228,45 +229,47 @@ class _Run:
             if stop.requested:
                 return
 
-    def settle(self, item: Item, judged: BlockReport | None) -> None:
+    def add(self, item: Item, report: BlockReport | None) -> None:
+        """Add what was found in a part of a file."""
         if isinstance(item.part, End):
             self._end(item.file, item.part)
             return
         if self.split is not None:
-            self.split.write(item.part, judged.places if judged else ())
-        if judged is None or not isinstance(item.part, Block):
+            self.split.write(item.part, report.invalid_spans if report else ())
+        if report is None or not isinstance(item.part, Block):
             return
         self._block = item.part
-        shown = judged.shown[: self._wanted()]
-        self._file.add(judged, len(shown))
-        self.result.counts.add(judged, len(shown))
-        self.groups.add(judged.tally)
+        shown = report.shown[: self._remaining()]
+        self._file.add(report, len(shown))
+        self.result.counts.add(report, len(shown))
+        self.groups.add(report.tally)
         if self.ids is not None:
-            self.ids.add(item.number, judged.ids)
+            self.ids.add(item.number, report.ids)
         if shown:
-            self._report.found(shown)
+            self._report.on_findings(shown)
         self._progress(self._read, self.result.counts)
 
     def find_repeated(self) -> None:
         if self.ids is None:
             return
         counts = self.result.counts
-        told = 0
+        shown = 0
         for repeated in self.ids.repeated():
             counts.repeated += 1
             counts.findings += 1
             finding = self._repetition(repeated)
             if self._options.groups:
                 self.groups.add({(finding.code, finding.path): (1, finding)})
-            if self._options.max_errors is None or told < self._options.max_errors:
-                told += 1
-                self._report.found([finding])
+            if self._options.max_errors is None or shown < self._options.max_errors:
+                shown += 1
+                self._report.on_findings([finding])
             else:
                 counts.hidden += 1
 
-    def _wanted(self) -> int | None:
-        most = self._options.max_errors
-        return None if most is None else max(0, most - self._file.told)
+    def _remaining(self) -> int | None:
+        """How many more findings of this file are shown; None for all."""
+        limit = self._options.max_errors
+        return None if limit is None else max(0, limit - self._file.shown)
 
     def _end(self, file: str, end: End) -> None:
         self.result.files += 1
@@ -274,35 +277,36 @@ class _Run:
         ended = FileResult(file, self._file, line, end.error)
         if end.error is not None:
             self.result.unreadable.append(ended)
-        self._report.ended(ended)
+        self._report.on_file_end(ended)
         self._file = Counts()
         self._block = None
 
-    def _repetition(self, repeated: Repeated) -> Finding:
-        number, line, column, end_column, event_id, same, *first = repeated
-        names = [name_of(self._paths[index]) for index in (number, first[0])]
-        body = "the event" if same else "another event with this id"
+    def _repetition(self, repeated: RepeatedId) -> Finding:
+        first_file = name_of(self._paths[repeated.first_number])
+        first = f"{first_file}:{repeated.first_line}:{repeated.first_column}"
+        body = "the event" if repeated.same_body else "another event with this id"
+        event_id = repeated.event_id
         return Finding(
-            file=names[0],
-            position=Position(line, column),
-            end=Position(line, end_column),
-            code=REPEATED_ID if same else ID_CONFLICT,
-            path="/event_id",
-            reason=f"{body} stands at {names[1]}:{first[1]}:{first[2]} already",
+            file=name_of(self._paths[repeated.number]),
+            position=Position(repeated.line, repeated.column),
+            end=Position(repeated.line, repeated.end_column),
+            code=REPEATED_ID if repeated.same_body else ID_CONFLICT,
+            path=f"/{EVENT_ID}",
+            reason=f"{body} stands at {first} already",
             event_id=event_id,
             snippet=Snippet(f'"{event_id}"', 0, len(event_id) + 2),
         )
 
 
 class _Groups:
-    """Counts findings by code and path. Paths come from events: there can be any number."""
+    """Counts findings by code and path. Paths come from events, so their number is bounded."""
 
     def __init__(self) -> None:
         self._groups: Tally = {}
 
     def add(self, tally: Tally) -> None:
-        for given, (count, sample) in tally.items():
-            key = given if given in self._groups or len(self._groups) < MAX_GROUPS else (OTHER, "")
+        for rule, (count, sample) in tally.items():
+            key = rule if rule in self._groups or len(self._groups) < MAX_GROUPS else (OTHER, "")
             before, first = self._groups.get(key, (0, sample))
             self._groups[key] = (before + count, first)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self, TypeAlias
 from dlmon.validation.violations import Violation
 
 MAX_BLOCK_EVENTS = 768
-"""Events of one block: what is wrong with all of them has to fit into memory."""
+"""Events of one block: the findings of all of them have to fit into memory."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BYTE_ORDER_MARK_REASON = "a byte order mark, which no JSON text begins with (RFC 8259 section 8.1)"
@@ -17,6 +17,7 @@ BYTE_ORDER_MARK_REASON = "a byte order mark, which no JSON text begins with (RFC
 WHITESPACE = b" \t\r\n"
 """RFC 8259 section 2."""
 
+_LINE_ENDS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
@@ -34,8 +35,8 @@ class Position(NamedTuple):
         return Position(self.line, self.column + characters(text))
 
 
-class Fault(NamedTuple):
-    """What is wrong between events, at byte `offset` of a block."""
+class StrayViolation(NamedTuple):
+    """A violation outside of any event, such as a missing comma, at byte `offset` of a block."""
 
     offset: int
     violation: Violation
@@ -45,15 +46,15 @@ class Fault(NamedTuple):
 class Block:
     """Some events of a file. `data` begins at `position`.
 
-    spans: the bytes of each event in `data`, end exclusive; None where each line is an event, and
-    blank ones are none. oversized: `data` is the beginning of one event with so many bytes, which
-    are more than the limit.
+    spans: the bytes of each event in `data`, end exclusive; None where each line that is not blank
+    is an event. oversized: `data` is only the beginning of an event of this many bytes, which are
+    more than the limit; 0 elsewhere.
     """
 
     data: bytes
     position: Position
     spans: tuple[tuple[int, int], ...] | None = None
-    faults: tuple[Fault, ...] = ()
+    stray: tuple[StrayViolation, ...] = ()
     oversized: int = 0
 
     @property
@@ -61,19 +62,30 @@ class Block:
         """Where the data ends."""
         return self.position.after(self.data)
 
+    def events(self) -> Iterator[tuple[int, bytes]]:
+        """The events, each with its first byte in `data`. A line comes without its line break."""
+        if self.spans is not None:
+            yield from ((start, self.data[start:end]) for start, end in self.spans)
+            return
+        start = 0
+        for line in self.data.split(b"\n"):
+            if line.strip(WHITESPACE):
+                yield start, line.removesuffix(b"\r")
+            start += len(line) + 1
+
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Fragment:
     """Some bytes of an event over the limit, which is never held whole. Its `Block` follows."""
 
     data: bytes
 
 
-Part: TypeAlias = Block | Piece
+Part: TypeAlias = Block | Fragment
 
 
 class Feed:
-    """Iterates over pieces of a text; what was taken of one too much can be put back."""
+    """Iterates over pieces of a text; the end of a piece can be put back."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -92,6 +104,11 @@ class Feed:
         return next(self._pieces)
 
 
+def in_one_line(text: bytes) -> bytes:
+    """A JSON text with spaces for its line ends, which are only whitespace in it."""
+    return text.translate(_LINE_ENDS_TO_SPACES)
+
+
 def characters(text: bytes) -> int:
-    """How many characters a text has; of bytes that are no UTF-8, those that could begin one."""
+    """How many characters a text has. In bytes that are not UTF-8, those that could begin one."""
     return len(text) if text.isascii() else len(text.translate(None, _CONTINUATION))

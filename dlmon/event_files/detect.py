@@ -1,4 +1,4 @@
-"""How events are laid out in a file: told from its beginning, or given."""
+"""How events are laid out in a file, detected from its beginning."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[")
 
 
 class Layout(StrEnum):
-    """NDJSON has an event a line, JSON any number of texts one after the other.
+    """NDJSON has one event a line; JSON has any number of texts, one after the other.
 
-    In the layout `array`, a text that is an array holds one event in each element.
+    In the layout `array`, each element of a text that is an array is an event.
     """
 
     NDJSON = "ndjson"
@@ -23,9 +23,9 @@ class Layout(StrEnum):
 
 
 def detect(head: bytes, *, final: bool) -> Layout | None:
-    """The layout of a file that begins like this; None where more has to be seen.
+    """The layout of a file that begins like this; None where that takes more of it.
 
-    final: there is no more to be seen.
+    final: this is all of the file.
     """
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE)
     if not text.startswith((b"{", b"[")):
@@ -40,10 +40,10 @@ def detect(head: bytes, *, final: bool) -> Layout | None:
     if not ended and not final:
         return None
     if text.startswith(b"["):
-        # An array alone on its line is one of events, unless there are more such lines.
+        # An array alone on its line is an array of events, unless more lines follow.
         return Layout.NDJSON if stop is None and second else Layout.ARRAY
     if second:
-        # A text that goes on in the next line, rather than a line that is none.
+        # Several lines are one text if the first only breaks off, and is not broken otherwise.
         together = first + b"\n" + second + b"\n"
         broken_later = stop == len(first) and _stops_at(second) is not None
         several = broken_later or _stops_at(together) in (None, len(together))
@@ -53,12 +53,12 @@ def detect(head: bytes, *, final: bool) -> Layout | None:
 
 
 def is_utf_16_or_32(head: bytes) -> bool:
-    """Whether a file that begins like this is Unicode text, but no UTF-8."""
+    """Whether a file that begins like this is UTF-16 or UTF-32 text."""
     return head.startswith(_UTF_16_OR_32)
 
 
 def _stops_at(text: bytes) -> int | None:
-    """The byte at which a text stops being the beginning of a JSON text; None where it is whole."""
+    """The byte at which a text stops being the beginning of a JSON text; None where it is one."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -1,7 +1,7 @@
 """JSON texts, one after the other, and the elements of those that are arrays.
 
-A text is cut at its brackets, whatever else is wrong with it: judging says that. So what follows a
-broken event is judged too, as long as its brackets match.
+A text is cut at its brackets, and otherwise not checked: that is left to validation. So what
+follows a broken event is validated too, as long as brackets match.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dlmon.event_files.block import (
     BYTE_ORDER_MARK_REASON,
     MAX_BLOCK_EVENTS,
     Block,
-    Fault,
     Feed,
+    Fragment,
     Part,
-    Piece,
     Position,
+    StrayViolation,
 )
 from dlmon.validation.violations import NOT_JSON, Violation
 
@@ -31,7 +31,7 @@ def _nested(levels: int) -> bytes:
     return rb'[\[{](?:[^"\[\]{}]++|' + _STRING + inner + rb")*+[\]}]"
 
 
-# Most events are found with this at once; the others, bracket by bracket.
+# Matches most events whole; the others are cut bracket by bracket.
 _VALUE = re.compile(_nested(4), re.DOTALL)
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SCALAR = re.compile(rb'[^ \t\r\n\[\]{},"]++')
@@ -39,17 +39,16 @@ _TO_BRACKET = re.compile(rb'[^"\[\]{}]*+')
 _TO_QUOTE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
 
-class _Nesting:
-    """Finds the end of a value that comes in parts."""
+class _NestedEnd:
+    """Finds the end of an object, an array or a string that comes in parts."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._in_string = False
 
     def end(self, text: bytes, start: int) -> tuple[int, bool]:
-        """How far the value goes in `text` from `start`, and whether it ends there.
-
-        The next part has to begin with what is left of this one.
+        """Where the value, or what there is of it, ends in `text` from `start`; and whether it is
+        complete. If not, the next part has to begin with the rest of this one.
         """
         at = start
         while True:
@@ -71,8 +70,8 @@ class _Nesting:
                 return at, True
 
 
-class _Token:
-    """Finds the end of anything else that comes in parts."""
+class _ScalarEnd:
+    """Finds the end of a number or a literal that comes in parts."""
 
     def end(self, text: bytes, start: int) -> tuple[int, bool]:
         at = _after(_SCALAR, text, start)
@@ -81,9 +80,9 @@ class _Token:
 
 class _Expected(Enum):
     TEXT = auto()  # outside of arrays of events
-    FIRST = auto()  # the first element, or the end
+    FIRST = auto()  # the first element of an array, or its end
     ELEMENT = auto()
-    COMMA = auto()  # or the end
+    COMMA = auto()  # or the end of the array
 
 
 def read_documents(feed: Feed, limit: int, *, arrays: bool) -> Iterator[Part]:
@@ -103,11 +102,11 @@ class _Reader:
         self._expected = _Expected.TEXT
         self._text = b""
         self._position = Position()  # where the text begins
-        self._final = False  # there is nothing after the text
-        self._at = 0  # what comes before has been looked at
-        self._known_end: int | None = None  # of the value at the beginning of the text
+        self._final = False  # nothing follows the text
+        self._at = 0  # the text before is scanned
+        self._known_end: int | None = None  # of the value that the text begins with
         self._spans: list[tuple[int, int]] = []
-        self._faults: list[Fault] = []
+        self._stray: list[StrayViolation] = []
 
     def parts(self) -> Iterator[Part]:
         while True:
@@ -121,7 +120,7 @@ class _Reader:
             else:
                 self._read()
         if self._expected is not _Expected.TEXT:
-            self._fault("the array does not end")
+            self._report("the array does not end")
             yield self._take()
 
     def _read(self) -> None:
@@ -130,9 +129,10 @@ class _Reader:
         self._text = piece or b""
 
     def _scan(self) -> bool:
-        """Look at the text; True when there is no more of it, False when a block is full."""
+        """Scan the text. True at its end, or where a value breaks off; False when a block is
+        full."""
         text = self._text
-        while len(self._spans) + len(self._faults) < MAX_BLOCK_EVENTS:
+        while len(self._spans) + len(self._stray) < MAX_BLOCK_EVENTS:
             self._at = _after(_SPACE, text, self._at)
             if self._at == len(text):
                 return True
@@ -145,7 +145,7 @@ class _Reader:
                 self._expected = _Expected.FIRST
                 self._at += 1
             elif outside and text.startswith(BYTE_ORDER_MARK, self._at):
-                self._fault(BYTE_ORDER_MARK_REASON)
+                self._report(BYTE_ORDER_MARK_REASON)
                 self._at += len(BYTE_ORDER_MARK)
             elif not self._value():
                 return True
@@ -157,18 +157,18 @@ class _Reader:
             self._expected = _Expected.ELEMENT
         elif byte == 0x5D and expected is not _Expected.TEXT:
             if expected is _Expected.ELEMENT:
-                self._fault("a trailing comma is not allowed")
+                self._report("a trailing comma is not allowed")
             self._expected = _Expected.TEXT
         else:
-            self._fault(f"unexpected {chr(byte)!r} between events")
+            self._report(f"unexpected {chr(byte)!r} between events")
 
     def _value(self) -> bool:
-        """Look at one value; False when the text breaks off in it."""
+        """Scan one value; False when the text breaks off in it."""
         end = self._end()
         if end is None:
             return False
         if self._expected is _Expected.COMMA:
-            self._fault("a comma is missing before this value")
+            self._report("a comma is missing before this value")
         elif self._expected is not _Expected.TEXT:
             self._expected = _Expected.COMMA
         self._spans.append((self._at, end))
@@ -188,14 +188,14 @@ class _Reader:
         return len(text) if self._final else None
 
     def _take(self) -> Block:
-        """What was looked at, which then is no longer in the text."""
+        """The scanned part of the text, which is removed from it."""
         block = Block(
-            self._text[: self._at], self._position, tuple(self._spans), tuple(self._faults)
+            self._text[: self._at], self._position, tuple(self._spans), tuple(self._stray)
         )
         self._position = self._position.after(block.data)
         self._text = self._text[self._at :]
         self._at = 0
-        self._spans, self._faults = [], []
+        self._spans, self._stray = [], []
         return block
 
     def _gather(self) -> Iterator[Part]:
@@ -209,8 +209,10 @@ class _Reader:
             parts.append(piece[:at])
             size += at
             piece = piece[at:]
-            self._final = (more := next(self._feed, b"")) == b""
-            piece += more
+            while (more := next(self._feed, None)) == b"":
+                yield Block(b"", self._position, ())  # nothing to read for now
+            self._final = more is None
+            piece += more or b""
             at, ended = ending.end(piece, 0)
         if ended or self._final:
             self._known_end = size + (at if ended else len(piece))
@@ -218,13 +220,13 @@ class _Reader:
             return
         beginning, position = b"".join((*parts, piece[:at])), self._position
         size += at
-        yield Piece(beginning)
+        yield Fragment(beginning)
         self._position = self._position.after(beginning)
         for more in self._feed:
             piece = piece[at:] + more
             at, ended = ending.end(piece, 0)
             size += at
-            yield Piece(piece[:at])
+            yield Fragment(piece[:at])
             self._position = self._position.after(piece[:at])
             if ended:
                 self._feed.put_back(piece[at:])
@@ -233,15 +235,15 @@ class _Reader:
             self._expected = _Expected.COMMA
         yield Block(beginning, position, (), oversized=size)
 
-    def _fault(self, reason: str) -> None:
-        self._faults.append(Fault(self._at, Violation(NOT_JSON, "", reason)))
+    def _report(self, reason: str) -> None:
+        self._stray.append(StrayViolation(self._at, Violation(NOT_JSON, "", reason)))
 
 
-def _ending(first: int) -> _Nesting | _Token:
-    return _Nesting() if first in b'[{"' else _Token()
+def _ending(first: int) -> _NestedEnd | _ScalarEnd:
+    return _NestedEnd() if first in b'[{"' else _ScalarEnd()
 
 
 def _after(pattern: re.Pattern[bytes], text: bytes, start: int) -> int:
-    """The end of a match that can be empty, and so always is there."""
+    """The end of a match of a pattern that also matches nothing."""
     match = pattern.match(text, start)
     return match.end() if match else start

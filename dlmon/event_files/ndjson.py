@@ -1,4 +1,4 @@
-"""NDJSON: an event a line."""
+"""NDJSON: one event a line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Feed, Part, Piece, Position
+from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Feed, Fragment, Part, Position
 from dlmon.validation.json_positions import count_rare
 
 
@@ -16,9 +16,12 @@ def read_lines(feed: Feed, limit: int) -> Iterator[Part]:
     limit: bytes of a line that may be held in memory.
     """
     position = Position()
-    rest: list[bytes] = []  # what there is of the last line so far
-    held = 0
+    rest: list[bytes] = []  # the beginning of a line that is not complete yet
+    held = 0  # bytes in it
     for piece in feed:
+        if not piece:
+            yield Block(b"", position)
+            continue
         cut = piece.rfind(b"\n") + 1
         if cut:
             lines = b"".join((*rest, piece[:cut]))
@@ -39,10 +42,10 @@ def read_lines(feed: Feed, limit: int) -> Iterator[Part]:
 
 def _long_line(beginning: bytes, feed: Feed, position: Position) -> Iterator[Part]:
     size = len(beginning)
-    yield Piece(beginning)
+    yield Fragment(beginning)
     for piece in feed:
         line, end, after = piece.partition(b"\n")
-        yield Piece(line + end)
+        yield Fragment(line + end)
         size += len(line)
         if end:
             feed.put_back(after)
@@ -51,7 +54,7 @@ def _long_line(beginning: bytes, feed: Feed, position: Position) -> Iterator[Par
 
 
 def _cut(lines: bytes) -> Iterator[tuple[bytes, int]]:
-    """Lines in blocks with no more of them than a block may have, and with how many."""
+    """Lines in blocks of up to `MAX_BLOCK_EVENTS`, each with its number of lines."""
     count = count_rare(lines, b"\n")
     if count <= MAX_BLOCK_EVENTS:
         yield lines, count

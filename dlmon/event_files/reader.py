@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlmon.event_files.block import Block, Fault, Feed, Part, Position
+from dlmon.event_files.block import Block, Feed, Part, Position, StrayViolation
 from dlmon.event_files.detect import Layout, detect, is_utf_16_or_32
 from dlmon.event_files.json_documents import read_documents
 from dlmon.event_files.ndjson import read_lines
@@ -18,8 +18,9 @@ def read_events(
 ) -> Iterator[Part]:
     """The events of a file, block by block, in order.
 
-    limit: bytes of an event; of a larger one only the beginning is kept in memory. layout: None to
-    tell it from how the file begins.
+    pieces: an empty one means that there is nothing to read for now; a block, empty perhaps, then
+    follows before the next piece is read. limit: bytes of an event; of a larger one only the
+    beginning is kept in memory. layout: None to detect it from how the file begins.
 
     Raises: what `pieces` raises.
     """
@@ -27,13 +28,16 @@ def read_events(
     head = b""
     found = layout
     for piece in feed:
+        if not piece:
+            yield Block(b"", Position())
+            continue
         head += piece
         found = layout or detect(head, final=False)
         if found is not None or len(head) >= _HEAD_BYTES:
             break
     if is_utf_16_or_32(head):
-        reason = "UTF-16 or UTF-32, where JSON is UTF-8 (RFC 8259 section 8.1): not judged"
-        yield Block(head, Position(), (), (Fault(0, Violation(NOT_UTF8, "", reason)),))
+        reason = "UTF-16 or UTF-32, where JSON is UTF-8 (RFC 8259 section 8.1): not read"
+        yield Block(head, Position(), (), (StrayViolation(0, Violation(NOT_UTF8, "", reason)),))
         return
     feed.put_back(head)
     found = found or detect(head, final=True) or Layout.NDJSON

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from dlmon.event_files.block import (
-    Position,
-)
-from dlmon.linting.ids import IdSeen
+from dlmon.event_files.block import Position
+
+if TYPE_CHECKING:
+    from dlmon.linting.duplicate_ids import IdOccurrence
 
 MAX_REASON = 500
 """Characters of a reason. Those of jsonschema-rs quote the value, however long it is."""
 
 
 class Snippet(NamedTuple):
-    """A part of a line: characters `start` to `end` of it, exclusive, are the place."""
+    """A part of a line. Characters `start` to `end` of it, exclusive, break the rule."""
 
     text: str
     start: int
@@ -26,8 +26,8 @@ class Snippet(NamedTuple):
 class Finding:
     """One broken rule of one event, and where the value that breaks it stands.
 
-    Lines and columns count from 1, columns in characters; the end is exclusive. `event_id` is that
-    of the event, None where it has none.
+    Lines and columns count from 1, columns in characters; the end is exclusive. `event_id` is None
+    where the event has none.
     """
 
     file: str
@@ -41,14 +41,15 @@ class Finding:
 
 
 Tally: TypeAlias = dict[tuple[str, str], tuple[int, Finding]]
-"""By code and path: how many findings, and the first of them."""
+"""By code and path: the number of findings, and the first of them."""
 
 
 class BlockReport(NamedTuple):
-    """What judging a block came to.
+    """The result of checking a block.
 
-    findings: how many there are; those of `shown` are told. Where they were asked for: tally; ids;
-    and places, which are the bytes of each invalid event in the block's data, end exclusive.
+    findings: how many there are; `shown` has those that were asked for. The rest is empty unless
+    `CheckOptions` ask for it. invalid_spans: the bytes of each invalid event in the block's data,
+    end exclusive.
     """
 
     events: int
@@ -56,20 +57,19 @@ class BlockReport(NamedTuple):
     findings: int
     shown: tuple[Finding, ...]
     tally: Tally
-    ids: tuple[IdSeen, ...]
-    places: tuple[tuple[int, int], ...]
+    ids: tuple[IdOccurrence, ...]
+    invalid_spans: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What judging shall tell, besides how many events are invalid.
+    """What a `BlockReport` contains besides counts and findings.
 
-    first_only: of each event, only the first violation counts: the one `consume` names. tally:
-    count findings by code and path. ids: tell the ids of all events. places: tell where the invalid
-    events are.
+    first_only: only the first violation of each event counts, the one that `consume` names.
+    tally: findings by code and path. ids: the ids of all events. spans: of invalid events.
     """
 
     first_only: bool = False
     tally: bool = False
     ids: bool = False
-    places: bool = False
+    spans: bool = False

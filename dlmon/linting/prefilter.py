@@ -1,7 +1,7 @@
-"""Which events of a block may be invalid, at little more than what parsing costs.
+"""Finds the events of a block that may be invalid, at little more than the cost of parsing.
 
-Nearly all events of most files are valid. So some are parsed and judged at once, as one array, and
-only where something is wrong with one of them are they looked at one by one.
+Nearly all events of most files are valid. So several are parsed and validated at once, as one
+array; only where something is wrong with one of them is each validated by itself.
 """
 
 from __future__ import annotations
@@ -21,76 +21,76 @@ from dlmon.validation.json_positions import count_rare
 from dlmon.validation.validator import MAX_DEPTH, Validator
 
 _BYTES_AT_ONCE = 8 * 1024
-"""The values fit into a processor's cache, and often no event among so few is invalid."""
+"""Values of this many bytes fit into a processor's cache, and often all of them are valid."""
 
 _EVENTS_AT_ONCE = 40
 _SAMPLE = 2
 
 UNKNOWN: Any = []
-"""In place of a value: there is none, or more can be wrong than what the schema says.
+"""In place of a value: the event is not JSON, or may break more rules than those of the schema.
 
-Told by identity. It is a list, so that it can be judged among others.
+Compared by identity. It is a list, so that jsonschema-rs can validate it among other values.
 """
 
 
-class Screened:
-    """What is in a part of a block: so many events, every invalid one among the suspects.
+class Candidates:
+    """Those of a number of events that may be invalid. The others are valid.
 
-    suspects: the value of each, which is what was parsed, if only the schema can be broken; else
+    values: of each candidate the parsed value if it can break only rules of the schema, else
     `UNKNOWN`.
     """
 
     def __init__(
-        self, events: int, part: _Part, indexes: Sequence[int], suspects: Sequence[Any]
+        self, events: int, part: _Part, indexes: Sequence[int], values: Sequence[Any]
     ) -> None:
         self.events = events
-        self.suspects = suspects
+        self.values = values
         self._part = part
         self._indexes = indexes
 
     @cached_property
     def spans(self) -> Sequence[tuple[int, int]]:
-        """The bytes of each suspect in the block, end exclusive."""
+        """The bytes of each candidate in the block, end exclusive."""
         return self._part.spans(self._indexes)
 
 
 class Prefilter:
-    """Screens blocks by one schema."""
+    """Filters blocks by one schema."""
 
     def __init__(self, validator: Validator) -> None:
         self._all_valid = validator.schema.all_valid
         self._is_valid = validator.schema.compiled.is_valid
         self._max_bytes = validator.max_event_bytes
         self._fewest_strings = validator.schema.fewest_strings
-        # Between two events of an array stands this. Nobody can know it, and so no event contains
-        # it: where all marks are elements of the array, each second one, the others are one event
-        # each.
+        # Stands between any two events of an array. It is random, so that no event contains it:
+        # if every second element is the mark, each of the others is one whole event.
         self._mark = os.urandom(8).hex()
         self._separator = b',"%b",' % self._mark.encode()
         self._most_are_invalid = False
 
-    def screen(self, block: Block) -> Iterator[Screened]:
-        """What is to be looked at again, part by part: no more values are held at once."""
+    def candidates(self, block: Block) -> Iterator[Candidates]:
+        """The candidates of one part of the block after the other, so that few values are held in
+        memory at once."""
         parts = _lines(block.data) if block.spans is None else _values(block.data, block.spans)
-        return map(self._screen, parts)
+        return map(self._filter, parts)
 
-    def _screen(self, part: _Part) -> Screened:
+    def _filter(self, part: _Part) -> Candidates:
         joined, number = part.joined(self._separator)
         text = b"[%b]" % joined
         if (parsed := self._parse(text, number)) is None:
-            return self._screen_each(part)
+            return self._filter_each(part)
         values = parsed[::2]
         invalid = self._invalid_of(values)
-        suspects = values if len(invalid) == number else [values[index] for index in invalid]
-        screened = Screened(number, part, invalid, suspects)
+        few = values if len(invalid) == number else [values[index] for index in invalid]
+        candidates = Candidates(number, part, invalid, few)
         if not invalid and self._have_fewest_strings(joined, number):
-            return screened
+            return candidates
         if self._are_small(joined, part) and not may_have_duplicate_keys(text, parsed):
-            return screened
-        return self._screen_each(part)
+            return candidates
+        return self._filter_each(part)
 
     def _have_fewest_strings(self, joined: bytes, number: int) -> bool:
-        """Whether valid events are small, and have no key twice, since there is no string more."""
+        """Whether valid events are small and have no key twice, by the number of their strings."""
         return (
             # Each level of nesting is an array, or has a key.
             b"[" not in joined
@@ -100,10 +100,10 @@ class Prefilter:
         )
 
     def _invalid_of(self, values: list[Any]) -> Sequence[int]:
-        """Which values may be invalid."""
+        """The indexes of values that may be invalid."""
         is_valid = self._is_valid
         if self._most_are_invalid:
-            # Whoever tells what is wrong with each of them will see that some are valid.
+            # All are candidates: explaining or counting their violations finds the valid ones.
             self._most_are_invalid = not self._all_valid(values[:_SAMPLE])
             return range(len(values))
         if self._all_valid(values):
@@ -113,7 +113,7 @@ class Prefilter:
         return invalid
 
     def _parse(self, text: bytes, number: int) -> list[Any] | None:
-        """The events in an array, and a mark between any two; None unless each is one value."""
+        """The parsed events with a mark between any two; None unless each is one value."""
         try:
             values: list[Any] = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -136,11 +136,11 @@ class Prefilter:
         )
 
     def _known(self, text: bytes, value: Any) -> Any:
-        """The value of a text, if there is nothing wrong with it but what the schema says."""
+        """The value of a text if it can break only rules of the schema, else `UNKNOWN`."""
         sound = self._is_small(text) and not may_have_duplicate_keys(text, value)
         return value if sound else UNKNOWN
 
-    def _screen_each(self, part: _Part) -> Screened:
+    def _filter_each(self, part: _Part) -> Candidates:
         texts = part.texts()
         blank = 0
         indexes: list[int] = []
@@ -158,7 +158,7 @@ class Prefilter:
             if value is UNKNOWN or not self._is_valid(value):
                 indexes.append(index)
                 values.append(value)
-        return Screened(len(texts) - blank, part, indexes, values)
+        return Candidates(len(texts) - blank, part, indexes, values)
 
 
 class _Part(ABC):
@@ -168,15 +168,15 @@ class _Part(ABC):
 
     @abstractmethod
     def joined(self, separator: bytes) -> tuple[bytes, int]:
-        """All of them, and how many they are."""
+        """All texts in one, and how many there are."""
 
     @abstractmethod
     def texts(self) -> Sequence[bytes]:
-        """Each of them."""
+        """Each text."""
 
     @abstractmethod
     def spans(self, indexes: Sequence[int]) -> Sequence[tuple[int, int]]:
-        """The bytes of some of them in the data. indexes: in ascending order."""
+        """The bytes of some texts in the data, end exclusive. indexes: in ascending order."""
 
 
 class _Lines(_Part):
@@ -197,7 +197,7 @@ class _Lines(_Part):
             return ()
         lengths = map(len, self._text.split(b"\n", indexes[-1] + 1))
         ends = list(accumulate(lengths, initial=self._start))
-        # In front of a line stand as many line ends as lines.
+        # A line is preceded by as many line ends as lines.
         return [(ends[index] + index, ends[index + 1] + index) for index in indexes]
 
 

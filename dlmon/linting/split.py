@@ -1,4 +1,4 @@
-"""Valid events into one file, invalid ones into another."""
+"""Writes valid events into one file, invalid ones into another."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import IO
 
 from dlmon.errors import FileError
-from dlmon.event_files.block import Block, Part, Piece
+from dlmon.event_files.block import Block, Fragment, Part, in_one_line
 from dlmon.event_files.input import STDIN as STDOUT
 from dlmon.runtime.closeable import Closeable
-
-_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Split(Closeable):
     """Writes events as they stand in their files, each ended by LF. Use as a context manager.
 
-    A valid event that goes over several lines gets spaces for its line ends, which then mean
-    nothing: the valid ones are NDJSON. Of the invalid ones every byte is kept.
+    The valid events are NDJSON: one that stands on several lines is written in one. Of the invalid
+    ones every byte is kept.
     """
 
     def __init__(self, valid: Path | None, invalid: Path | None) -> None:
@@ -35,15 +33,15 @@ class Split(Closeable):
         except FileError:
             self._stack.close()
             raise
-        self._unfinished = False  # the invalid events end within a line
+        self._unfinished = False  # the file of invalid events ends within a line
 
     def write(self, part: Part, invalid: Sequence[tuple[int, int]]) -> None:
-        """invalid: the bytes of each invalid event of a block.
+        """invalid: the spans of the invalid events of a block.
 
         Raises: FileError.
         """
         try:
-            if isinstance(part, Piece):
+            if isinstance(part, Fragment):
                 self._put_invalid(part.data)
                 self._unfinished = not part.data.endswith(b"\n")
             elif part.oversized:
@@ -54,7 +52,7 @@ class Split(Closeable):
             else:
                 self._write_values(part, frozenset(invalid))
             if self._valid is not None:
-                self._valid.flush()  # whoever reads it sees events as soon as they are judged
+                self._valid.flush()  # a reader sees events as soon as they are checked
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -78,7 +76,7 @@ class Split(Closeable):
             if span in invalid:
                 self._put_invalid(value + b"\n")
             else:
-                self._put_valid(value.translate(_ONE_LINE) + b"\n")
+                self._put_valid(in_one_line(value) + b"\n")
 
     def _put_valid(self, data: bytes) -> None:
         if self._valid is not None:

@@ -1,8 +1,8 @@
-"""WorkerPool blocks on all cores, and gives the results in order.
+"""Checks blocks in several processes, and gives the reports in order.
 
-This process judges too: it does so whenever every worker has enough to do. Blocks reach a worker
-through shared memory, in slots; only their numbers go through a pipe. So nobody ever waits for the
-other to read: a message to a worker is far smaller than what a pipe holds.
+This process checks blocks too, whenever every worker has enough to do. Blocks reach a worker
+through shared memory, in slots; only their numbers go through a pipe. A message to a worker is far
+smaller than a pipe's buffer, so neither side ever blocks on a write while the other does too.
 """
 
 from __future__ import annotations
@@ -23,80 +23,98 @@ from dlmon.event_files.block import MAX_BLOCK_EVENTS, Block, Part, Position
 from dlmon.linting.checker import BlockChecker
 from dlmon.linting.findings import BlockReport
 from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.processes import can_fork
 
 _SLOTS = 4
 """Blocks that a worker has, so that it need not wait while this process is busy."""
 
 _DATA_BYTES = 256 * 1024
-_WORTH_GIVING = 32 * 1024
-_SLOT_BYTES = _DATA_BYTES + 8 * MAX_BLOCK_EVENTS  # the spans behind the data
+_MIN_BYTES = 32 * 1024
+_SLOT_BYTES = _DATA_BYTES + 8 * MAX_BLOCK_EVENTS  # the spans are behind the data
 
-_GONE = "A worker process ended unexpectedly: try again with --jobs 1."
+_WORKER_ENDED = "A worker process ended unexpectedly: try again with --jobs 1."
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A file has no more parts. `error` tells why it could not be read to its end."""
+    """A file has no more parts. error: why it could not be read to its end."""
 
     error: FileError | None
 
 
 class Item(NamedTuple):
-    """A part of a file. number: which of the files it is, from 0. wanted: see `BlockChecker`."""
+    """A part of a file. number: the index of the file, from 0. max_findings: see `BlockChecker`."""
 
     number: int
     file: str
     part: Part | End
-    wanted: int | None = None
+    max_findings: int | None = None
 
 
 class _Job(NamedTuple):
-    """A block in a slot of shared memory, less its data."""
+    """A block in a slot of shared memory, without its data."""
 
     slot: int
     size: int
     file: str
     position: Position
     spans: int | None  # how many there are in the slot
-    wanted: int | None
+    max_findings: int | None
 
 
 class WorkerPool(Closeable):
-    """WorkerPool blocks in several processes, this one among them. Use as a context manager."""
+    """Checks blocks in several processes, this one among them. Use as a context manager.
 
-    def __init__(self, judge: BlockChecker, jobs: int) -> None:
-        """Starts the processes. To be called before this one has threads: it forks."""
-        self._judge = judge
+    `start_error` is why there are fewer processes than asked for, else None.
+    """
+
+    def __init__(self, checker: BlockChecker, jobs: int) -> None:
+        """Forks `jobs` - 1 processes, or as many as the system allows. To be called before this
+        process has threads."""
+        self._checker = checker
         self._workers: list[_Worker] = []
+        self.start_error: str | None = None
+        if jobs > 1 and not can_fork():
+            self.start_error = "this system cannot fork"
+            jobs = 1
         for _ in range(jobs - 1):
-            self._workers.append(_Worker(judge, self._workers))
-        self._most = 2 * _SLOTS * jobs
+            try:
+                self._workers.append(_Worker(checker, self._workers))
+            except OSError as error:  # no more processes, descriptors or memory
+                self.start_error = error.strerror or str(error)
+                break
+        self._max_waiting = 2 * _SLOTS * self.jobs
 
-    def validate_all(self, items: Iterator[Item]) -> Iterator[tuple[Item, BlockReport | None]]:
-        """Each item with the verdict on its block, None for what is none; in order.
+    @property
+    def jobs(self) -> int:
+        """The number of processes."""
+        return 1 + len(self._workers)
 
-        Raises: DlmonError when another process is gone.
+    def check_all(self, items: Iterator[Item]) -> Iterator[tuple[Item, BlockReport | None]]:
+        """Each item with the report on its block, None if it is not a block; in order.
+
+        Raises: DlmonError when a worker has ended.
         """
         waiting: deque[tuple[Item, BlockReport | _Worker | None]] = deque()
         for item in items:
             outcome: BlockReport | _Worker | None = None
             if isinstance(item.part, Block):
-                outcome = self._give(item.part, item)
-                outcome = outcome or self._judge.validate(item.file, item.part, item.wanted)
+                outcome = self._delegate(item.part, item)
+                outcome = outcome or self._checker.check(item.file, item.part, item.max_findings)
             waiting.append((item, outcome))
-            yield from _settled(waiting, self._most)
-        yield from _settled(waiting, 0)
+            yield from _completed(waiting, self._max_waiting)
+        yield from _completed(waiting, 0)
 
-    def _give(self, block: Block, item: Item) -> _Worker | None:
-        """The worker that took the block; None when none has room for it."""
-        # A small block may come from somebody who waits for its result before there is another.
-        fits = _WORTH_GIVING <= len(block.data) <= _DATA_BYTES
-        if not self._workers or block.faults or block.oversized or not fits:
+    def _delegate(self, block: Block, item: Item) -> _Worker | None:
+        """The worker that took the block; None when none has a free slot."""
+        # A small block may come from a pipe whose writer waits for its report.
+        fits = _MIN_BYTES <= len(block.data) <= _DATA_BYTES
+        if not self._workers or block.stray or block.oversized or not fits:
             return None
-        worker = max(self._workers, key=lambda one: one.room)
-        if not worker.room:
+        worker = max(self._workers, key=lambda one: one.free_slots)
+        if not worker.free_slots:
             return None
-        worker.give(block, item)
+        worker.send(block, item)
         return worker
 
     def close(self) -> None:
@@ -104,44 +122,49 @@ class WorkerPool(Closeable):
             worker.close()
 
 
-def _settled(
-    waiting: deque[tuple[Item, BlockReport | _Worker | None]], most: int
+def _completed(
+    waiting: deque[tuple[Item, BlockReport | _Worker | None]], limit: int
 ) -> Iterator[tuple[Item, BlockReport | None]]:
-    """The first results, while they are there, or more than `most` wait."""
+    """The first reports that are there. While more than `limit` items wait, wait for them."""
     while waiting:
         item, outcome = waiting[0]
         if isinstance(outcome, _Worker):
-            if len(waiting) <= most and not outcome.ready:
+            if len(waiting) <= limit and not outcome.ready:
                 return
-            outcome = outcome.take()
+            outcome = outcome.receive()
         waiting.popleft()
         yield item, outcome
 
 
 class _Worker:
-    """One worker, as this process sees it."""
+    """A worker process, as this process sees it."""
 
-    def __init__(self, judge: BlockChecker, others: Sequence[_Worker]) -> None:
+    def __init__(self, checker: BlockChecker, others: Sequence[_Worker]) -> None:
+        """Raises: OSError."""
         self._memory = mmap.mmap(-1, _SLOTS * _SLOT_BYTES)
         self._next = 0
-        self.room = _SLOTS
-        # Forked, so that nothing is imported again: that takes longer than most files do.
+        self.free_slots = _SLOTS
+        # Forked, so that no module is imported again: that takes longer than checking most files.
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
-        not_theirs = [self._pipe, *(other._pipe for other in others)]
+        to_close = [self._pipe, *(other._pipe for other in others)]
         self._process = context.Process(
-            target=_work, args=(judge, theirs, self._memory, not_theirs), daemon=True
+            target=_work, args=(checker, theirs, self._memory, to_close), daemon=True
         )
-        # Ctrl-C reaches every process of the terminal; only this one is to act on it.
+        # Ctrl-C reaches every process of the terminal; only this one acts on it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
+        except OSError:
+            self._pipe.close()
+            self._memory.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            theirs.close()
 
-    def give(self, block: Block, item: Item) -> None:
-        """Raises: DlmonError when the worker is gone."""
+    def send(self, block: Block, item: Item) -> None:
+        """Raises: DlmonError when the worker has ended."""
         start = self._next * _SLOT_BYTES
         self._memory[start : start + len(block.data)] = block.data
         if block.spans is not None:
@@ -149,29 +172,30 @@ class _Worker:
             spans = array("I", chain.from_iterable(block.spans)).tobytes()
             self._memory[start : start + len(spans)] = spans
         count = None if block.spans is None else len(block.spans)
-        job = _Job(self._next, len(block.data), item.file, block.position, count, item.wanted)
+        job = _Job(self._next, len(block.data), item.file, block.position, count, item.max_findings)
         self._next = (self._next + 1) % _SLOTS
-        self.room -= 1
+        self.free_slots -= 1
         try:
             self._pipe.send(job)
         except OSError as error:
-            raise DlmonError(_GONE) from error
+            raise DlmonError(_WORKER_ENDED) from error
 
     @property
     def ready(self) -> bool:
+        """Whether `receive` need not wait."""
         return self._pipe.poll()
 
-    def take(self) -> BlockReport:
-        """The result of the block that was given first.
+    def receive(self) -> BlockReport:
+        """The report on the block that was sent first.
 
-        Raises: DlmonError when the worker is gone.
+        Raises: DlmonError when the worker has ended.
         """
         try:
-            judged: BlockReport = self._pipe.recv()
+            report: BlockReport = self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise DlmonError(_GONE) from error
-        self.room += 1
-        return judged
+            raise DlmonError(_WORKER_ENDED) from error
+        self.free_slots += 1
+        return report
 
     def close(self) -> None:
         self._process.terminate()
@@ -180,11 +204,11 @@ class _Worker:
 
 
 def _work(
-    judge: BlockChecker, pipe: Connection, memory: mmap.mmap, not_mine: Sequence[Connection]
+    checker: BlockChecker, pipe: Connection, memory: mmap.mmap, to_close: Sequence[Connection]
 ) -> None:
-    """A worker: judges what it is given until nobody gives any more."""
-    for other in not_mine:
-        other.close()  # or it would not be noticed when the process at the other end has gone
+    """The main function of a worker, which ends when the pipe is closed."""
+    for other in to_close:
+        other.close()  # an open copy would keep the pipe open after its owner has ended
     while True:
         try:
             job: _Job = pipe.recv()
@@ -198,6 +222,6 @@ def _work(
             numbers = iter(array("I", memory[start : start + 8 * job.spans]))
             spans = tuple(zip(numbers, numbers, strict=True))
         try:
-            pipe.send(judge.validate(job.file, Block(data, job.position, spans), job.wanted))
+            pipe.send(checker.check(job.file, Block(data, job.position, spans), job.max_findings))
         except BrokenPipeError:
             return

@@ -1,4 +1,4 @@
-"""Blocks of events, and what screening makes of them."""
+"""Blocks of events, and their candidates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dlmon.event_files.block import Block, Position
 from dlmon.linting.prefilter import Prefilter
 
 
-class Suspect(NamedTuple):
+class Candidate(NamedTuple):
     """An event that may be invalid: bytes `start` to `end` of its block, exclusive."""
 
     start: int
@@ -31,11 +31,11 @@ def by_spans(texts: Sequence[bytes]) -> Block:
     return Block(b"\n".join(texts), Position(), tuple(spans))
 
 
-def screen(screener: Prefilter, block: Block) -> tuple[int, list[Suspect]]:
-    """How many events there are, and all suspects."""
-    parts = list(screener.screen(block))
+def candidates_in(prefilter: Prefilter, block: Block) -> tuple[int, list[Candidate]]:
+    """How many events there are, and all candidates."""
+    parts = list(prefilter.candidates(block))
     return sum(part.events for part in parts), [
-        Suspect(*span, value)
+        Candidate(*span, value)
         for part in parts
-        for span, value in zip(part.spans, part.suspects, strict=True)
+        for span, value in zip(part.spans, part.values, strict=True)
     ]

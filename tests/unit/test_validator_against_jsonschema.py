@@ -15,7 +15,7 @@ from dlmon.linting.prefilter import Prefilter
 from dlmon.validation.json_pointer import to_pointer
 from dlmon.validation.schema import Schema
 from dlmon.validation.validator import Validator
-from tests.support.blocks import by_spans, screen
+from tests.support.blocks import by_spans, candidates_in
 
 NAMES = st.sampled_from(["a", "b", "c"])
 WORDS = st.sampled_from(["", "a", "ab", "é", "2026-03-01", "2026-03-01T12:00:00Z", "10.0.0.1"])
@@ -95,9 +95,9 @@ def test_verdicts_are_those_of_jsonschema(document: Any, values: list[Any]) -> N
     valid = [oracle.is_valid(orjson.loads(body)) for body in bodies]
     assert [validator.validate(body).valid for body in bodies] == valid
     block = by_spans(bodies)
-    _, suspects = screen(Prefilter(validator), block)
+    _, candidates = candidates_in(Prefilter(validator), block)
     invalid = {body for body, ok in zip(bodies, valid, strict=True) if not ok}
-    assert {block.data[one.start : one.end] for one in suspects} >= invalid
+    assert {block.data[one.start : one.end] for one in candidates} >= invalid
 
 
 EMPTY_NAMES = st.sampled_from(["a", "b", ""])

@@ -1,4 +1,4 @@
-"""What `validate-file` says, for people and for machines, while it goes on."""
+"""How `validate-file` reports findings, for people and for machines, while it runs."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Output(StrEnum):
 
 
 class FinalReport(Report, Protocol):
-    """A report that ends with what everything came to."""
+    """A report that ends with the result of all files."""
 
-    def finish(self, result: Result, /) -> None:
-        """There is nothing more to come."""
+    def on_end(self, result: Result, /) -> None:
+        """Called at the end."""
 
 
-class Silence:
-    """A report that says nothing."""
+class NoReport:
+    """A report that writes nothing."""
 
-    def found(self, findings: Sequence[Finding]) -> None:
-        """Nothing."""
+    def on_findings(self, findings: Sequence[Finding]) -> None:
+        """Do nothing."""
 
-    def ended(self, result: FileResult) -> None:
-        """Nothing."""
+    def on_file_end(self, result: FileResult) -> None:
+        """Do nothing."""
 
-    def finish(self, result: Result) -> None:
-        """Nothing."""
+    def on_end(self, result: Result) -> None:
+        """Do nothing."""
 
 
 def machine_report(output: Output, file: IO[str]) -> FinalReport:

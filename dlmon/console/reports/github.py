@@ -14,12 +14,12 @@ _IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 class GithubReport:
-    """An annotation for each finding. GitHub itself shows the first ten of a step."""
+    """An annotation for each finding. Of these, GitHub shows the first ten of a step."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             begin, end = finding.position, finding.end
             self._write(
@@ -32,12 +32,12 @@ class GithubReport:
                 title=describe_rule(finding.code, finding.path),
             )
 
-    def ended(self, result: FileResult) -> None:
+    def on_file_end(self, result: FileResult) -> None:
         if result.error is not None:
             self._write(str(result.error), file=result.file, line=result.line)
 
-    def finish(self, result: Result) -> None:
-        """Nothing: annotations are all there is."""
+    def on_end(self, result: Result) -> None:
+        """Do nothing: annotations are all there is."""
 
     def _write(self, message: str, **properties: str | int) -> None:
         written = ",".join(

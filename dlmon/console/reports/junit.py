@@ -18,7 +18,8 @@ _REPEATED = "event ids"
 class JunitReport:
     """A suite for each file, with a failure for each finding, or one test that passed.
 
-    Their numbers come before them: until a file has ended, its findings wait on disk.
+    A suite begins with the number of its failures, so its findings are kept in a temporary file
+    until the file ends.
     """
 
     def __init__(self, file: IO[str]) -> None:
@@ -27,11 +28,11 @@ class JunitReport:
         self._count = 0
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="dlmon">\n')
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         self._count += len(findings)
         self._cases.writelines(map(_case, findings))
 
-    def ended(self, result: FileResult) -> None:
+    def on_file_end(self, result: FileResult) -> None:
         error = ""
         if result.error is not None:
             text = _attribute(str(result.error))
@@ -40,7 +41,7 @@ class JunitReport:
             )
         self._suite(result.file, error)
 
-    def finish(self, _result: Result, /) -> None:
+    def on_end(self, _result: Result, /) -> None:
         if self._count:
             self._suite(_REPEATED, "")
         self._cases.close()

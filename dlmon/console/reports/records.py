@@ -17,15 +17,15 @@ class NdjsonReport:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         self._file.writelines(f"{as_json(to_record(finding))}\n" for finding in findings)
         self._file.flush()
 
-    def ended(self, result: FileResult) -> None:
-        """Nothing: a line is a finding."""
+    def on_file_end(self, result: FileResult) -> None:
+        """Do nothing: each line is a finding."""
 
-    def finish(self, result: Result) -> None:
-        """Nothing: a line is a finding."""
+    def on_end(self, result: Result) -> None:
+        """Do nothing: each line is a finding."""
 
 
 class JsonReport:
@@ -37,16 +37,16 @@ class JsonReport:
         self._separator = "\n"
         file.write('{"findings":[')
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             self._file.write(self._separator + as_json(to_record(finding)))
             self._separator = ",\n"
 
-    def ended(self, result: FileResult) -> None:
+    def on_file_end(self, result: FileResult) -> None:
         error = None if result.error is None else str(result.error)
         self._files.append({"file": result.file, **_counts(result.counts), "error": error})
 
-    def finish(self, result: Result) -> None:
+    def on_end(self, result: Result) -> None:
         groups = [
             {
                 "code": group.code,

@@ -19,7 +19,7 @@ _SCHEMA = (
 
 
 class SarifReport:
-    """One run, written while it goes on: its results come before the rest."""
+    """One run. Its results are written as they come, its other members at the end."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -28,13 +28,13 @@ class SarifReport:
         self._separator = "\n"
         file.write(f'{{"version":"2.1.0","$schema":"{_SCHEMA}","runs":[{{"results":[')
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             self._rules.setdefault(finding.code)
             self._file.write(self._separator + as_json(_result(finding)))
             self._separator = ",\n"
 
-    def ended(self, result: FileResult) -> None:
+    def on_file_end(self, result: FileResult) -> None:
         if result.error is not None:
             location = {
                 "artifactLocation": {"uri": _uri(result.file)},
@@ -48,7 +48,7 @@ class SarifReport:
                 }
             )
 
-    def finish(self, result: Result) -> None:
+    def on_end(self, result: Result) -> None:
         rules = [
             {"id": code, "shortDescription": {"text": f"Events must not break the rule {code!r}."}}
             for code in self._rules

@@ -31,7 +31,7 @@ class TextReport:
         self.console = stderr() if to_stderr else stdout()
         self._summary = summary
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         if self._summary:
             return
         if not self.console.is_terminal:
@@ -45,12 +45,12 @@ class TextReport:
             print_line(self.console, line, wrap=True)
             _print_snippet(self.console, finding.snippet)
 
-    def ended(self, result: FileResult) -> None:
+    def on_file_end(self, result: FileResult) -> None:
         if result.counts.hidden and not self._summary:
             hidden = f"{result.counts.hidden:,} more findings; --max-errors 0 shows all of them."
             print_line(self.console, Text(f"{safe(result.file)}: {hidden}", "yellow"), wrap=True)
 
-    def finish(self, result: Result) -> None:
+    def on_end(self, result: Result) -> None:
         for group in result.groups[:_GROUPS_SHOWN]:
             line = Text(f"{group.findings:>9,}  ", "bold")
             line.append(safe(describe_rule(group.code, group.path)), "bold yellow")

@@ -1,4 +1,4 @@
-"""Where findings are, held against a method that is slow and shares no code."""
+"""Where findings are, compared with a slow method that shares no code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dlmon.event_files.block import Block, Piece, Position
+from dlmon.event_files.block import Block, Fragment, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.reader import read_events
 from dlmon.linting.checker import BlockChecker
@@ -49,12 +49,12 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 def find(
     data: bytes, sizes: list[int] | None = None, layout: Layout | None = None, limit: int = LIMIT
 ) -> list[Finding]:
-    judge = BlockChecker(validator(limit))
+    checker = BlockChecker(validator(limit))
     return [
         finding
         for part in read_events(cut(data, sizes or []), limit, layout)
         if isinstance(part, Block)
-        for finding in judge.validate("file", part).shown
+        for finding in checker.check("file", part).shown
     ]
 
 
@@ -132,9 +132,7 @@ def test_places_in_arrays(events: list[Any], data: st.DataObject) -> None:
 
 
 @given(st.lists(OBJECTS, min_size=1, max_size=5), st.data())
-def test_the_layout_of_valid_files_is_told_from_the_file(
-    events: list[Any], data: st.DataObject
-) -> None:
+def test_the_layout_of_valid_files_is_detected(events: list[Any], data: st.DataObject) -> None:
     sizes = data.draw(SIZES)
     lines = "\n".join(map(json.dumps, events))
     assert found(lines, find(lines.encode(), sizes)) == expected(SlowReader(lines).texts())
@@ -155,7 +153,7 @@ def without_snippets(findings: list[Finding]) -> list[Finding]:
 def test_any_bytes_give_findings_however_they_arrive(
     data: bytes, sizes: list[int], layout: Layout | None
 ) -> None:
-    if layout is None:  # what is told from a file depends on how much of it has been seen
+    if layout is None:  # detection depends on how much of the file has arrived
         find(data, sizes)
     else:
         apart, together = find(data, sizes, layout), find(data, None, layout)
@@ -185,7 +183,7 @@ def test_every_byte_of_long_events_comes_in_pieces(events: list[Any], data: st.D
     text = "".join(f"{line}\n" for line in lines).encode()
     parts = list(read_events(cut(text, data.draw(SIZES)), 10, Layout.NDJSON))
     given_back = b"".join(
-        part.data for part in parts if isinstance(part, Piece) or not part.oversized
+        part.data for part in parts if isinstance(part, Fragment) or not part.oversized
     )
     assert given_back == text
 
@@ -193,33 +191,33 @@ def test_every_byte_of_long_events_comes_in_pieces(events: list[Any], data: st.D
 def test_the_first_violation_alone_when_that_is_wanted() -> None:
     (part,) = read_events(iter([b'{"a": 1, "b": 2}']), LIMIT)
     assert isinstance(part, Block)
-    judged = BlockChecker(validator(), CheckOptions(first_only=True)).validate("file", part)
-    assert [one.path for one in judged.shown] == ["/a"]
+    report = BlockChecker(validator(), CheckOptions(first_only=True)).check("file", part)
+    assert [one.path for one in report.shown] == ["/a"]
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 2, None])
-def test_no_more_findings_than_wanted_are_told_and_all_are_counted(wanted: int | None) -> None:
+def test_no_more_findings_than_wanted_are_shown_and_all_are_counted(wanted: int | None) -> None:
     lines = b'{"a": 1}\n{"b": [1, true]}\n{\n{"c": 1, "c": 1}\n'
     (part,) = read_events(iter([lines]), LIMIT)
     assert isinstance(part, Block)
-    judged = BlockChecker(validator()).validate("file", part, wanted)
-    assert (judged.events, judged.invalid, judged.findings) == (4, 4, 5)
-    assert len(judged.shown) == (5 if wanted is None else wanted)
+    report = BlockChecker(validator()).check("file", part, wanted)
+    assert (report.events, report.invalid, report.findings) == (4, 4, 5)
+    assert len(report.shown) == (5 if wanted is None else wanted)
 
 
 @pytest.mark.parametrize("schema", [load_schema(), Schema({"allOf": [SHIPPED]}, "test")])
 @pytest.mark.parametrize("first_only", [False, True])
 @given(seed=st.integers(0, 99), share=st.sampled_from([0.02, 0.4, 1.0]))
-def test_what_is_only_counted_is_counted_as_if_it_were_told(
+def test_what_is_only_counted_is_counted_as_if_it_were_shown(
     schema: Schema, first_only: bool, seed: int, share: float
 ) -> None:
     events = Simulation(seed=seed, start=0, invalid=share).take(100)
     block = Block(b"\n".join(event.body for event in events), Position())
     for tally in (False, True):
-        judge = BlockChecker(Validator(schema), CheckOptions(first_only, tally))
-        told, counted = (judge.validate("file", block, wanted) for wanted in (None, 0))
-        assert counted == told._replace(shown=())
-        assert len(told.shown) == told.findings
+        checker = BlockChecker(Validator(schema), CheckOptions(first_only, tally))
+        explained, counted = (checker.check("file", block, wanted) for wanted in (None, 0))
+        assert counted == explained._replace(shown=())
+        assert len(explained.shown) == explained.findings
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import json
+import lzma
 import os
 import sys
 import threading
 import tracemalloc
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +22,22 @@ from hypothesis import strategies as st
 
 from dlmon.errors import FileError
 from dlmon.event import id_from_body
+from dlmon.event_files.detect import Layout
 from dlmon.sources.base import PlannedEvent
-from dlmon.sources.recorded import MAX_LINE, RecordedEvents
+from dlmon.sources.recorded import MAX_RECORDED_BYTES, RecordedEvents
 from tests.support.events import make_body, make_event
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("events", content)
+    return file.getvalue()
 
 
 def bodies(source: RecordedEvents, limit: int = 100) -> list[bytes]:
@@ -28,6 +46,17 @@ def bodies(source: RecordedEvents, limit: int = 100) -> list[bytes]:
     while not source.exhausted:
         found += [event.body for event in source.take(limit)]
     return found
+
+
+def drain(source: RecordedEvents) -> tuple[list[bytes], FileError | None]:
+    """All events of a source, and why there are no more."""
+    found: list[bytes] = []
+    try:
+        while not source.exhausted:
+            found += [event.body for event in source.take(100)]
+    except FileError as error:
+        return found, error
+    return found, None
 
 
 def read_all(path: Path) -> list[bytes]:
@@ -124,37 +153,120 @@ def test_no_more_are_taken_than_asked_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("tail", [b"", b"\0" * 700])
-def test_gzip_is_told_by_content_and_may_have_several_members(path: Path, tail: bytes) -> None:
+def test_gzip_is_recognized_by_content_and_may_have_several_members(
+    path: Path, tail: bytes
+) -> None:
     lines = [make_body() for _ in range(3_000)]
     halves = lines[:1_000], lines[1_000:]
     packed = b"".join(gzip.compress(b"\n".join(half) + b"\n") for half in halves)
     assert read(path, packed + tail) == lines
 
 
-def test_gzip_that_ends_early_or_goes_on_as_something_else_is_told_after_its_events(
-    path: Path,
+ZSTD = zstd.compress(b"1\n2\n", options={zstd.CompressionParameter.checksum_flag: 1})
+GZIP = gzip.compress(b"1\n2\n", mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (GZIP[:-5], "to its end: its gzip data is cut off"),
+        (GZIP + b"text", "its gzip data is damaged"),
+        (GZIP[:-6] + bytes([GZIP[-6] ^ 1]) + GZIP[-5:], "its gzip data is damaged"),
+        (GZIP + b"\x1f\x8b\x08", "to its end: its gzip data is cut off"),
+        (ZSTD[:-5], "to its end: its zstd data is cut off"),
+        (ZSTD + b"text", "its zstd data is damaged"),
+        (ZSTD[:-1] + bytes([ZSTD[-1] ^ 1]), "its zstd data is damaged"),
+    ],
+)
+def test_damaged_packed_data_is_an_error_after_the_events_before_it(
+    path: Path, content: bytes, reason: str
 ) -> None:
-    packed = gzip.compress(b"1\n2\n")
-    for content, reason in (
-        (packed[:-5], "the compressed data end too early"),
-        (packed + b"text", "the compressed data are broken"),
-    ):
-        path.write_bytes(content)
-        with RecordedEvents(path) as source:
-            assert [event.body for event in source.take(9)] == [b"1", b"2"]
-            with pytest.raises(FileError, match=f"{path.name}: {reason}"):
-                source.take(9)
+    path.write_bytes(content)
+    with RecordedEvents(path) as source:
+        found, error = drain(source)
+        assert found == [b"1", b"2"][: len(found)]
+        assert reason in str(error)
+        assert drain(source) == ([], error)  # it stays an error
 
 
-def test_what_fails_its_checksum_is_told(path: Path) -> None:
-    packed = bytearray(gzip.compress(b"1\n2\n"))
-    packed[-6] ^= 1
-    with pytest.raises(FileError, match="the compressed data are broken"):
-        read(path, bytes(packed))
+@pytest.mark.parametrize("name", ["events.gz", "events.zst", "events.ndjson.GZ"])
+def test_an_empty_file_named_as_packed_is_an_error(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(FileError, match="it is empty"):
+        read_all(path)
 
 
-def test_the_longest_line_goes_out_and_one_byte_more_is_told(path: Path) -> None:
-    longest = b"x" * MAX_LINE
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, zipped])
+def test_packed_data_that_is_not_read_is_refused_by_its_name(
+    path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    with pytest.raises(FileError, match=r"it is (bzip2|xz|zip) data. Unpack it first, with `"):
+        read(path, pack(make_body() + b"\n"))
+
+
+FIRST, SECOND = make_event(), make_event()
+COMPACT = [json.dumps(event).encode() for event in (FIRST, SECOND)]
+PRETTY = [json.dumps(event, indent=2).encode() for event in (FIRST, SECOND)]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress], ids=["", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    ("content", "events", "reason"),
+    [
+        (b"\n".join(COMPACT), COMPACT, None),
+        (b"\r".join(COMPACT), COMPACT, None),
+        (b"\r\n".join(COMPACT), COMPACT, None),
+        (b"[%b]" % b",".join(COMPACT), COMPACT, None),
+        (b"[\n%b\n]\n" % b",\n".join(COMPACT), COMPACT, None),
+        (b"\n".join(PRETTY), PRETTY, None),
+        (b"[%b]" % b",\n".join(PRETTY), PRETTY, None),
+        (b"\xef\xbb\xbf[%b]" % COMPACT[0], [], "1: a byte order mark"),
+        (b'[{"a":1} {"a":2}]', [b'{"a":1}'], "10: a comma is missing"),
+        (b'[{"a":1}', [b'{"a":1}'], "9: the array does not end"),
+        (json.dumps(FIRST).encode("utf-16"), [], "1: UTF-16"),
+    ],
+    ids=map(str, range(11)),
+)
+def test_a_file_is_read_in_every_layout_that_validate_file_reads(
+    path: Path,
+    pack: Callable[[bytes], bytes],
+    content: bytes,
+    events: list[bytes],
+    reason: str | None,
+) -> None:
+    path.write_bytes(pack(content))
+    with RecordedEvents(path) as source:
+        found, error = drain(source)
+    assert found == events
+    assert (error is not None) == (reason is not None)
+    assert reason is None or f"Cannot read on at {path}:1:{reason}" in str(error)
+
+
+def test_a_layout_that_is_given_is_not_detected(path: Path) -> None:
+    path.write_bytes(b"[\n1,\n2]\n")
+    with RecordedEvents(path, Layout.NDJSON) as source:
+        assert bodies(source) == [b"[", b"1,", b"2]"]
+
+
+@given(cuts=st.lists(st.integers(0, 400), max_size=10), layout=st.sampled_from(["array", "json"]))
+def test_events_of_any_layout_come_through_a_pipe_in_any_pieces(
+    cuts: list[int], layout: str
+) -> None:
+    content = b"[%b]" % b", ".join(PRETTY) if layout == "array" else b"\n".join(PRETTY)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(content)), len(content)]
+    found: list[bytes] = []
+    with pipe() as (source, writer):
+        for start, end in pairwise(edges):
+            os.write(writer, content[start:end])
+            found += [event.body for event in source.take(1_000)]
+        os.close(writer)
+        found += bodies(source)
+    assert found == PRETTY
+
+
+def test_the_longest_line_goes_out_and_one_byte_more_is_an_error(path: Path) -> None:
+    longest = b"x" * MAX_RECORDED_BYTES
     assert read(path, b"first\n" + longest + b"\nlast") == [b"first", longest, b"last"]
     path.write_bytes(b"first\n" + longest + b"x\nlast")
     with RecordedEvents(path) as source:
@@ -178,7 +290,7 @@ def test_a_line_without_end_is_not_loaded_without_bound(path: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 4 * MAX_LINE
+    assert peak < 4 * MAX_RECORDED_BYTES
 
 
 def test_a_slow_pipe_is_not_waited_for_and_delays_nothing() -> None:
@@ -220,14 +332,14 @@ def test_opening_a_named_pipe_waits_for_nobody(tmp_path: Path) -> None:
         writer.join()
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="nowhere: No such file"):
         RecordedEvents(tmp_path / "nowhere")
-    with RecordedEvents(tmp_path) as source, pytest.raises(FileError, match="Is a directory"):
-        source.take(1)
+    with pytest.raises(FileError, match="folder"):
+        RecordedEvents(tmp_path)
 
 
-def test_stdin_that_is_closed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stdin_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(FileError, match="no stdin"):
         RecordedEvents(Path("-"))

@@ -1,4 +1,4 @@
-"""The rules that are broken, held against what explaining each violation says."""
+"""Counted violations, compared with those that the validator explains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dlmon.linting.broken_rules import BrokenRules
+from dlmon.linting.violation_counter import ViolationCounter
 from dlmon.sources.simulation import Simulation
 from dlmon.validation.json_pointer import escape_token
 from dlmon.validation.schema import Schema, load_schema
@@ -45,7 +45,7 @@ def keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             "minLength": COUNTS,
             "maxLength": COUNTS,
             "pattern": st.sampled_from(["^a", "b$"]),
-            "format": st.sampled_from(["date-time", "ipv4", "uuid", "nobody-knows"]),
+            "format": st.sampled_from(["date-time", "ipv4", "uuid", "unknown-format"]),
             "minItems": COUNTS,
             "maxItems": COUNTS,
             "uniqueItems": st.booleans(),
@@ -57,7 +57,7 @@ def keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-# Some cannot be told apart from the others they stand with.
+# Keywords that depend on others.
 DEPENDENT = st.fixed_dictionaries(
     {},
     optional={
@@ -75,7 +75,7 @@ SCHEMAS = st.recursive(
 )
 
 
-def told(validator: Validator, value: Any) -> Counter[tuple[str, str]]:
+def explained(validator: Validator, value: Any) -> Counter[tuple[str, str]]:
     verdict = validator.validate(json.dumps(value).encode())
     return Counter((one.code, one.path) for one in verdict.violations)
 
@@ -85,28 +85,30 @@ def told(validator: Validator, value: Any) -> Counter[tuple[str, str]]:
 @example({"properties": {"a": {"properties": {"b": {"not": {}}}}}}, [{"a": {"b": 1}}])
 @example({"properties": {"a": {"type": "object", "required": ["b"]}}}, [{"a": 1}, {"a": {}}])
 @example({"properties": {"": {"properties": {"a": {"enum": [1]}}}}}, [{"a": 2, "": {"a": 2}}])
-def test_the_same_rules_are_broken_as_explaining_says(document: Any, values: list[Any]) -> None:
+def test_the_broken_rules_are_those_that_the_validator_explains(
+    document: Any, values: list[Any]
+) -> None:
     document = {**document, "$defs": {"x": {"type": "string"}}}
     validator = Validator(Schema(document, "test"))
-    broken_rules = BrokenRules(validator.schema)
-    for value, broken in zip(values, broken_rules.of_each(values), strict=True):
-        assert broken is None or Counter(broken) == told(validator, value)
+    counter = ViolationCounter(validator.schema)
+    for value, broken in zip(values, counter.broken_rules(values), strict=True):
+        assert broken is None or Counter(broken) == explained(validator, value)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.recursive(keywords(st.nothing()), keywords, max_leaves=6), VALUES)
-def test_independent_rules_are_always_told(document: Any, value: Any) -> None:
-    assert BrokenRules(Schema(document, "test")).of_each([value]) != [None]
+def test_independent_rules_are_always_counted(document: Any, value: Any) -> None:
+    assert ViolationCounter(Schema(document, "test")).broken_rules([value]) != [None]
 
 
-def test_the_rules_of_simulated_events_are_told_without_explaining_them() -> None:
+def test_the_rules_of_simulated_events_are_counted_without_an_explanation() -> None:
     validator = Validator(load_schema())
-    broken_rules = BrokenRules(validator.schema)
+    counter = ViolationCounter(validator.schema)
     for event in Simulation(seed=1, start=0, invalid=1.0).take(500):
         value, violations = validator.validate(event.body)
         codes = {one.code for one in violations}
         if value is not None and "duplicate-key" not in codes:
-            (broken,) = broken_rules.of_each([value])
+            (broken,) = counter.broken_rules([value])
             assert Counter(broken) == Counter((one.code, one.path) for one in violations)
 
 
@@ -121,19 +123,21 @@ def test_the_rules_of_simulated_events_are_told_without_explaining_them() -> Non
         {"x-unit": "bytes", "type": "string"},
     ],
 )
-def test_rules_that_nobody_can_split_are_not_told(document: Any) -> None:
-    assert BrokenRules(Schema(document, "test")).of_each([1, 1]) == [None, None]
+def test_rules_that_depend_on_others_are_left_to_an_explanation(document: Any) -> None:
+    assert ViolationCounter(Schema(document, "test")).broken_rules([1, 1]) == [None, None]
 
 
-def test_a_value_with_more_broken_rules_than_are_told_is_to_be_explained() -> None:
+def test_a_value_with_too_many_broken_rules_is_left_to_an_explanation() -> None:
     names = [str(number) for number in range(MAX_VIOLATIONS + 1)]
-    broken_rules = BrokenRules(Schema({"required": names}, "test"))
+    counter = ViolationCounter(Schema({"required": names}, "test"))
     most, every = dict.fromkeys(names[:1]), dict.fromkeys(names)
-    told = broken_rules.of_each([{}, most, every])
-    assert told == [None, [("required", "")] * MAX_VIOLATIONS, []]
+    rules = counter.broken_rules([{}, most, every])
+    assert rules == [None, [("required", "")] * MAX_VIOLATIONS, []]
 
 
 @given(NAMES)
 def test_where_a_rule_is_broken_is_a_pointer(name: str) -> None:
     schema = Schema({"properties": {name: {"type": "string"}}}, "test")
-    assert BrokenRules(schema).of_each([{name: 1}]) == [[("type", f"/{escape_token(name)}")]]
+    assert ViolationCounter(schema).broken_rules([{name: 1}]) == [
+        [("type", f"/{escape_token(name)}")]
+    ]

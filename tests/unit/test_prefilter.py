@@ -1,4 +1,4 @@
-"""Screening misses nothing: it is held against judging each event by itself."""
+"""The prefilter misses no invalid event: it is compared with validating each by itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlmon.event_files.block import WHITESPACE
 from dlmon.linting.prefilter import UNKNOWN, Prefilter
 from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
-from tests.support.blocks import by_lines, by_spans, screen
+from tests.support.blocks import by_lines, by_spans, candidates_in
 from tests.support.events import make_body
 
 NESTED = {
@@ -47,7 +47,7 @@ TEXTS = st.sampled_from(
 @example([[b"[" * 300 + b"]" * 300]])
 @example([[b"[1", b"2]", b"3,4"]])
 @example([[b'{"a":[{}', b"{}]}", b"{},{}"]])
-def test_every_invalid_event_is_a_suspect(
+def test_every_invalid_event_is_a_candidate(
     document: Any, limit: int, lists: list[list[bytes]]
 ) -> None:
     validator = Validator(Schema(document, "test"), limit)
@@ -55,27 +55,27 @@ def test_every_invalid_event_is_a_suspect(
     for texts in lists:
         events = [text for text in texts if text.strip(WHITESPACE)]
         invalid = {text for text in events if not validator.validate(text).valid}
-        for screener, block in ((lines, by_lines(texts)), (spans, by_spans(events))):
-            number, suspects = screen(screener, block)
+        for prefilter, block in ((lines, by_lines(texts)), (spans, by_spans(events))):
+            number, candidates = candidates_in(prefilter, block)
             assert number == len(events)
-            told = [block.data[one.start : one.end] for one in suspects]
-            assert invalid <= set(told)
-            assert sum(text in invalid for text in told) == sum(text in invalid for text in events)
-            for text, suspect in zip(told, suspects, strict=True):
-                if suspect.value is not UNKNOWN:
+            found = [block.data[one.start : one.end] for one in candidates]
+            assert invalid <= set(found)
+            assert sum(text in invalid for text in found) == sum(text in invalid for text in events)
+            for text, candidate in zip(found, candidates, strict=True):
+                if candidate.value is not UNKNOWN:
                     # Then counting what the schema says is counting all there is.
-                    errors = validator.schema.compiled.iter_errors(suspect.value)
+                    errors = validator.schema.compiled.iter_errors(candidate.value)
                     assert len(list(errors)) == len(validator.validate(text).violations)
 
 
 @given(st.integers(0, 400), st.sampled_from([make_body(a=[1]), make_body(), b'{"a":1}']))
-def test_sound_events_are_no_suspects_but_where_most_are_invalid(at: int, body: bytes) -> None:
+def test_valid_events_are_no_candidates_unless_most_are_invalid(at: int, body: bytes) -> None:
     texts = [make_body()] * 400
     texts.insert(at, b"{}")
     texts.insert(at, body)
-    number, suspects = screen(Prefilter(Validator(load_schema())), by_lines(texts))
+    number, candidates = candidates_in(Prefilter(Validator(load_schema())), by_lines(texts))
     assert number == 402
-    assert len(suspects) == 1 + (body == b'{"a":1}')
+    assert len(candidates) == 1 + (body == b'{"a":1}')
 
 
 def strings(value: Any) -> int:
@@ -114,5 +114,5 @@ def test_an_event_with_one_key_more_is_seen(document: Any, value: Any) -> None:
         return
     twice = body[:-1] + (b"," if value else b"") + b'"d":1,"d":1}'
     assert strings(orjson.loads(twice)) == strings(value) + 1
-    _, suspects = screen(Prefilter(validator), by_lines([body, twice, body]))
-    assert [(one.start, one.value is UNKNOWN) for one in suspects] == [(len(body) + 1, True)]
+    _, candidates = candidates_in(Prefilter(validator), by_lines([body, twice, body]))
+    assert [(one.start, one.value is UNKNOWN) for one in candidates] == [(len(body) + 1, True)]
