@@ -52,9 +52,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     # For a file or a test, starting more processes takes longer than they save.
     if all(".py" in argument for argument in config.args):
         return 0
-    # Two for each core: most tests wait for another process most of the time.
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return 2 * (cores or 1)
+    cores = (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()) or 1
+    # Slow tests mostly wait for other processes, the others compute.
+    return cores if config.option.markexpr == "not slow" else 2 * cores
 
 
 def pytest_configure(config: pytest.Config) -> None:

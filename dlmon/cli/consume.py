@@ -7,6 +7,7 @@ import typer
 from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOGGING, METRICS, RETENTION, STORE, VALIDATION
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
+from dlmon.commands.batches import BATCH
 from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def consume(
         typer.Option(
             min=1, max=10_000, metavar="N", help="Store and acknowledge up to so many at once."
         ),
-    ] = 2_000,
+    ] = BATCH,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="End after so many events.")
     ] = None,

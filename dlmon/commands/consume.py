@@ -1,7 +1,7 @@
-"""Receive, judge, store, park, acknowledge: in this order and in batches.
+"""Receive, validate, store, park, acknowledge: in this order and in batches.
 
-Nothing is acknowledged before it is committed in the store or confirmed in rejects. A crash at any
-point has events delivered again, and the store knows those it has.
+Nothing is acknowledged before it is committed in the store or confirmed in rejects. After a crash
+at any point the events are delivered again, and the store ignores those that it has.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from operator import attrgetter
-from random import shuffle
 
 from dlmon.brokers.base import Broker, Consumer
+from dlmon.commands.batches import BATCH, delivery_count_of, portions
 from dlmon.errors import (
     BrokerError,
     BrokerUnreachable,
@@ -35,25 +34,15 @@ from dlmon.stores.base import Entry, Store, WriteResult, write_isolating
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import UNDECODABLE_HEADERS, Violation
 
-BATCH = 2_000
-"""Events that are stored in one commit and acknowledged together."""
-
-PORTION_BYTES = 8 * 1024 * 1024
-"""Of bodies, beyond which a batch is handled in parts: judging and storing them takes several times
-as much memory."""
-
 HOLD = 5 * 60.0
-"""Seconds that a batch is held while the store or the park fails. RabbitMQ closes a channel that
-holds a delivery for longer than its consumer_timeout, which is 30 minutes unless configured."""
+"""Seconds that a batch is held while storing or parking fails. RabbitMQ closes a channel that holds
+a delivery for longer than `consumer_timeout`, by default 30 minutes."""
 
 _PREFETCHED_BATCHES = 2
-_IDLE = 1.0
+_IDLE = 1.0  # seconds
 _IDLE_UNTIL_EMPTY = 0.1
-_SUSPECT = 2
-_TELL_EVERY = 60.0
+_WARNING_INTERVAL = 60.0
 _RETRY_AT_STOP = 0.1
-_COUNT_OF = attrgetter("delivery_count")
-_BODY_OF = attrgetter("body")
 _UNDECODABLE_HEADERS = Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded")
 
 _log = logging.getLogger(__name__)
@@ -61,9 +50,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConsumeResult:
-    """What `consume` came to.
+    """What `consume` did in how many seconds.
 
-    interrupted: why the batch in hand was left unacknowledged, when a stop did not wait for it.
+    interrupted: why the batch in hand was left unacknowledged, where a stop could not wait for it.
     """
 
     totals: ConsumeTotals
@@ -86,13 +75,14 @@ def consume(
 ) -> ConsumeResult:
     """Move events from arrivals to the store, and to rejects those that do not belong there.
 
-    Ends at a stop, after `count` events, or, with `until_empty`, when arrivals is empty and nobody
-    else has events of it in hand. name: who rejected an event, for those who look at it.
+    Ends at a stop, after `count` events, or, with `until_empty`, when arrivals is empty and no
+    other consumer has events of it in hand. name: goes into each rejection as its consumer. hold:
+    seconds that a batch is held before it is given back.
 
-    Raises: BrokerError when the broker is of no use any more, BrokenPipeError of a store that
-    prints.
+    Raises: BrokerError when the broker cannot be used any more, BrokenPipeError when stdout is the
+    store and its reader has gone.
     """
-    flow = _Flow(
+    run = _ConsumeRun(
         broker=broker,
         store=store,
         validator=validator,
@@ -107,14 +97,14 @@ def consume(
     started = time.monotonic()
     interrupted = None
     try:
-        flow.run()
+        run.run()
     except Interrupted as error:
         interrupted = error
-    return ConsumeResult(flow.totals, time.monotonic() - started, interrupted)
+    return ConsumeResult(run.totals, time.monotonic() - started, interrupted)
 
 
 class _HeldTooLong(Exception):
-    """The batch in hand has to be given back. `probe` tells when another one is worth taking."""
+    """The batch in hand has to be given back. `probe` succeeds once taking another makes sense."""
 
     def __init__(self, probe: Callable[[], None]) -> None:
         super().__init__()
@@ -122,7 +112,7 @@ class _HeldTooLong(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Flow:
+class _ConsumeRun:
     broker: Broker
     store: Store
     validator: Validator
@@ -141,7 +131,7 @@ class _Flow:
         while not self.stop.requested:
             try:
                 with self.broker.open_consumer(
-                    _PREFETCHED_BATCHES * self.batch, self._left()
+                    _PREFETCHED_BATCHES * self.batch, self._remaining()
                 ) as consumer:
                     self._consume_from(consumer)
             except _HeldTooLong as held:
@@ -150,31 +140,31 @@ class _Flow:
                 return
             _log.warning("Gave back %d events; more are taken once it works again.", self.in_hand)
             self.in_hand = 0
-            self._persist(probe)
+            self._retry(probe)
 
-    def _left(self) -> int | None:
+    def _remaining(self) -> int | None:
         return None if self.count is None else self.count - self.totals.received
 
     def _consume_from(self, consumer: Consumer) -> None:
         was_empty = False
-        while not self.stop.requested and (left := self._left()) != 0:
-            limit = self.batch if left is None else min(self.batch, left)
+        while not self.stop.requested and (remaining := self._remaining()) != 0:
+            limit = self.batch if remaining is None else min(self.batch, remaining)
             deliveries = consumer.receive(limit, _IDLE_UNTIL_EMPTY if self.until_empty else _IDLE)
             self.in_hand = len(deliveries)
-            for portion in _portions(deliveries):
+            for portion in portions(deliveries):
                 self._settle(consumer, portion)
             self._trim()
             if deliveries:
                 was_empty = False
             elif was_empty:
-                # Asked twice: an event can come between an empty-handed receive and the look.
+                # Empty twice: an event can arrive between an empty receive and the depth.
                 return
             else:
                 self.observer.on_idle(self.totals)
                 was_empty = self.until_empty and self._arrivals_is_empty()
 
     def _trim(self) -> None:
-        """Between batches, and whatever goes wrong with it: no event is in hand that could wait."""
+        """Delete old events. A failure is only logged, because no event is in hand."""
         try:
             self.store.trim()
         except StoreError as error:
@@ -189,7 +179,7 @@ class _Flow:
 
     def _settle(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         with self._timed("judge"):
-            entries, sources, rejections = self._judge(deliveries)
+            entries, sources, rejections = self._validate(deliveries)
         with self._timed("store"):
             written = self._write(entries)
         committed_at = _now()
@@ -206,7 +196,7 @@ class _Flow:
         totals = self.totals
         totals.batches += 1
         totals.received += len(deliveries)
-        totals.redelivered += sum(map(bool, map(_COUNT_OF, deliveries)))
+        totals.redelivered += sum(map(bool, map(delivery_count_of, deliveries)))
         totals.stored += len(written.stored)
         totals.duplicates += len(written.duplicates)
         for rejection in rejections:
@@ -224,14 +214,13 @@ class _Flow:
         yield
         self.totals.stages[stage].add(1000 * (time.perf_counter() - started))
 
-    def _judge(
+    def _validate(
         self, deliveries: Sequence[Delivery]
     ) -> tuple[list[Entry], list[Delivery], list[Rejection]]:
-        """What is valid, from which delivery each of it came, and what is not valid."""
+        """The valid events, the delivery of each, and the rejections of the others."""
         entries: list[Entry] = []
         sources: list[Delivery] = []
         rejections: list[Rejection] = []
-        make = tuple.__new__  # in half the time of calling Entry
         for delivery in deliveries:
             value, found = self.validator.validate(delivery.body)
             if delivery.undecodable_headers is not None:
@@ -240,7 +229,7 @@ class _Flow:
                 rejections.append(self._reject(delivery, found, value))
             else:
                 event_id = event_id_of(value) or message_id_of(delivery)
-                entries.append(make(Entry, (event_id, delivery.body, value)))
+                entries.append(Entry(event_id, delivery.body, value))
                 sources.append(delivery)
         return entries, sources, rejections
 
@@ -264,9 +253,9 @@ class _Flow:
 
         def attempt() -> None:
             for part in write_isolating(self.store, pending):
-                parts.append(part)  # one by one: they stay when the next one fails
+                parts.append(part)  # one by one: they are kept when the next one fails
 
-        self._persist(attempt, self.store.probe)
+        self._retry(attempt, self.store.probe)
         if len(parts) == 1:
             return parts[0]
         return WriteResult(
@@ -288,19 +277,19 @@ class _Flow:
                 messages = list(refusal.messages)
                 raise
 
-        # Only parking can tell whether parking works. What it parks after the batch was given back
-        # is parked a second time later: twice is safer than never.
-        self._persist(attempt, attempt)
+        # Only parking shows whether parking works. What this parks after the batch was given back
+        # is parked again later: twice is safer than never.
+        self._retry(attempt, attempt)
 
-    def _persist(
-        self, attempt: Callable[[], None], probe: Callable[[], None] | None = None
-    ) -> None:
-        """Attempt until it succeeds, with a batch in hand; without one where there is no `probe`.
+    def _retry(self, attempt: Callable[[], None], probe: Callable[[], None] | None = None) -> None:
+        """Call `attempt` until it succeeds.
+
+        probe: what to call instead once the batch in hand was given back; None without a batch.
 
         Raises: _HeldTooLong. Interrupted when a stop expired.
         """
         backoff = Backoff()
-        failing_since = tell_at = time.monotonic()
+        failing_since = warn_at = time.monotonic()
         failed = False
         while True:
             try:
@@ -310,9 +299,9 @@ class _Flow:
                 failed = True
                 stage = "store" if isinstance(error, StoreUnavailable) else "park"
                 self.totals.failures[stage] += 1
-                if now >= tell_at:
+                if now >= warn_at:
                     _log.warning("%s Trying again; %d events are held.", error, self.in_hand)
-                    tell_at = now + _TELL_EVERY
+                    warn_at = now + _WARNING_INTERVAL
                 self.observer.on_holding(error)
                 if self.stop.expired:
                     raise Interrupted(
@@ -334,41 +323,8 @@ class _Flow:
                 self.stop.wait(backoff.delay())
 
 
-def _portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    """What is handled together: suspects alone, and all others, as long as they are not too large.
-
-    An event that kills this process takes with it all that is in hand. What came back several times
-    is handled alone, in random order: each time half of the innocent ones are settled before it.
-    """
-    if not deliveries:
-        return
-    if (
-        max(map(_COUNT_OF, deliveries)) < _SUSPECT
-        and sum(map(len, map(_BODY_OF, deliveries))) <= PORTION_BYTES
-    ):
-        yield deliveries  # as nearly always
-        return
-    suspects: list[Delivery] = []
-    portion: list[Delivery] = []
-    size = 0
-    for delivery in deliveries:
-        if delivery.delivery_count >= _SUSPECT:
-            suspects.append(delivery)
-            continue
-        size += len(delivery.body)
-        if size > PORTION_BYTES and portion:
-            yield portion
-            portion, size = [], len(delivery.body)
-        portion.append(delivery)
-    if portion:
-        yield portion
-    shuffle(suspects)
-    for suspect in suspects:
-        yield [suspect]
-
-
 def _speeds(entries: Sequence[Entry]) -> list[float]:
-    """The download speeds of events. By another schema, one may have none, or be no object."""
+    """The download speeds of events. With another schema, an event may have none."""
     speeds = [entry.event.get(DOWNLOAD_SPEED) for entry in entries if type(entry.event) is dict]
     return [speed for speed in speeds if type(speed) is float or type(speed) is int]
 

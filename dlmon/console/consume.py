@@ -32,12 +32,12 @@ from dlmon.stores.base import Entry
 from dlmon.validation.violations import describe_rule
 
 _REFRESH = 0.25  # seconds; drawing takes some 3 ms each time
-_RATE_OVER = 5.0
+_RATE_WINDOW = 5.0
 _LINES_WITHOUT_LISTS = 9
 _TOP = 5
 _MIN_EVENTS = 3
 
-_LOG_TOTALS_EVERY = 5.0
+_LOG_INTERVAL = 5.0
 _LOGGED_REJECTS = 20  # a second
 _LOGGED_REASON = 200  # characters
 
@@ -48,32 +48,33 @@ _log = logging.getLogger("dlmon.consume")
 def watch(
     where: str, store: str, *, queue: str = "", to_stdout: bool = False, command: str = "consume"
 ) -> Iterator[ConsumeObserver]:
-    """What shows how it goes. where, store: from where to where events flow.
+    """Show progress inside the block, through the observer that it yields.
 
-    queue: what log lines call the place that events come from. command: what is running.
-    to_stdout: events are printed, so that a terminal is not for the live view.
+    where, store: from where to where events flow. queue: the name of the queue in log lines.
+    command: what is running. to_stdout: events are printed on the terminal, so that there is no
+    room for a live view.
     """
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal and not to_stdout:
-        with LiveView(console, command, where, store) as view:
+        with ConsumeView(console, command, where, store) as view:
             yield view
     else:
         _log.info("Consuming %s into %s.", where, store)
-        log = LogLines(queue)
+        log = ConsumeLog(queue)
         yield log
-        log.tell_rest()
+        log.log_other_rejects()
 
 
-class LogLines(ConsumeObserver):
-    """One line every few seconds, and one for each reject unless there are very many."""
+class ConsumeLog(ConsumeObserver):
+    """Logs the totals every few seconds, and each reject unless there are very many."""
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
-        self._told_received = 0
-        self._told_at = time.monotonic() - _LOG_TOTALS_EVERY
+        self._logged_received = 0
+        self._logged_at = time.monotonic() - _LOG_INTERVAL
         self._second = 0
         self._rejects_left = 0
-        self._told_rejects = 0
+        self._logged_rejects = 0
         self._rejects = 0
 
     def on_settled(
@@ -83,30 +84,30 @@ class LogLines(ConsumeObserver):
         rejections: Sequence[Rejection],
     ) -> None:
         for rejection in rejections:
-            self._tell_of(rejection)
+            self._log_reject(rejection)
         self._rejects = totals.rejected.count
-        self._tell(totals)
+        self._log_totals(totals)
 
     def on_idle(self, totals: ConsumeTotals) -> None:
         self._rejects = totals.rejected.count
-        self.tell_rest()
-        self._tell(totals)
+        self.log_other_rejects()
+        self._log_totals(totals)
 
-    def tell_rest(self) -> None:
-        """How many rejects had no line of their own."""
-        if (untold := self._rejects - self._told_rejects) > 0:
-            _log.info("Rejected %d more; dlmon inspect-rejects shows them.", untold)
-            self._told_rejects = self._rejects
+    def log_other_rejects(self) -> None:
+        """Log the number of rejects that got no line of their own."""
+        if (unlogged := self._rejects - self._logged_rejects) > 0:
+            _log.info("Rejected %d more; dlmon inspect-rejects shows them.", unlogged)
+            self._logged_rejects = self._rejects
 
-    def _tell_of(self, rejection: Rejection) -> None:
+    def _log_reject(self, rejection: Rejection) -> None:
         second = int(time.monotonic())
         if second != self._second:
-            self.tell_rest()
+            self.log_other_rejects()
             self._second, self._rejects_left = second, _LOGGED_REJECTS
         if self._rejects_left == 0:
             return
         self._rejects_left -= 1
-        self._told_rejects += 1
+        self._logged_rejects += 1
         _log.info(
             "Rejected %s: %s: %s",
             safe(rejection.message_id, _LOGGED_REASON),
@@ -121,18 +122,18 @@ class LogLines(ConsumeObserver):
             },
         )
 
-    def _tell(self, totals: ConsumeTotals) -> None:
+    def _log_totals(self, totals: ConsumeTotals) -> None:
         now = time.monotonic()
-        new = totals.received - self._told_received
-        if new and now - self._told_at >= _LOG_TOTALS_EVERY:
+        new = totals.received - self._logged_received
+        if new and now - self._logged_at >= _LOG_INTERVAL:
             _log.info("%s; +%s. %s", _counts(totals), f"{new:,}", _delay(totals))
-            self._told_received, self._told_at = totals.received, now
+            self._logged_received, self._logged_at = totals.received, now
 
 
-class LiveView(ConsumeObserver):
-    """ConsumeTotals, rates, percentiles, top rejections and last events, drawn in place.
+class ConsumeView(ConsumeObserver):
+    """Totals, rates, percentiles, top rejections and last events, drawn in place.
 
-    Drawn by the thread that consumes, so that nothing it shows changes meanwhile.
+    The thread that consumes draws it, so that nothing changes meanwhile.
     """
 
     def __init__(self, console: Console, command: str, where: str, store: str) -> None:
@@ -154,7 +155,7 @@ class LiveView(ConsumeObserver):
             get_renderable=self._render,
         )
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> ConsumeView:
         self._live.start(refresh=True)
         return self
 
@@ -182,7 +183,7 @@ class LiveView(ConsumeObserver):
         if now - self._drawn_at >= _REFRESH:
             self._drawn_at = now
             self._received.append((now, self._totals.received))
-            while self._received[0][0] < now - _RATE_OVER and len(self._received) > 2:
+            while self._received[0][0] < now - _RATE_WINDOW and len(self._received) > 2:
                 self._received.popleft()
             self._live.refresh()
 
@@ -226,7 +227,7 @@ class LiveView(ConsumeObserver):
 
 
 def show_summary(result: ConsumeResult) -> None:
-    """On stderr, what it came to."""
+    """Print the totals on stderr."""
     console = stderr()
     totals = result.totals
     rate = totals.received / result.seconds if result.seconds else 0.0
@@ -265,8 +266,8 @@ def _duration(milliseconds: float) -> str:
 
 def _speed(totals: ConsumeTotals) -> str:
     shares = [(share, totals.speed.quantile(share / 100)) for share in (10, 50, 90, 99)]
-    told = ", ".join(f"p{share} {speed:,.3g}" for share, speed in shares if speed is not None)
-    return f"download speed: {told} Mbit/s" if told else "download speed: none yet"
+    text = ", ".join(f"p{share} {speed:,.3g}" for share, speed in shares if speed is not None)
+    return f"download speed: {text} Mbit/s" if text else "download speed: none yet"
 
 
 def _event_line(item: Entry | Rejection) -> Text:
@@ -282,5 +283,5 @@ def _event_line(item: Entry | Rejection) -> Text:
             f"{event[DOWNLOAD_SPEED]:>10,.2f} Mbit/s  {safe(item.event_id)}"
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        # By another schema an event may look like anything.
+        # With another schema an event may have any shape.
         return Text(f"  {safe(item.body.decode(errors='replace'), _LOGGED_REASON)}")

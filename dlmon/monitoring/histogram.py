@@ -1,4 +1,4 @@
-"""Percentiles of a stream of any length in a fixed amount of memory."""
+"""Quantiles of any number of values in a fixed amount of memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import exp, log
 
 _LOWEST = 1e-3
-_BUCKETS_PER_E = 20  # one bucket is 5% wide: what is told is off by half of that at most
+_BUCKETS_PER_E = 20  # a bucket is 5% wide: a quantile is off by at most half of that
 _BUCKETS = 600  # up to 10^10 times the lowest
 _OFFSET = 1 - log(_LOWEST) * _BUCKETS_PER_E
 
@@ -14,8 +14,8 @@ _OFFSET = 1 - log(_LOWEST) * _BUCKETS_PER_E
 class Histogram:
     """Counts of values in buckets of equal relative width.
 
-    Values from 0.001 to 10^10 are told with an error of 2.5%; smaller ones are 0, and larger ones
-    count as the largest.
+    Quantiles from 0.001 to 10^10 have an error of at most 2.5%. Smaller values count as 0, larger
+    ones as 10^10.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Histogram:
         self.add_all((value,), times)
 
     def add_all(self, values: Sequence[float], times: int = 1) -> None:
-        """Count each of these values so many times."""
+        """Count each of the values `times` times."""
         buckets = self._buckets
         for value in values:
             bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
@@ -36,17 +36,17 @@ class Histogram:
         self.total += sum(values) * times
 
     def merge(self, other: Histogram) -> None:
-        """Count also what another one has counted."""
+        """Add the counts of another histogram."""
         self._buckets = [sum(counts) for counts in zip(self._buckets, other._buckets, strict=True)]
         self.count += other.count
         self.total += other.total
 
     def up_to(self, value: float) -> int:
-        """How many values there are up to this one, with the error of a bucket."""
+        """How many values are at most `value`, with the error of one bucket."""
         return sum(self._buckets[: int(log(value) * _BUCKETS_PER_E + _OFFSET) + 1])
 
     def quantile(self, share: float) -> float | None:
-        """The value that `share` of all (0 to 1) do not exceed; None where there are no values."""
+        """The value that a `share` (0 to 1) of all values do not exceed; None without values."""
         left = share * self.count
         for bucket, count in enumerate(self._buckets):
             left -= count

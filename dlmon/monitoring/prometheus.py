@@ -1,6 +1,6 @@
-"""What `produce` and `consume` tell Prometheus, and whether they are well.
+"""/metrics and /healthz of `produce` and `consume`.
 
-Nothing is counted for it: what the commands count anyway is told when somebody asks.
+Nothing is counted for them: a scrape reads the totals that the commands count anyway.
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ Labels: TypeAlias = tuple[str, ...]
 
 _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
 _DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_SILENCE = 30.0
-"""Seconds without a sign of life after which a command is not well. An idle one gives one each
-second."""
+_MAX_SILENCE = 30.0
+"""Seconds without a callback after which a command is unhealthy. An idle one calls each second."""
 
 
-class Watched:
-    """A command that is watched. Its observer tells it; `broker` is None where others have one."""
+class CommandMetrics:
+    """What /metrics and /healthz say of any command.
+
+    broker: None where other processes have the connections.
+    """
 
     def __init__(self, broker: Broker | None) -> None:
         self._broker = broker
-        self._trouble: str | None = None
-        self._told_at = time.monotonic()
+        self._problem: str | None = None
+        self._alive_at = time.monotonic()
 
     def collect(self) -> Iterable[Metric]:
         """The metrics, as prometheus-client asks for them."""
@@ -52,30 +54,30 @@ class Watched:
                 value=self._broker.reconnects,
             )
         yield GaugeMetricFamily(
-            "dlmon_healthy", "Whether /healthz says ok.", value=int(self.trouble() is None)
+            "dlmon_healthy", "Whether /healthz says ok.", value=int(self.problem() is None)
         )
 
-    def trouble(self) -> str | None:
-        """Why it is not well, None while it is."""
-        if self._trouble is not None:
-            return self._trouble
+    def problem(self) -> str | None:
+        """Why the command is unhealthy, None while it is healthy."""
+        if self._problem is not None:
+            return self._problem
         if self._broker is not None and not self._broker.connected:
             return "The broker does not answer."
-        if time.monotonic() - self._told_at > _SILENCE:
-            return f"Nothing has happened for more than {_SILENCE:g} s: something hangs."
+        if time.monotonic() - self._alive_at > _MAX_SILENCE:
+            return f"Nothing has happened for more than {_MAX_SILENCE:g} s: something hangs."
         return None
 
-    def alive(self, trouble: object = None) -> None:
-        """A sign of life, and what is wrong where something is."""
-        self._told_at = time.monotonic()
-        self._trouble = None if trouble is None else str(trouble)
+    def heartbeat(self, problem: DlmonError | None = None) -> None:
+        """Note that the command is alive, and what is wrong with it, if anything."""
+        self._alive_at = time.monotonic()
+        self._problem = None if problem is None else str(problem)
 
 
-class WatchedConsumer(ConsumeObserver, Watched):
-    """Watches `consume`, and passes on what it is told."""
+class ConsumerMetrics(ConsumeObserver, CommandMetrics):
+    """Metrics of `consume`. Passes callbacks on to another observer."""
 
     def __init__(self, observer: ConsumeObserver, broker: Broker | None) -> None:
-        Watched.__init__(self, broker)
+        CommandMetrics.__init__(self, broker)
         self._observer = observer
         self._totals = ConsumeTotals()
 
@@ -83,16 +85,16 @@ class WatchedConsumer(ConsumeObserver, Watched):
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
         self._totals = totals
-        self.alive()
+        self.heartbeat()
         self._observer.on_settled(totals, stored, rejections)
 
     def on_idle(self, totals: ConsumeTotals) -> None:
         self._totals = totals
-        self.alive()
+        self.heartbeat()
         self._observer.on_idle(totals)
 
     def on_holding(self, error: DlmonError | None) -> None:
-        self.alive(error)
+        self.heartbeat(error)
         self._observer.on_holding(error)
 
     def collect(self) -> Iterable[Metric]:
@@ -119,22 +121,22 @@ class WatchedConsumer(ConsumeObserver, Watched):
         yield from super().collect()
 
 
-class WatchedProducer(ProduceObserver, Watched):
-    """Watches `produce`, and passes on what it is told."""
+class ProducerMetrics(ProduceObserver, CommandMetrics):
+    """Metrics of `produce`. Passes callbacks on to another observer."""
 
     def __init__(self, observer: ProduceObserver, broker: Broker | None) -> None:
-        Watched.__init__(self, broker)
+        CommandMetrics.__init__(self, broker)
         self._observer = observer
         self._totals = ProduceTotals()
 
     def on_progress(self, totals: ProduceTotals) -> None:
         self._totals = totals
-        if self._trouble is None:
-            self.alive()
+        if self._problem is None:
+            self.heartbeat()
         self._observer.on_progress(totals)
 
     def on_refused(self, error: PublishRefused | None) -> None:
-        self.alive(error)
+        self.heartbeat(error)
         self._observer.on_refused(error)
 
     def collect(self) -> Iterable[Metric]:
@@ -154,42 +156,48 @@ class WatchedProducer(ProduceObserver, Watched):
 def serve_consumer_metrics(
     observer: ConsumeObserver, address: tuple[str, int], broker: Broker | None = None
 ) -> Iterator[ConsumeObserver]:
-    """An observer to use instead of this one, while the address answers. Raises: UsageError."""
-    watched = WatchedConsumer(observer, broker)
-    with serve(*address, watched):
-        yield watched
+    """Serve metrics inside the block; yields the observer to use in place of the given one.
+
+    Raises: UsageError when it cannot listen at the address.
+    """
+    metrics = ConsumerMetrics(observer, broker)
+    with serve(*address, metrics):
+        yield metrics
 
 
 @contextmanager
 def serve_producer_metrics(
     observer: ProduceObserver, address: tuple[str, int], broker: Broker | None = None
 ) -> Iterator[ProduceObserver]:
-    """An observer to use instead of this one, while the address answers. Raises: UsageError."""
-    watched = WatchedProducer(observer, broker)
-    with serve(*address, watched):
-        yield watched
+    """Serve metrics inside the block; yields the observer to use in place of the given one.
+
+    Raises: UsageError when it cannot listen at the address.
+    """
+    metrics = ProducerMetrics(observer, broker)
+    with serve(*address, metrics):
+        yield metrics
 
 
 @contextmanager
-def serve(host: str, port: int, watched: Watched) -> Iterator[None]:
+def serve(host: str, port: int, command: CommandMetrics) -> Iterator[None]:
     """Answer /metrics and /healthz in a thread.
 
-    Raises: UsageError when that is not possible at this address.
+    Raises: UsageError when it cannot listen at the address.
     """
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
     registry = CollectorRegistry()
-    registry.register(watched)
+    registry.register(command)
 
     def metrics() -> tuple[int, str, bytes]:
         return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
 
     def health() -> tuple[int, str, bytes]:
-        trouble = watched.trouble()
-        return (503 if trouble else 200), "text/plain; charset=utf-8", (trouble or "ok").encode()
+        problem = command.problem()
+        return (503 if problem else 200), "text/plain; charset=utf-8", (problem or "ok").encode()
 
-    class Handler(_Handler):
+    class Handler(_RequestHandler):
         answers: ClassVar = {"/metrics": metrics, "/healthz": health}
 
     try:
@@ -208,7 +216,7 @@ def serve(host: str, port: int, watched: Watched) -> Iterator[None]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     answers: ClassVar[dict[str, Callable[[], tuple[int, str, bytes]]]]
 
     def do_GET(self) -> None:
@@ -221,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the log is about events."""
+        """Requests are not logged: the log is about events."""
 
 
 def _counter(name: str, what: str, values: Mapping[Labels, int], *labels: str) -> Metric:

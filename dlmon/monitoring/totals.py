@@ -1,4 +1,4 @@
-"""What became of events, as `consume` counts it."""
+"""What `consume` and `produce` count."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from dlmon.monitoring.histogram import Histogram
 from dlmon.rejects.groups import Groups
 
-STAGES = ("judge", "store", "park")
+STAGES = ("judge", "store", "park")  # values of the label `stage`, which are stable
 
 
 @dataclass(slots=True)
 class ConsumeTotals:
     """What became of the events that were settled so far.
 
-    delay: milliseconds from published to committed, of what was stored and says when it was
-    published. speed: megabits per second, of what was stored. stages: milliseconds that each stage
-    took for a batch. failures: how often an attempt of a stage failed. redelivered: how many were
-    not handed out for the first time.
+    delay: milliseconds from published to committed, of stored events that have a time of
+    publication. speed: megabits per second, of stored events. stages: milliseconds that each stage
+    took for a batch. failures: how often an attempt of a stage failed. redelivered: how many
+    deliveries were not the first of their message.
     """
 
     received: int = 0
@@ -33,7 +33,7 @@ class ConsumeTotals:
     stages: dict[str, Histogram] = field(default_factory=lambda: {s: Histogram() for s in STAGES})
 
     def merge(self, other: ConsumeTotals) -> None:
-        """Add what another consumer has settled."""
+        """Add the totals of another consumer."""
         self.received += other.received
         self.stored += other.stored
         self.duplicates += other.duplicates
@@ -49,9 +49,9 @@ class ConsumeTotals:
 
 @dataclass(slots=True)
 class ProduceTotals:
-    """How many events were sent so far, and how many of them the broker has for certain.
+    """How many events were sent so far, and how many of them the broker has confirmed.
 
-    verdicts: how many of those that were sent should get which verdict, as far as it is known.
+    verdicts: how many of the sent events should get which verdict, as far as that is known.
     """
 
     sent: int = 0

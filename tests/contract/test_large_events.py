@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlmon.brokers.base import Broker
-from dlmon.commands.consume import PORTION_BYTES, consume
+from dlmon.commands.batches import PORTION_BYTES
+from dlmon.commands.consume import consume
 from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, WriteResult

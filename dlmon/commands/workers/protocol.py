@@ -1,4 +1,4 @@
-"""What a worker and its supervisor say to each other."""
+"""The messages between a supervisor and its workers, pickled over a socket pair."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from dlmon.stores.base import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a worker has to do: the first thing it is told, and until it is told to stop the only
-    one. The arguments are those of `consume`."""
+class WorkerConfig:
+    """To a worker, as the first message: its settings, and the arguments of `consume`."""
 
     settings: Settings
     batch: int
@@ -24,8 +23,8 @@ class Order:
     until_empty: bool
 
 
-class StopNow(NamedTuple):
-    """To a worker: finish what is in hand, and end."""
+class StopRequest(NamedTuple):
+    """To a worker: finish the batch in hand, and end."""
 
 
 class Ready(NamedTuple):
@@ -33,7 +32,7 @@ class Ready(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """From a worker: all that it has settled so far, with some of what was settled last."""
+    """From a worker: its totals so far, with some of the events that it settled last."""
 
     totals: ConsumeTotals
     stored: Sequence[Entry]
@@ -41,12 +40,12 @@ class Progress(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """From a worker: a batch is held, and why; None: no longer."""
+    """From a worker: why a batch is held; None: it is held no longer."""
 
     reason: str | None
 
 
-class Logged(NamedTuple):
+class LogLine(NamedTuple):
     """From a worker: a line of its log."""
 
     logger: str
@@ -54,21 +53,21 @@ class Logged(NamedTuple):
     text: str
 
 
-class Ended(NamedTuple):
-    """From a worker: all it had to do is done, or why not. The last thing it tells."""
+class Finished(NamedTuple):
+    """From a worker, as the last message: its totals, and why it failed where it did."""
 
     totals: ConsumeTotals
     failure: Failure | None = None
 
 
 class Failure(NamedTuple):
-    """An error of another process."""
+    """An error in another process."""
 
     exit_code: ExitCode
     reason: str
 
     def error(self) -> DlmonError:
-        """The error, as near as it is known here."""
+        """The error, with the same message and exit code."""
         if self.exit_code is ExitCode.INTERRUPTED:
             return Interrupted(self.reason)
         error = DlmonError(self.reason)
@@ -76,4 +75,4 @@ class Failure(NamedTuple):
         return error
 
 
-FromWorker: TypeAlias = Ready | Progress | Holding | Logged | Ended
+FromWorker: TypeAlias = Ready | Progress | Holding | LogLine | Finished

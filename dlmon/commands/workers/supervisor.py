@@ -1,4 +1,4 @@
-"""Several workers under one command: one set of totals, one stop, one result."""
+"""Runs several workers under one command: one set of totals, one stop, one result."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from multiprocessing.connection import wait
 
 from dlmon.commands.consume import ConsumeResult
 from dlmon.commands.workers.protocol import (
-    Ended,
     Failure,
+    Finished,
     FromWorker,
     Holding,
-    Logged,
-    Order,
+    LogLine,
     Progress,
     Ready,
-    StopNow,
+    StopRequest,
+    WorkerConfig,
 )
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, Interrupted, UsageError
@@ -50,44 +50,45 @@ def consume_with_workers(
     until_empty: bool = False,
     observer: ConsumeObserver | None = None,
 ) -> ConsumeResult:
-    """As `consume`, in so many processes of their own, each with its own connections and store.
+    """As `consume`, in so many processes, each with its own connections and store.
 
     A worker that dies (killed, out of memory, an event that crashes it) is replaced, and what it
-    had in hand is delivered again. `count` is shared out among the workers.
+    had in hand is delivered again. `count` is divided among the workers.
 
-    Raises: UsageError where the store cannot be shared. What a worker raises when it cannot start,
-    or when the broker is of no use to it any more: the others are stopped then.
+    Raises: UsageError when the store cannot be shared. What a worker raises when it cannot start,
+    or cannot use the broker any more: the other workers are stopped then.
     """
     if str(settings.store) == "stdout":
         raise UsageError("Several workers cannot share stdout: choose another --store.")
     started = time.monotonic()
-    crew = _Crew(observer or ConsumeObserver())
+    supervisor = _Supervisor(observer or ConsumeObserver())
     try:
         for number in range(workers):
             share = None if count is None else (count + number) // workers
             if share != 0:
-                crew.employ(_Worker(number + 1, Order(settings, batch, share, until_empty)))
-        crew.run(stop)
+                config = WorkerConfig(settings, batch, share, until_empty)
+                supervisor.add(_WorkerProcess(number + 1, config))
+        supervisor.run(stop)
     finally:
-        crew.dismiss()
-    failure = crew.failure
+        supervisor.terminate()
+    failure = supervisor.failure
     if failure is not None and not isinstance(failure, Interrupted):
         raise failure
-    return ConsumeResult(crew.totals(), time.monotonic() - started, failure)
+    return ConsumeResult(supervisor.totals(), time.monotonic() - started, failure)
 
 
-class _Worker:
-    """A worker as its supervisor sees it: one process, and after that has died another one."""
+class _WorkerProcess:
+    """One worker: a process, and after that has died another one."""
 
-    def __init__(self, number: int, order: Order) -> None:
+    def __init__(self, number: int, config: WorkerConfig) -> None:
         self.name = f"Worker {number}"
-        self.order = order
-        self.earlier = ConsumeTotals()  # of processes that have died
-        self.totals = ConsumeTotals()  # of the process there is
+        self.config = config
+        self.earlier_totals = ConsumeTotals()  # of the processes that have died
+        self.totals = ConsumeTotals()  # of the current process
         self.held: str | None = None
-        self.start_at: float | None = None  # when there is no process, but shall be one again
-        self.is_ready = False  # the process there is
-        self.was_ready = False  # any process of it
+        self.start_at: float | None = None  # when to start the next process, if there is none
+        self.is_ready = False  # the current process
+        self.was_ready = False  # any of its processes
         self.backoff = Backoff()
         self.start()
 
@@ -99,95 +100,94 @@ class _Worker:
         with theirs:
             descriptor = theirs.fileno()
             self.process = subprocess.Popen(  # noqa: S603  (this very program)
-                # -P: what lies in the folder where somebody is must not be imported.
+                # -P: never import a module from the current folder.
                 [sys.executable, "-P", "-m", _MODULE, str(descriptor)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(descriptor,),
                 start_new_session=True,
             )
-        self.tell(self.order)
+        self.send(self.config)
 
-    def tell(self, message: Order | StopNow) -> None:
-        """To a process that is gone nothing is told: its end is seen where it is listened to."""
+    def send(self, message: WorkerConfig | StopRequest) -> None:
+        """Send a message. That the process is gone already shows at the next `receive`."""
         with suppress(OSError):
             self.pipe.send(message)
 
-    def hear(self) -> FromWorker | None:
-        """What it tells; None once there is no more to come."""
+    def receive(self) -> FromWorker | None:
+        """The next message, None once the process has closed its end."""
         try:
             message: FromWorker = self.pipe.recv()
         except (EOFError, OSError):
             return None
         return message
 
-    def end(self) -> str:
-        """Wait for the end of the process, which has closed its pipe or is to be killed; returns
-        how it ended."""
-        self.pipe.close()  # it leaves at once when this is news to it
+    def join(self) -> str:
+        """Close the pipe, at which the process ends; returns in words how it ended."""
+        self.pipe.close()
         code = self.process.wait()
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
     def replace_later(self) -> None:
-        """Have another process do what this one has not done."""
-        self.earlier.merge(self.totals)
-        if self.order.count is not None:
-            left = max(0, self.order.count - self.totals.received)
-            self.order = replace(self.order, count=left)
+        """Schedule another process for what this one has not done."""
+        self.earlier_totals.merge(self.totals)
+        if self.config.count is not None:
+            left = max(0, self.config.count - self.totals.received)
+            self.config = replace(self.config, count=left)
         if self.totals.received:
             self.backoff = Backoff()
         self.totals = ConsumeTotals()
         self.held = None
-        if self.order.count != 0:
+        if self.config.count != 0:
             self.start_at = time.monotonic() + self.backoff.delay()
 
 
-class _Crew:
-    """All workers."""
+class _Supervisor:
+    """Runs the workers until all have finished."""
 
     def __init__(self, observer: ConsumeObserver) -> None:
         self.failure: DlmonError | None = None
         self._observer = observer
-        self._workers: list[_Worker] = []
-        self._at_work: dict[object, _Worker] = {}  # by pipe
-        self._told_to_stop_at: float | None = None
-        self._shown_at = 0.0
+        self._workers: list[_WorkerProcess] = []
+        self._running: dict[object, _WorkerProcess] = {}  # by pipe
+        self._stop_sent_at: float | None = None
+        self._reported_at = 0.0
         self._stored: list[Entry] = []
         self._rejections: list[Rejection] = []
 
-    def employ(self, worker: _Worker) -> None:
+    def add(self, worker: _WorkerProcess) -> None:
         self._workers.append(worker)
-        self._at_work[worker.pipe] = worker
+        self._running[worker.pipe] = worker
 
     def run(self, stop: Stop) -> None:
-        """Until every worker has ended."""
+        """Return once every worker has finished."""
         while self._start_due():
-            for pipe in wait([worker.pipe for worker in self._at_work.values()], _TICK):
-                self._hear(self._at_work[pipe])
+            for pipe in wait([worker.pipe for worker in self._running.values()], _TICK):
+                self._handle_message(self._running[pipe])
             if stop.requested or self.failure is not None:
                 self._stop()
-            if time.monotonic() - self._shown_at >= _TICK:
-                self._show()
-        self._show()
+            if time.monotonic() - self._reported_at >= _TICK:
+                self._report()
+        self._report()
 
     def totals(self) -> ConsumeTotals:
-        """What all of them have settled."""
+        """The totals of all workers together."""
         totals = ConsumeTotals()
         for worker in self._workers:
-            totals.merge(worker.earlier)
+            totals.merge(worker.earlier_totals)
             totals.merge(worker.totals)
         return totals
 
-    def dismiss(self) -> None:
-        """Leave no process behind."""
-        for worker in self._at_work.values():
+    def terminate(self) -> None:
+        """Kill every process that is left."""
+        for worker in self._running.values():
             worker.process.kill()
-            worker.end()
-        self._at_work.clear()
+            worker.join()
+        self._running.clear()
 
-    def _hear(self, worker: _Worker) -> None:
-        message = worker.hear()
+    def _handle_message(self, worker: _WorkerProcess) -> None:
+        message = worker.receive()
         if isinstance(message, Progress):
             worker.totals = message.totals
             self._stored += message.stored
@@ -196,29 +196,29 @@ class _Crew:
             worker.held = message.reason
             held = next((one.held for one in self._workers if one.held is not None), None)
             self._observer.on_holding(None if held is None else DlmonError(held))
-        elif isinstance(message, Logged):
+        elif isinstance(message, LogLine):
             logger = logging.getLogger(message.logger)
             logger.log(message.level, "%s: %s", worker.name, message.text)
         elif isinstance(message, Ready):
-            self._ready(worker)
-        elif isinstance(message, Ended):
-            del self._at_work[worker.pipe]
+            self._on_ready(worker)
+        elif isinstance(message, Finished):
+            del self._running[worker.pipe]
             worker.totals = message.totals
-            worker.end()
+            worker.join()
             if message.failure is not None:
-                self._failed(worker, message.failure)
+                self._on_failure(worker, message.failure)
         else:
-            del self._at_work[worker.pipe]
-            self._died(worker, worker.end())
+            del self._running[worker.pipe]
+            self._on_death(worker, worker.join())
 
-    def _ready(self, worker: _Worker) -> None:
+    def _on_ready(self, worker: _WorkerProcess) -> None:
         all_before = all(one.was_ready for one in self._workers)
         worker.is_ready = worker.was_ready = True
         if not all_before and all(one.was_ready for one in self._workers):
             _log.info("All %d workers are ready.", len(self._workers))
 
-    def _died(self, worker: _Worker, how: str) -> None:
-        if self._told_to_stop_at is not None:
+    def _on_death(self, worker: _WorkerProcess, how: str) -> None:
+        if self._stop_sent_at is not None:
             self.failure = self.failure or Interrupted(
                 f"{worker.name} {how} while it was stopping; "
                 "what it had in hand will be delivered again."
@@ -235,43 +235,43 @@ class _Crew:
             )
             worker.replace_later()
 
-    def _failed(self, worker: _Worker, failure: Failure) -> None:
-        if self._told_to_stop_at is None and worker.was_ready and not worker.is_ready:
-            # The one before it could start: it is the time that is wrong.
+    def _on_failure(self, worker: _WorkerProcess, failure: Failure) -> None:
+        if self._stop_sent_at is None and worker.was_ready and not worker.is_ready:
+            # An earlier process could start with the same settings: try again.
             _log.warning("%s: %s Trying again.", worker.name, failure.reason)
             worker.replace_later()
         else:
             self.failure = self.failure or failure.error()
 
     def _start_due(self) -> bool:
-        """Start what is due; False when there is nothing to wait for any more."""
+        """Start the processes that are due. False once none is running or scheduled."""
         now = time.monotonic()
-        due = [worker for worker in self._workers if worker.start_at is not None]
-        for worker in due:
+        scheduled = [worker for worker in self._workers if worker.start_at is not None]
+        for worker in scheduled:
             if worker.start_at is not None and now >= worker.start_at:
                 worker.start()
-                self._at_work[worker.pipe] = worker
-        return bool(due or self._at_work)
+                self._running[worker.pipe] = worker
+        return bool(scheduled or self._running)
 
     def _stop(self) -> None:
-        """Tell all to stop, the first time; later see to it that they have."""
+        """Send a stop to all workers, once; kill those that run on after the grace."""
         now = time.monotonic()
-        if self._told_to_stop_at is None:
-            self._told_to_stop_at = now
+        if self._stop_sent_at is None:
+            self._stop_sent_at = now
             for worker in self._workers:
                 worker.start_at = None
-            for worker in self._at_work.values():
-                worker.tell(StopNow())
-        elif self._at_work and now - self._told_to_stop_at >= GRACE + _BEYOND_GRACE:
-            names = ", ".join(worker.name for worker in self._at_work.values())
+            for worker in self._running.values():
+                worker.send(StopRequest())
+        elif self._running and now - self._stop_sent_at >= GRACE + _BEYOND_GRACE:
+            names = ", ".join(worker.name for worker in self._running.values())
             self.failure = self.failure or Interrupted(
                 f"{names}: what was in hand did not finish within {GRACE:g} s and was left; "
                 "it will be delivered again."
             )
-            self.dismiss()
+            self.terminate()
 
-    def _show(self) -> None:
-        self._shown_at = time.monotonic()
+    def _report(self) -> None:
+        self._reported_at = time.monotonic()
         if self._stored or self._rejections:
             self._observer.on_settled(self.totals(), self._stored, self._rejections)
             self._stored, self._rejections = [], []

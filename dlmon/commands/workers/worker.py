@@ -1,7 +1,7 @@
 """One worker: `python -m dlmon.commands.workers.worker DESCRIPTOR` with a socket to its supervisor.
 
-It heeds nobody else. Once that socket is closed there is nobody to tell anything, and it leaves at
-once: what it had in hand is delivered again.
+It ignores SIGINT and SIGTERM, which the supervisor handles. When the socket is closed, the process
+ends at once: what it had in hand is delivered again.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import NoReturn
 from dlmon.brokers import open_broker
 from dlmon.commands.consume import consume
 from dlmon.commands.workers.protocol import (
-    Ended,
     Failure,
+    Finished,
     FromWorker,
     Holding,
-    Logged,
-    Order,
+    LogLine,
     Progress,
     Ready,
+    WorkerConfig,
 )
 from dlmon.errors import DlmonError, ExitCode
 from dlmon.monitoring.observers import ConsumeObserver
@@ -43,39 +43,39 @@ from dlmon.stores.base import Entry
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
 
-_TELL_EVERY = 0.25  # seconds
-_SHOWN = 20
-"""Events of each kind that are worth a look, of all that were settled in between."""
+_REPORT_INTERVAL = 0.25  # seconds
+_SAMPLES = 20
+"""Stored and rejected events that go along with each report, to be shown."""
 
 
 def main() -> None:
-    """Be a worker."""
+    """Run a worker until its work is done or its supervisor is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     pipe = Connection(int(sys.argv[1]))
     try:
-        order: Order = pipe.recv()
+        config: WorkerConfig = pipe.recv()
     except EOFError:
-        _leave()
+        _exit()
     stop = Stop()
-    threading.Thread(target=_heed, args=(pipe, stop), name="supervisor", daemon=True).start()
-    supervisor = _Supervisor(pipe)
+    threading.Thread(target=_await_stop, args=(pipe, stop), name="supervisor", daemon=True).start()
+    channel = _Channel(pipe)
     logger = logging.getLogger("dlmon")
-    logger.handlers = [_Forwarding(supervisor)]
+    logger.handlers = [_LogForwarder(channel)]
     logger.propagate = False
-    logger.setLevel(order.settings.log_level.upper())
-    supervisor.tell(_work(order, stop, supervisor))
+    logger.setLevel(config.settings.log_level.upper())
+    channel.send(_work(config, stop, channel))
 
 
-def _work(order: Order, stop: Stop, supervisor: _Supervisor) -> Ended:
-    settings = order.settings
-    relay = _Relay(supervisor)
+def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
+    settings = config.settings
+    reporter = _Reporter(channel)
     try:
         validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
         with ExitStack() as opened:
             store = opened.enter_context(open_store(settings.store, settings.keep))
             broker = opened.enter_context(open_broker(settings, stop))
-            supervisor.tell(Ready())
+            channel.send(Ready())
             tune_gc()
             tune_switch_interval()
             result = consume(
@@ -83,92 +83,93 @@ def _work(order: Order, stop: Stop, supervisor: _Supervisor) -> Ended:
                 store,
                 validator,
                 stop,
-                batch=order.batch,
-                count=order.count,
-                until_empty=order.until_empty,
+                batch=config.batch,
+                count=config.count,
+                until_empty=config.until_empty,
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
-                observer=relay,
+                observer=reporter,
             )
-        relay.tell()
+        reporter.report()
         if result.interrupted is not None:
             raise result.interrupted
     except DlmonError as error:
-        return Ended(relay.totals, Failure(error.exit_code, str(error)))
-    return Ended(result.totals)
+        return Finished(reporter.totals, Failure(error.exit_code, str(error)))
+    return Finished(result.totals)
 
 
-def _heed(pipe: Connection, stop: Stop) -> None:
+def _await_stop(pipe: Connection, stop: Stop) -> None:
+    """Request a stop at the first message, and end the process when the socket is closed."""
     try:
         pipe.recv()
         stop.request()
         pipe.recv()
     except (EOFError, OSError):
-        _leave()
+        _exit()
 
 
-def _leave() -> NoReturn:
+def _exit() -> NoReturn:
     os._exit(ExitCode.INTERRUPTED)
 
 
-class _Supervisor:
-    """Whom everything is told, from any thread."""
+class _Channel:
+    """Sends messages to the supervisor, from any thread."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
-    def tell(self, message: FromWorker) -> None:
+    def send(self, message: FromWorker) -> None:
         with self._lock:
             try:
                 self._pipe.send(message)
             except OSError:
-                _leave()
+                _exit()
 
 
-class _Forwarding(logging.Handler):
-    """Leaves log lines to the supervisor, which knows where they may be shown."""
+class _LogForwarder(logging.Handler):
+    """Sends log lines to the supervisor, whose live view must not be overwritten."""
 
-    def __init__(self, supervisor: _Supervisor) -> None:
+    def __init__(self, channel: _Channel) -> None:
         super().__init__()
-        self._supervisor = supervisor
+        self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._supervisor.tell(Logged(record.name, record.levelno, record.getMessage()))
+        self._channel.send(LogLine(record.name, record.levelno, record.getMessage()))
 
 
-class _Relay(ConsumeObserver):
-    """Tells the supervisor how it goes, a few times a second."""
+class _Reporter(ConsumeObserver):
+    """Reports progress to the supervisor, a few times a second."""
 
-    def __init__(self, supervisor: _Supervisor) -> None:
-        self._supervisor = supervisor
-        self._told_at = 0.0
-        self._stored: deque[Entry] = deque(maxlen=_SHOWN)
+    def __init__(self, channel: _Channel) -> None:
+        self._channel = channel
+        self._reported_at = 0.0
+        self._stored: deque[Entry] = deque(maxlen=_SAMPLES)
         self._rejections: list[Rejection] = []
         self.totals = ConsumeTotals()
 
     def on_settled(
         self, totals: ConsumeTotals, stored: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> None:
-        self._stored.extend(stored[-_SHOWN:])
-        room = _SHOWN - len(self._rejections)
-        # Without their bodies, which nobody looks at and which can be large.
+        self._stored.extend(stored[-_SAMPLES:])
+        room = _SAMPLES - len(self._rejections)
+        # Without the bodies, which are not shown and can be large.
         self._rejections += (replace(rejection, body=b"") for rejection in rejections[:room])
         self.on_idle(totals)
 
     def on_idle(self, totals: ConsumeTotals) -> None:
         self.totals = totals
-        if time.monotonic() - self._told_at >= _TELL_EVERY:
-            self.tell()
+        if time.monotonic() - self._reported_at >= _REPORT_INTERVAL:
+            self.report()
 
-    def tell(self) -> None:
-        """Tell what was not told yet: now, and once more at the end."""
-        self._told_at = time.monotonic()
-        self._supervisor.tell(Progress(self.totals, tuple(self._stored), tuple(self._rejections)))
+    def report(self) -> None:
+        """Report now what has not been reported yet."""
+        self._reported_at = time.monotonic()
+        self._channel.send(Progress(self.totals, tuple(self._stored), tuple(self._rejections)))
         self._stored.clear()
         self._rejections.clear()
 
     def on_holding(self, error: DlmonError | None) -> None:
-        self._supervisor.tell(Holding(None if error is None else str(error)))
+        self._channel.send(Holding(None if error is None else str(error)))
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def bomb(megabytes: int) -> bytes:
 @pytest.mark.parametrize(
     ("stdin", "code"),
     [
-        (bomb(512), "too-large"),
+        (None, "too-large"),
         (b"[" * 3_000_000, "too-large"),
         (b'{"a":' * 500_000, "too-large"),
         (b'[{"b":"' + b"\\" * 30_000_001, "too-large"),
@@ -160,11 +160,11 @@ def bomb(megabytes: int) -> bytes:
     ids=["bomb", "brackets", "objects", "backslashes", "nul", "deep", "many", "commas"],
 )
 def test_hostile_input_is_a_finding_in_bounded_memory(
-    validate: ValidateFile, stdin: bytes, code: str
+    validate: ValidateFile, stdin: bytes | None, code: str
 ) -> None:
     done = subprocess.run(
         [*validate.command("-", "--jobs", "1", "--max-errors", "3")],
-        input=stdin,
+        input=bomb(512) if stdin is None else stdin,  # not while tests are collected
         capture_output=True,
         preexec_fn=limited,
         env={"PATH": os.environ["PATH"], "HOME": str(validate.folder)},
