@@ -142,12 +142,13 @@ class ProducerMetrics(ProduceObserver, CommandMetrics):
     def collect(self) -> Iterable[Metric]:
         from prometheus_client.core import GaugeMetricFamily
 
-        totals = self._totals
-        yield _counter("dlmon_events_sent", "Events that were sent.", {(): totals.sent})
+        # Read together: events are counted in another thread while these lines are written.
+        confirmed, sent = self._totals.confirmed, self._totals.sent
+        yield _counter("dlmon_events_sent", "Events that were sent.", {(): sent})
         what = "Events that the broker has for certain."
-        yield _counter("dlmon_events_confirmed", what, {(): totals.confirmed})
+        yield _counter("dlmon_events_confirmed", what, {(): confirmed})
         yield GaugeMetricFamily(
-            "dlmon_events_unconfirmed", "Events in flight.", value=totals.unconfirmed
+            "dlmon_events_unconfirmed", "Events in flight.", value=sent - confirmed
         )
         yield from super().collect()
 

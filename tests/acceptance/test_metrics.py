@@ -13,10 +13,8 @@ import pytest
 from dlmon.config.settings import Settings, load_settings
 from tests.support.dlmon import Dlmon, running
 from tests.support.messages import wait_until
-from tests.support.metrics import get, samples
+from tests.support.metrics import get, samples, wait_for_samples
 from tests.support.node import PrivateNode, free_port
-
-_PATIENCE = 40.0
 
 
 @pytest.fixture
@@ -29,17 +27,23 @@ def test_consume_tells_what_became_of_events_and_how_long_it_took(dlmon: Dlmon) 
     dlmon("produce", "--rate", "0", "--count", "90")
     dlmon("produce", "--rate", "0", "--count", "10", "--fault", "file-size-type")
     with running(dlmon.start("consume", "--metrics", str(port))):
-        wait_until(lambda: samples(port).get("dlmon_events_received_total") == 100)
-        found = samples(port)
-    assert found["dlmon_events_stored_total"] == 90
-    assert found["dlmon_events_rejected_total code=type"] == 10
-    assert found["dlmon_events_duplicate_total"] == found["dlmon_failures_total stage=store"] == 0
+        wait_for_samples(
+            port,
+            **{
+                "dlmon_events_received_total": 100,
+                "dlmon_events_stored_total": 90,
+                "dlmon_events_rejected_total code=type": 10,
+                "dlmon_events_duplicate_total": 0,
+                "dlmon_failures_total stage=store": 0,
+                "dlmon_event_delay_seconds_count": 90,
+                "dlmon_event_delay_seconds_bucket le=3600.0": 90,
+                "dlmon_healthy": 1,
+            },
+        )
+        found = samples(port)  # idle by now: nothing is counted any more
     assert found["dlmon_batches_total"] >= 1
-    assert found["dlmon_event_delay_seconds_count"] == 90
-    assert found["dlmon_event_delay_seconds_bucket le=3600.0"] == 90
     assert found["dlmon_event_delay_seconds_sum"] > 0
     assert found["dlmon_stage_seconds_count stage=park"] == found["dlmon_batches_total"]
-    assert found["dlmon_healthy"] == 1
 
 
 def test_produce_tells_what_is_in_flight(dlmon: Dlmon) -> None:
@@ -59,11 +63,11 @@ def test_a_store_that_is_locked_is_not_healthy(dlmon: Dlmon, tmp_path: Path) -> 
         with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             dlmon("produce", "--rate", "0", "--count", "1")
-            wait_until(lambda: get(port, "/healthz")[0] == 503, _PATIENCE)
+            wait_until(lambda: get(port, "/healthz")[0] == 503)
             assert "locked" in get(port, "/healthz")[1]
-            assert samples(port)["dlmon_failures_total stage=store"] > 0
-        wait_until(lambda: get(port, "/healthz") == (200, "ok"), _PATIENCE)
-        assert samples(port)["dlmon_events_stored_total"] == 1
+            wait_until(lambda: samples(port)["dlmon_failures_total stage=store"] > 0)
+        wait_until(lambda: get(port, "/healthz") == (200, "ok"))
+        wait_for_samples(port, dlmon_events_stored_total=1)
 
 
 def test_a_broker_that_is_away_is_not_healthy(
@@ -76,23 +80,22 @@ def test_a_broker_that_is_away_is_not_healthy(
         private_node.kill()
         wait_until(lambda: get(port, "/healthz") == (503, "The broker does not answer."))
         private_node.start()
-        wait_until(lambda: get(port, "/healthz") == (200, "ok"), _PATIENCE)
-        assert samples(port)["dlmon_reconnects_total"] == 1
+        wait_until(lambda: get(port, "/healthz") == (200, "ok"))
+        assert samples(port)["dlmon_reconnects_total"] >= 1
 
 
 def test_workers_are_told_together(dlmon: Dlmon) -> None:
     port = free_port()
     dlmon("produce", "--rate", "0", "--count", "100")
     with running(dlmon.start("consume", "--workers", "2", "--metrics", str(port))):
-        wait_until(lambda: samples(port).get("dlmon_events_stored_total") == 100, _PATIENCE)
-        assert samples(port)["dlmon_event_delay_seconds_count"] == 100
+        wait_for_samples(port, dlmon_events_stored_total=100, dlmon_event_delay_seconds_count=100)
 
 
 def test_the_example_alerts_are_about_metrics_that_exist(dlmon: Dlmon) -> None:
     port = free_port()
     dlmon("produce", "--rate", "0", "--count", "1", "--fault", "file-size-type")
     with running(dlmon.start("consume", "--metrics", str(port))):
-        wait_until(lambda: samples(port).get("dlmon_events_received_total") == 1)
+        wait_for_samples(port, dlmon_events_received_total=1)
         there = {name.partition(" ")[0] for name in samples(port)}
     alerts = Path(__file__).parents[2] / "examples" / "alerts.yml"
     asked = set(re.findall(r"\bdlmon_\w+", alerts.read_text()))

@@ -7,6 +7,8 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.messages import PATIENCE, wait_until
+
 
 def get(port: int, path: str) -> tuple[int, str]:
     """Status and body; status 0 where nothing answers yet."""
@@ -28,3 +30,15 @@ def samples(port: int) -> dict[str, float]:
         for family in text_string_to_metric_families(get(port, "/metrics")[1])
         for sample in family.samples
     }
+
+
+def wait_for_samples(port: int, patience: float = PATIENCE, **expected: float) -> None:
+    """Return once all of these have these values: one may be seen before the next is counted."""
+    seen: dict[str, float] = {}
+
+    def are_there() -> bool:
+        seen.clear()
+        seen.update(samples(port))
+        return expected.items() <= seen.items()
+
+    wait_until(are_there, patience, lambda: str(seen))

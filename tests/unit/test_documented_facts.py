@@ -15,7 +15,7 @@ from dlmon.config import settings
 from dlmon.errors import ExitCode
 from dlmon.messages import PUBLISHED_AT
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
-from dlmon.monitoring.prometheus import WatchedConsumer, WatchedProducer
+from dlmon.monitoring.prometheus import ConsumerMetrics, ProducerMetrics
 from dlmon.rejects import headers
 from dlmon.validation import violations
 from tests.support.documentation import DOCUMENTS, REPOSITORY, words
@@ -108,8 +108,8 @@ def test_every_exit_code_is_in_the_table_of_exit_codes_and_no_other() -> None:
 def test_every_metric_is_in_the_table_of_metrics_and_no_other() -> None:
     exist = set()
     for monitored in (
-        WatchedConsumer(ConsumeObserver(), None),
-        WatchedProducer(ProduceObserver(), None),
+        ConsumerMetrics(ConsumeObserver(), None),
+        ProducerMetrics(ProduceObserver(), None),
     ):
         for family in monitored.collect():
             total = "_total" if family.type == "counter" else ""
