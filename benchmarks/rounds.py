@@ -87,8 +87,8 @@ def _python(name: str) -> Sequence[str]:
     return (sys.executable, "-m", program, "{url}", "{queue}", "{count}", "{events}")
 
 
-_CONSUMING = ("consume", "--count", "{count}", "--store", "{store}")
-_PRODUCING = ("produce", "--rate", "0", "--count", "{count}")
+CONSUME_OPTIONS = ("consume", "--count", "{count}", "--store", "{store}")
+PRODUCE_OPTIONS = ("produce", "--rate", "0", "--count", "{count}")
 _AMQPLIB = (
     *(shutil.which("node") or "node", str(_NODE / "consume.js")),
     *("{url}", "{queue}", "{count}", "{events}", "{schema}", str(PREFETCH)),
@@ -97,9 +97,11 @@ _AMQPLIB = (
 CONSUME, PRODUCE = "dlmon consume", "dlmon produce --rate 0"
 CONSUMERS = (
     Contender("bare pika, no-op callback", _python("bare_pika_consume"), consumes=True),
-    Contender(CONSUME, _dlmon(*_CONSUMING), consumes=True),
-    Contender("dlmon consume, 10% invalid", _dlmon(*_CONSUMING), consumes=True, invalid=0.1),
-    Contender("dlmon consume --workers 2", _dlmon(*_CONSUMING, "--workers", "2"), consumes=True),
+    Contender(CONSUME, _dlmon(*CONSUME_OPTIONS), consumes=True),
+    Contender("dlmon consume, 10% invalid", _dlmon(*CONSUME_OPTIONS), consumes=True, invalid=0.1),
+    Contender(
+        "dlmon consume --workers 2", _dlmon(*CONSUME_OPTIONS, "--workers", "2"), consumes=True
+    ),
     Contender("aio-pika, jsonschema-rs", _python("aio_pika_consume"), consumes=True, slowness=4),
     Contender("FastStream, pydantic", _python("faststream_consume"), consumes=True, slowness=10),
     Contender("the usual way", _python("usual_way_consume"), consumes=True, slowness=50),
@@ -107,10 +109,10 @@ CONSUMERS = (
 )
 PRODUCERS = (
     Contender("bare pika, window of confirms", _python("bare_pika_produce"), consumes=False),
-    Contender(PRODUCE, _dlmon(*_PRODUCING), consumes=False),
+    Contender(PRODUCE, _dlmon(*PRODUCE_OPTIONS), consumes=False),
     Contender(
         "dlmon produce --rate 0 --from FILE",
-        _dlmon(*_PRODUCING, "--from", "{events}"),
+        _dlmon(*PRODUCE_OPTIONS, "--from", "{events}"),
         consumes=False,
     ),
     Contender("aio-pika, confirms", _python("aio_pika_produce"), consumes=False, slowness=4),
