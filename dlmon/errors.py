@@ -10,6 +10,7 @@
     │   ├── BrokerRefused             3   login, vhost or permission
     │   ├── TopologyMismatch          3   a queue or exchange exists with other arguments
     │   └── PublishRefused            3   the broker did not take these messages
+    │       └── UnpublishableMessages 3   and never will, as they are
     ├── StoreError                    4
     │   ├── StoreUnavailable          4   it cannot take anything now (hold the batch)
     │   └── EventsRefused             4   it will never take this batch (find the event)
@@ -87,6 +88,10 @@ class PublishRefused(BrokerError):
     def __init__(self, reason: str, messages: Sequence[Message]) -> None:
         super().__init__(reason)
         self.messages = tuple(messages)
+
+
+class UnpublishableMessages(PublishRefused):
+    """The broker will never take these messages as they are; it has taken all others."""
 
 
 class StoreError(DlmonError):

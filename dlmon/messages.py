@@ -41,6 +41,19 @@ class Message(NamedTuple):
     app_id: str | None = None
 
 
+DEFAULT_FRAME_BYTES = 131_072
+"""The largest frame that RabbitMQ agrees to unless configured otherwise."""
+
+
+def max_properties_bytes(frame_bytes: int) -> int:
+    """What the properties of a message, headers included, may have as AMQP encodes them.
+
+    They travel in one frame and cannot be split (AMQP 0-9-1 sections 4.2.3 and 4.2.6): a frame has
+    8 bytes of its own, and 12 say class and body size.
+    """
+    return frame_bytes - 20
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """Why the broker itself moved a message here: queue, reason and number of deliveries.

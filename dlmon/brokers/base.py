@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from dlmon.errors import DlmonError
-from dlmon.messages import Delivery, Message, Queue
+from dlmon.messages import (
+    DEFAULT_FRAME_BYTES,
+    Delivery,
+    Message,
+    Queue,
+    max_properties_bytes,
+)
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.stop import Stop
 
@@ -145,6 +151,12 @@ class Broker(Closeable):
     @abstractmethod
     def depth(self, queue: Queue) -> Depth:
         """How many messages a queue has."""
+
+    @property
+    def max_properties_bytes(self) -> int:
+        """Bytes that the properties of one message, headers included, may have now: they have to
+        fit into one frame. It can change with each reconnect."""
+        return max_properties_bytes(DEFAULT_FRAME_BYTES)
 
     @property
     def connected(self) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from dlmon.brokers.base import Broker, Confirmed
-from dlmon.errors import Interrupted, PublishRefused
+from dlmon.errors import Interrupted, PublishRefused, UnpublishableMessages
 from dlmon.messages import Message, Queue
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
@@ -31,10 +31,12 @@ def publish_until_taken(
 
     on_refused: called with each refusal, and with None once the broker takes messages again.
 
-    Raises: Interrupted when `stop` has expired before everything was confirmed; BrokerError when
-    the broker is of no use any more.
+    Raises: Interrupted when `stop` has expired before everything was confirmed;
+    UnpublishableMessages once all others were confirmed; BrokerError when the broker is of no use
+    any more.
     """
     refused: Sequence[Message] = ()
+    unpublishable: UnpublishableMessages | None = None
     backoff = Backoff()
     warn_at = 0.0
     progress = False
@@ -49,6 +51,15 @@ def publish_until_taken(
         try:
             # What was refused goes alone: with more behind it, more would be refused each time.
             broker.publish(queue, [refused] if refused else batches, confirmed=confirm, stop=stop)
+        except UnpublishableMessages as error:
+            _log.error("%s", error)
+            unpublishable = UnpublishableMessages(
+                str(error), (*(unpublishable.messages if unpublishable else ()), *error.messages)
+            )
+            if not refused:
+                raise unpublishable from error
+            refused = ()
+            on_refused(None)
         except PublishRefused as refusal:
             if not refused or progress:
                 backoff = Backoff()
@@ -60,6 +71,8 @@ def publish_until_taken(
             _back_off(backoff, refusal, stop)
         else:
             if not refused:
+                if unpublishable is not None:
+                    raise unpublishable
                 return
             refused = ()
             on_refused(None)

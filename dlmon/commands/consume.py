@@ -22,6 +22,7 @@ from dlmon.errors import (
     PublishRefused,
     StoreError,
     StoreUnavailable,
+    UnpublishableMessages,
 )
 from dlmon.event import DOWNLOAD_SPEED, event_id_of
 from dlmon.messages import PUBLISHED_AT, Delivery, Queue
@@ -267,14 +268,24 @@ class _ConsumeRun:
     def _park(self, rejections: Sequence[Rejection]) -> None:
         if not rejections:
             return
-        messages = [to_message(rejection) for rejection in rejections]
+        pending = rejections
+        smallest = False
 
         def attempt() -> None:
-            nonlocal messages
+            nonlocal pending, smallest
+            # Made for each attempt: another connection may agree to larger or smaller frames.
+            max_bytes = 0 if smallest else self.broker.max_properties_bytes
+            messages = [to_message(rejection, max_bytes) for rejection in pending]
             try:
                 self.broker.publish(Queue.REJECTS, [messages], stop=self.stop)
             except PublishRefused as refusal:
-                messages = list(refusal.messages)
+                refused = set(map(id, refusal.messages))
+                smallest = isinstance(refusal, UnpublishableMessages)
+                pending = [
+                    rejection
+                    for rejection, message in zip(pending, messages, strict=True)
+                    if id(message) in refused
+                ]
                 raise
 
         # Only parking shows whether parking works. What this parks after the batch was given back

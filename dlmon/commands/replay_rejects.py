@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import orjson
 
 from dlmon.brokers.base import Broker
-from dlmon.errors import BrokerError, Interrupted
+from dlmon.errors import BrokerError, Interrupted, UnpublishableMessages
 from dlmon.event import event_id_of
 from dlmon.messages import Message, Queue
 from dlmon.rejects import MAX_REPLAYS
@@ -92,7 +92,9 @@ def replay(
     pace = None if rate is None else Pace(rate)
 
     def act(batch: Sequence[LockedReject], receipt: Receipt) -> None:
-        selected = _select(batch, rules, run, receipt, on_replay)
+        selected = _select(
+            batch, rules, run, receipt, on_replay, max_bytes=broker.max_properties_bytes
+        )
         if not selected:
             return
         if run.dry_run:
@@ -112,7 +114,7 @@ def replay(
                 receipt.record(Outcome.LEFT, one.locked.rejection, reason)
                 receipt.interrupted = True
         rejects.remove([one.locked for one in selected if id(one.message) in confirmed])
-        if problem is not None:
+        if problem is not None and not isinstance(problem, UnpublishableMessages):
             raise problem
 
     # Paced batches are small, so that a kill leaves few in both places.
@@ -127,6 +129,8 @@ def _select(
     run: Run,
     receipt: Receipt,
     on_replay: OnReplay | None,
+    *,
+    max_bytes: int,
 ) -> list[_Selected]:
     """Those of a batch that will be replayed. Records in the receipt which are left, and why."""
     selected: list[_Selected] = []
@@ -142,7 +146,7 @@ def _select(
             continue
         if on_replay is not None:
             on_replay(locked.rejection, replayed)
-        selected.append(_Selected(locked, replayed, to_replay(replayed)))
+        selected.append(_Selected(locked, replayed, to_replay(replayed, max_bytes)))
     return selected
 
 

@@ -20,11 +20,13 @@ arrivals, and RabbitMQ closes a connection that sends a header table larger than
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import orjson
 
-from dlmon.messages import HeaderValue
+from dlmon.messages import HeaderValue, Message
 from dlmon.validation.violations import Violation
 
 CODE = "dlmon-code"
@@ -39,7 +41,7 @@ REPLAYS = "dlmon-replays"
 RAW_HEADERS = "dlmon-raw-headers"
 
 # Bounds in bytes of UTF-8, unless said otherwise. Together they are less than half of RabbitMQ's
-# default frame of 131,064 bytes.
+# default frame; where frames are smaller, `Bounds` divides them.
 MAX_REASON = 1024
 MAX_VIOLATIONS_BYTES = 16 * 1024
 MAX_RAW_HEADERS = 4 * 1024  # characters of hex
@@ -50,6 +52,9 @@ MAX_SHORT_TEXT = 255  # AMQP carries its length in one byte
 MAX_COUNT = 2**63 - 1
 """The largest integer that an AMQP header carries."""
 
+SMALLEST_FRAME = 4096
+"""Bytes of a frame that every AMQP broker agrees to."""
+
 END_OF_TIME = 253_402_300_800_000
 """The year 10000, in milliseconds since the epoch: Python's `datetime` ends before it."""
 
@@ -58,6 +63,73 @@ _INT64 = range(-(2**63), 2**63)
 # Names that change what a broker does with a message, or that only dlmon may write.
 _NEVER_KEPT_PREFIXES = ("x-", "dlmon-")
 _NEVER_KEPT_NAMES = frozenset({"cc", "bcc"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of each header is sent, for all that fits into one frame with the rest."""
+
+    divisor: int = 1
+
+    @property
+    def text(self) -> int:
+        """Bytes of a path, a reason, and the name of a schema."""
+        return max(64, MAX_REASON // self.divisor)
+
+    @property
+    def short_text(self) -> int:
+        """Bytes of a code, of names, and of properties other than the message id."""
+        return max(64, MAX_SHORT_TEXT // self.divisor)
+
+    @property
+    def violations(self) -> int:
+        """Bytes of all violations, or of the first one where that has more."""
+        return MAX_VIOLATIONS_BYTES // self.divisor
+
+    @property
+    def raw_headers(self) -> int:
+        """Characters of hex."""
+        return MAX_RAW_HEADERS // self.divisor
+
+    def kept(self, headers: Mapping[str, HeaderValue] | None) -> dict[str, HeaderValue]:
+        """The first of the headers that were kept."""
+        return dict(islice((headers or {}).items(), MAX_KEPT_HEADERS // self.divisor))
+
+
+UNDIVIDED_BYTES = 64 * 1024
+"""What properties and headers within the undivided bounds never reach, as AMQP encodes them."""
+
+
+def fit(build: Callable[[Bounds], Message], max_bytes: int) -> Message:
+    """The message with the widest bounds that has at most `max_bytes` of properties.
+
+    build: makes it within bounds. Half a bound is enough for the next smaller frame.
+    """
+    message = build(Bounds())
+    if max_bytes >= UNDIVIDED_BYTES:
+        return message
+    divisor = 1
+    while properties_bytes(message) > max_bytes and divisor < MAX_KEPT_HEADERS:
+        divisor *= 2
+        message = build(Bounds(divisor))
+    return message
+
+
+def properties_bytes(message: Message) -> int:
+    """What the properties of a message take as AMQP encodes them, or a few bytes less than this."""
+    texts = (
+        message.content_type,
+        message.correlation_id,
+        message.message_id,
+        message.content_encoding,
+        message.type,
+        message.app_id,
+    )
+    size = 16 + sum(1 + len(text.encode()) for text in texts if text is not None)
+    for name, value in message.headers.items():
+        size += 2 + len(name.encode())
+        size += 4 + len(value.encode()) if isinstance(value, str) else 8
+    return size
 
 
 def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
@@ -83,20 +155,20 @@ def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
     return kept
 
 
-def violations_to_json(violations: Sequence[Violation]) -> str:
-    """All violations that fit into `MAX_VIOLATIONS_BYTES`, and at least the first one."""
+def violations_to_json(violations: Sequence[Violation], bounds: Bounds) -> str:
+    """All violations that fit into their bounds, and at least the first one."""
     parts: list[bytes] = []
     size = 2
     for violation in violations:
         part = orjson.dumps(
             {
-                "code": clip(violation.code, MAX_SHORT_TEXT),
-                "path": clip(violation.path, MAX_REASON),
-                "reason": clip(violation.reason, MAX_REASON),
+                "code": clip(violation.code, bounds.short_text),
+                "path": clip(violation.path, bounds.text),
+                "reason": clip(violation.reason, bounds.text),
             }
         )
         size += len(part) + 1
-        if parts and size > MAX_VIOLATIONS_BYTES:
+        if parts and size > bounds.violations:
             break
         parts.append(part)
     return (b"[" + b",".join(parts) + b"]").decode()
@@ -142,6 +214,6 @@ def clip(text: str, limit: int) -> str:
     return encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
-def short_text(value: str | None) -> str | None:
+def short_text(value: str | None, limit: int = MAX_SHORT_TEXT) -> str | None:
     """A property that AMQP carries as a short string, or None where it would not fit."""
-    return value if value and len(value.encode()) <= MAX_SHORT_TEXT else None
+    return value if value and len(value.encode()) <= limit else None

@@ -118,37 +118,51 @@ def message_id_of(delivery: Delivery, value: object = None) -> str:
     return event_id_of(value) or id_from_body(delivery.body)
 
 
-def to_message(rejection: Rejection) -> Message:
-    """The message that parks a rejection."""
-    headers: dict[str, HeaderValue] = {
-        **(rejection.headers or {}),
-        header.CODE: header.clip(rejection.code, header.MAX_SHORT_TEXT),
-        header.PATH: header.clip(rejection.path, header.MAX_REASON),
-        header.REASON: header.clip(rejection.reason, header.MAX_REASON),
-        header.VIOLATIONS: header.violations_to_json(rejection.violations),
-        header.SCHEMA: header.clip(rejection.schema, header.MAX_REASON),
-        header.ORIGIN: rejection.origin,
-        header.REJECTED_BY: header.clip(rejection.rejected_by, header.MAX_SHORT_TEXT),
-        header.REPLAYS: rejection.replays,
-    }
-    if rejection.rejected_at is not None:
-        headers[header.REJECTED_AT] = rejection.rejected_at
-    if rejection.published_at is not None:
-        headers[PUBLISHED_AT] = rejection.published_at
-    if rejection.raw_headers:
-        headers[header.RAW_HEADERS] = rejection.raw_headers
-    return _message(rejection, headers)
+def to_message(rejection: Rejection, max_bytes: int = header.UNDIVIDED_BYTES) -> Message:
+    """The message that parks a rejection.
+
+    max_bytes: of its properties and headers; `Broker.max_properties_bytes`.
+    """
+
+    def build(bounds: header.Bounds) -> Message:
+        headers: dict[str, HeaderValue] = {
+            **bounds.kept(rejection.headers),
+            header.CODE: header.clip(rejection.code, bounds.short_text),
+            header.PATH: header.clip(rejection.path, bounds.text),
+            header.REASON: header.clip(rejection.reason, bounds.text),
+            header.VIOLATIONS: header.violations_to_json(rejection.violations, bounds),
+            header.SCHEMA: header.clip(rejection.schema, bounds.text),
+            header.ORIGIN: header.clip(rejection.origin, 2 * bounds.short_text),
+            header.REJECTED_BY: header.clip(rejection.rejected_by, bounds.short_text),
+            header.REPLAYS: rejection.replays,
+        }
+        if rejection.rejected_at is not None:
+            headers[header.REJECTED_AT] = rejection.rejected_at
+        if rejection.published_at is not None:
+            headers[PUBLISHED_AT] = rejection.published_at
+        if rejection.raw_headers:
+            headers[header.RAW_HEADERS] = rejection.raw_headers[: bounds.raw_headers]
+        return _message(rejection, headers, bounds)
+
+    return header.fit(build, max_bytes)
 
 
-def to_replay(rejection: Rejection) -> Message:
-    """The message that puts a rejection back on arrivals."""
-    headers: dict[str, HeaderValue] = {
-        **(rejection.headers or {}),
-        header.REPLAYS: min(header.MAX_COUNT, rejection.replays + 1),
-    }
-    if rejection.published_at is not None:
-        headers[PUBLISHED_AT] = rejection.published_at
-    return _message(rejection, headers)
+def to_replay(rejection: Rejection, max_bytes: int = header.UNDIVIDED_BYTES) -> Message:
+    """The message that puts a rejection back on arrivals.
+
+    max_bytes: of its properties and headers; `Broker.max_properties_bytes`.
+    """
+
+    def build(bounds: header.Bounds) -> Message:
+        headers: dict[str, HeaderValue] = {
+            **bounds.kept(rejection.headers),
+            header.REPLAYS: min(header.MAX_COUNT, rejection.replays + 1),
+        }
+        if rejection.published_at is not None:
+            headers[PUBLISHED_AT] = rejection.published_at
+        return _message(rejection, headers, bounds)
+
+    return header.fit(build, max_bytes)
 
 
 def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
@@ -201,16 +215,19 @@ def _address(delivery: Delivery) -> str:
     return f"{delivery.exchange} {delivery.routing_key}".lstrip()
 
 
-def _message(rejection: Rejection, headers: Mapping[str, HeaderValue]) -> Message:
+def _message(
+    rejection: Rejection, headers: Mapping[str, HeaderValue], bounds: header.Bounds
+) -> Message:
+    limit = bounds.short_text
     return Message(
         body=rejection.body,
         message_id=rejection.message_id,
         headers=headers,
-        content_type=rejection.content_type,
-        correlation_id=rejection.correlation_id,
-        content_encoding=rejection.content_encoding,
-        type=rejection.type,
-        app_id=rejection.app_id,
+        content_type=header.short_text(rejection.content_type, limit),
+        correlation_id=header.short_text(rejection.correlation_id, limit),
+        content_encoding=header.short_text(rejection.content_encoding, limit),
+        type=header.short_text(rejection.type, limit),
+        app_id=header.short_text(rejection.app_id, limit),
     )
 
 

@@ -1,4 +1,4 @@
-"""Publishing that RabbitMQ does not take: no queue, a full one, a message that is too large."""
+"""Publishing that RabbitMQ does not take: no queue, or a full one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker
 from dlmon.config.settings import Settings
-from dlmon.errors import BrokerRefused, PublishRefused
+from dlmon.errors import PublishRefused
 from dlmon.messages import Message, Queue
-from dlmon.runtime.stop import Stop
 from tests.support.amqp import raw_channel
 from tests.support.messages import ids, in_queue, make_messages, wait_until
 from tests.support.node import PrivateNode
@@ -65,25 +64,6 @@ def test_what_a_full_queue_does_not_take_is_refused_and_the_rest_is_there(
         assert ids(in_queue(broker, Queue.ARRIVALS)) == ids(confirmed)
     finally:
         private_node.ctl("clear_policy", "full")
-
-
-def test_a_message_that_is_too_large_for_the_broker_ends_it_in_words(
-    private_node: PrivateNode, private_settings: Settings
-) -> None:
-    # RabbitMQ 3 reads the first for each channel, RabbitMQ 4 the second.
-    limit = (
-        "application:set_env(rabbit, max_message_size, {0}), "
-        "persistent_term:put(max_message_size, {0})."
-    )
-    private_node.ctl("eval", limit.format(1_000))
-    try:
-        with (
-            open_broker(private_settings, Stop()) as broker,
-            pytest.raises(BrokerRefused, match="larger than configured max size"),
-        ):
-            broker.publish(Queue.ARRIVALS, [[Message(b"x" * 2_000, "large")]])
-    finally:
-        private_node.ctl("eval", limit.format(128 * 1024 * 1024))
 
 
 def test_a_queue_that_is_deleted_is_declared_again(

@@ -41,6 +41,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._fault = _NONE
+        self._answers: dict[bytes, bytes] = {}
         self._resets = 0
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -60,6 +61,11 @@ class Proxy:
     def slow_down(self, piece: int, pause: float) -> None:
         """Pass on so many bytes at a time, and wait for `pause` seconds after them."""
         self._fault = _Fault(piece=piece, pause=pause)
+
+    def answer(self, mark: bytes, answer: bytes) -> None:
+        """Send `answer` to a client, in place of the server, once it has sent `mark`, and pass on
+        nothing more."""
+        self._answers[mark] = answer
 
     def reset(self) -> None:
         """End each connection with a TCP reset on both sides."""
@@ -97,7 +103,7 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         resets = self._resets
         with client, suppress(OSError), socket.create_connection(self._target) as server:
-            greeting, lost = b"", False
+            greeting, lost, said = b"", False, b""
             while not self._closing.is_set():
                 fault = self._fault if self._fault.of in greeting else _NONE
                 if resets != self._resets or (lost and fault is _NONE):
@@ -109,6 +115,14 @@ class Proxy:
                     if not data:
                         return
                     from_client = source is client
+                    if from_client and self._answers:
+                        said += data  # a mark can come in pieces
+                        for mark, answer in self._answers.items():
+                            if mark in said:
+                                client.sendall(answer)
+                                lost = True
+                    if lost and self._answers:
+                        continue
                     if from_client and len(greeting) < _GREETING:
                         greeting += data
                     if fault.to_server_lost if from_client else fault.to_client_lost:

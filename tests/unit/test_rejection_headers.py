@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.messages import Delivery, Message
-from dlmon.rejects.headers import kept_headers
+from dlmon.brokers.rabbitmq.pika_adapter import PropertiesEncoder
+from dlmon.messages import Delivery, Message, max_properties_bytes
+from dlmon.rejects.headers import SMALLEST_FRAME, kept_headers
 from dlmon.rejects.rejection import from_delivery, reject, to_message, to_replay
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
@@ -132,6 +133,49 @@ def test_headers_stay_below_the_frame_size_when_every_part_is_as_large_as_it_may
     )
     pieces: list[bytes] = []
     assert pika.data.encode_table(pieces, to_message(rejection).headers) < MAX_TABLE
+
+
+@given(
+    deliveries(SCALARS, LONG_TEXT), violations(LONG_TEXT), LONG_TEXT, st.integers(4_096, 140_000)
+)
+def test_what_is_parked_or_replayed_fits_into_any_frame(
+    delivery: Delivery, found: list[Violation], text: str, frame: int
+) -> None:
+    rejection = reject(
+        delivery, found, message_id="i" * 255, schema=text, rejected_by=text, rejected_at=0
+    )
+    limit = max_properties_bytes(frame)
+    for message in (to_message(rejection, limit), to_replay(rejection, limit)):
+        assert len(PropertiesEncoder().encode(message).encoded) <= limit
+        assert message.body == delivery.body
+        assert from_delivery(delivered(to_message(rejection, limit)), validator()).violations
+
+
+def test_the_largest_rejection_fits_into_the_smallest_frame() -> None:
+    delivery = delivered(Message(b"", "id"))._replace(
+        headers={f"{n:03}" + "n" * 252: "ü" * 256 for n in range(100)},
+        exchange="e" * 255,
+        routing_key="r" * 255,
+        undecodable_headers=b"\xff" * 100_000,
+        content_type="p" * 255,
+        correlation_id="p" * 255,
+        type="p" * 255,
+        app_id="p" * 255,
+    )
+    text = "\x01" * 2_000  # six bytes each in JSON
+    rejection = reject(
+        delivery,
+        [Violation(text, text, text)] * 100,
+        message_id="i" * 255,
+        schema=text,
+        rejected_by=text,
+        rejected_at=0,
+    )
+    limit = max_properties_bytes(SMALLEST_FRAME)
+    message = to_message(rejection, limit)
+    assert len(PropertiesEncoder().encode(message).encoded) <= limit
+    [violation] = from_delivery(delivered(message), validator()).violations
+    assert violation.code.startswith("\x01" * 40)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ class RabbitMQBroker(Broker):
         return self._consuming.call(ask)
 
     @property
+    def max_properties_bytes(self) -> int:
+        return min(connection.max_properties_bytes for connection in self._connections())
+
+    @property
     def connected(self) -> bool:
         return all(connection.connected for connection in self._connections())
 

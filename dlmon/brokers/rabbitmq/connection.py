@@ -27,6 +27,7 @@ from dlmon.errors import (
     Interrupted,
     SettingsError,
 )
+from dlmon.messages import DEFAULT_FRAME_BYTES, max_properties_bytes
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 
@@ -37,6 +38,9 @@ TICK = 0.05
 
 WARN_EVERY = 60.0
 """Seconds after which a fault that persists is logged again."""
+
+STABLE_AFTER = 5.0
+"""Seconds after which a connection counts as working: the next attempt then needs no backoff."""
 
 _CLOSE_TIMEOUT = 2.0
 
@@ -75,9 +79,15 @@ class Connection:
         self._loop: Any = None
         self._current: Any = None  # pika's connection, once it can be used
         self._latest: Any = None  # the same, or one that is not open yet
+        self._connected_at = 0.0
+        self._is_news = True  # whether the last loss of the connection was logged
         self._cause: DlmonError | None = None
         self._bug: BaseException | None = None
         self.reconnects = 0
+        self.max_properties_bytes = max_properties_bytes(DEFAULT_FRAME_BYTES)
+        self.publishing_alone: list[object] = []
+        """Publishers that look for the message the broker closes the connection over: as long as
+        there are some, only the first of them publishes."""
         self._closing = threading.Event()
         self._first: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -183,7 +193,7 @@ class Connection:
         log_at = 0.0
         backoff = Backoff()
         while True:
-            was_connected, error = self._connect_once()
+            seconds, error = self._connect_once()
             if self._closing.is_set():
                 return
             for listener in tuple(self._listeners):
@@ -193,10 +203,12 @@ class Connection:
             ):
                 self._first.set_exception(error)
                 return
-            if was_connected:
+            was_stable = seconds >= STABLE_AFTER
+            if was_stable:
                 backoff = Backoff()
             # A login that is refused after the broker was away, say, is news.
-            if was_connected or type(error) is not logged or time.monotonic() >= log_at:
+            self._is_news = was_stable or type(error) is not logged or time.monotonic() >= log_at
+            if self._is_news:
                 _log.warning("%s Connecting again.", error)
                 logged = type(error)
                 log_at = time.monotonic() + WARN_EVERY
@@ -205,8 +217,9 @@ class Connection:
                 delay = min(delay, max(0.0, deadline - time.monotonic()))
             self._closing.wait(delay)
 
-    def _connect_once(self) -> tuple[bool, DlmonError]:
-        """Run one connection to its end; returns whether it could be used, and why it ended."""
+    def _connect_once(self) -> tuple[float, DlmonError]:
+        """Run one connection to its end; returns for how many seconds it could be used, and why it
+        ended."""
         hosts = self._config.address.hosts
         for host in random.sample(hosts, len(hosts)):
             loop = pika_adapter.new_loop()
@@ -232,11 +245,12 @@ class Connection:
                     self._loop = None
                     was_connected = self._current is not None
                     self._current = None
+                seconds = time.monotonic() - self._connected_at if was_connected else 0.0
                 loop.close()
             cause = self._cause or BrokerUnreachable("The connection was closed.")
             if was_connected or not isinstance(cause, BrokerUnreachable):
                 break
-        return was_connected, cause
+        return seconds, cause
 
     def _on_open(self, connection: Any) -> None:
         connection.add_on_connection_blocked_callback(self._on_blocked)
@@ -258,11 +272,14 @@ class Connection:
 
         def on_ready(channel: Any) -> None:
             channel.close()
+            self._connected_at = time.monotonic()
+            self.max_properties_bytes = max_properties_bytes(pika_adapter.frame_bytes(connection))
             with self._lock:
                 self._current = connection
             if self._first.done():
                 self.reconnects += 1
-                _log.warning("Connected to RabbitMQ at %s again.", self._settings.broker)
+                if self._is_news:
+                    _log.warning("Connected to RabbitMQ at %s again.", self._settings.broker)
             else:
                 self._first.set_result(None)
             self._notify_connected()

@@ -10,11 +10,25 @@ from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 
-# AMQP 0-9-1 section 1.2
+# AMQP 0-9-1 section 1.2: reply codes
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
 RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
+FRAME_ERROR = 501
+SYNTAX_ERROR = 502
+COMMAND_INVALID = 503
+
+
+class ClosedOverMessage(BrokerUnreachable):
+    """The broker answered something that was sent, perhaps a message, by a close.
+
+    attempts: after how many closes it is the message that is at fault, and not the network.
+    """
+
+    def __init__(self, text: str, attempts: int) -> None:
+        super().__init__(text)
+        self.attempts = attempts
 
 
 class FailureKind(Enum):
@@ -86,10 +100,15 @@ def _explain_close(code: int, text: str, where: str, *, declares: bool) -> Dlmon
             "it if nobody needs it, choose another --namespace, or use it with --no-declare."
         )
     if code == PRECONDITION_FAILED and "larger than" in text:
-        return BrokerRefused(f"{where} refused a message ({text}): raise its max_message_size.")
+        return ClosedOverMessage(
+            f"{where} refused a message ({text}): raise its max_message_size.", attempts=1
+        )
     if code == NOT_FOUND and not declares:
         return TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
-    return BrokerUnreachable(f"{where} closed the connection or a channel ({text}).")
+    closed = f"{where} closed the connection or a channel ({text})."
+    if code in (FRAME_ERROR, SYNTAX_ERROR, COMMAND_INVALID):
+        return ClosedOverMessage(closed, attempts=3)
+    return BrokerUnreachable(closed)
 
 
 def _explain_tls(error: ssl.SSLError, where: str) -> BrokerRefused:

@@ -56,6 +56,12 @@ def connect(
     return _Connection(_parameters(config, *host), on_open, on_close, on_close, loop)
 
 
+def frame_bytes(connection: Any) -> int:
+    """The size of a frame that the broker and this side have agreed to."""
+    size: int = connection.params.frame_max
+    return size
+
+
 def is_own_close(reason: BaseException) -> bool:
     """Whether a channel was closed by this side."""
     return isinstance(reason, _errors.ChannelClosedByClient)
@@ -76,7 +82,8 @@ class PropertiesEncoder:
         self._start: bytes | None = None  # what stands before the id, where that stands last
 
     def encode(self, message: Message) -> Any:
-        """The properties of a message, for pika. Raises what pika raises where that cannot be."""
+        """The properties of a message, for pika; `encoded` are their bytes. Raises what pika raises
+        where that cannot be."""
         _, _, headers, *others = message
         # Equal headers may differ: 1 and True do.
         if headers is not self._headers or others != self._others:
@@ -108,10 +115,10 @@ class _EncodedProperties(pika.BasicProperties):  # type: ignore[misc]  # pika sh
 
     def __init__(self, encoded: bytes) -> None:
         super().__init__()
-        self._encoded = encoded
+        self.encoded = encoded
 
     def encode(self) -> list[bytes]:
-        return [self._encoded]
+        return [self.encoded]
 
 
 class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika ships no types

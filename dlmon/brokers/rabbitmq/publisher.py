@@ -7,11 +7,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from dlmon.brokers.base import Confirmed
 from dlmon.brokers.rabbitmq import pika_adapter
 from dlmon.brokers.rabbitmq.connection import TICK, WARN_EVERY, Connection
+from dlmon.brokers.rabbitmq.failures import ClosedOverMessage
+from dlmon.brokers.rabbitmq.suspects import Suspects
 from dlmon.errors import (
     BrokerRefused,
     BrokerUnreachable,
@@ -19,6 +22,7 @@ from dlmon.errors import (
     Interrupted,
     PublishRefused,
     TopologyMismatch,
+    UnpublishableMessages,
 )
 from dlmon.messages import Message
 from dlmon.runtime.stop import Stop
@@ -33,6 +37,11 @@ _CHUNK = 200  # messages that are handed to the thread of the connection togethe
 _ACK = "Basic.Ack"
 _FULL = "RabbitMQ did not take all messages: a queue has reached its length limit."
 _UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
+_TOO_LARGE = (
+    "Cannot publish {!r}: its properties and headers have {:,} bytes, and this connection has room "
+    "for {:,} (frame_max of RabbitMQ, or of a proxy)."
+)
+_UNPUBLISHABLE = "Cannot publish {!r}: RabbitMQ closes the connection over it each time. {}"
 _SILENT = "RabbitMQ has confirmed nothing for %.0f s; %d messages wait for it."
 
 _log = logging.getLogger(__name__)
@@ -59,6 +68,7 @@ class RabbitMQPublisher:
         self._next_tag = 1
         self._unconfirmed: dict[int, _Outgoing] = {}
         self._returned: Counter[tuple[str, bytes]] = Counter()
+        self._suspects = Suspects()
         # Guarded, for both threads.
         self._changed = threading.Condition()
         self._waiting: list[_Outgoing] = []
@@ -69,6 +79,8 @@ class RabbitMQPublisher:
         self._confirmed: list[Message] = []
         self._refused: list[Message] = []
         self._reason = ""
+        self._unpublishable: list[Message] = []
+        self._unpublishable_reason = ""
         self._failure: DlmonError | None = None
         connection.add_listener(self)
 
@@ -91,17 +103,21 @@ class RabbitMQPublisher:
         finally:
             call.finish()
         if self._refused:
-            refused, self._refused = self._refused + left, []
+            refused = self._refused + left + self._unpublishable
             if self._reason != _FULL:
                 # The queue is gone. With the next connection it is declared again.
                 self._connection.submit(
                     lambda: self._connection.reconnect(BrokerUnreachable(self._reason))
                 )
             raise PublishRefused(self._reason, refused)
+        if self._unpublishable:
+            raise UnpublishableMessages(self._unpublishable_reason, self._unpublishable)
         return call.count
 
     def close(self) -> None:
         self._connection.remove_listener(self)
+        with suppress(ValueError):
+            self._connection.publishing_alone.remove(self)
         self._connection.submit(
             lambda: self._channel and self._channel.is_open and self._channel.close()
         )
@@ -137,6 +153,8 @@ class RabbitMQPublisher:
                     raise Interrupted(f"{self._open} messages were not confirmed in time.")
                 self._changed.wait(TICK)
                 self._warn_of_silence()
+                if self._waiting:  # for another publisher that had the connection to itself
+                    self._connection.submit(self._write)
             confirmed, self._confirmed = self._confirmed, []
         return confirmed
 
@@ -173,6 +191,8 @@ class RabbitMQPublisher:
         self._channel = None
         if isinstance(error, TopologyMismatch):
             self._fail(error)
+        elif isinstance(error, ClosedOverMessage) and self._unconfirmed:
+            self._suspect(error)
 
     def _on_channel_open(self, channel: Any) -> None:
         channel.add_on_close_callback(self._on_channel_closed)
@@ -203,20 +223,48 @@ class RabbitMQPublisher:
             self._failure = error
             self._changed.notify()
 
+    def _suspect(self, error: ClosedOverMessage) -> None:
+        """Find out which of the unconfirmed messages the broker closes the connection over."""
+        if self not in self._connection.publishing_alone:
+            self._connection.publishing_alone.append(self)
+        if self._suspects.on_close(len(self._unconfirmed), error.attempts):
+            messages = [one.message for one in self._unconfirmed.values()]
+            self._unconfirmed.clear()
+            reason = _UNPUBLISHABLE.format(messages[0].message_id, error)
+            self._settle(messages, unpublishable=messages, reason=reason)
+
     def _write(self) -> None:
+        """Publish what waits."""
+        limit = self._connection.max_properties_bytes
+        while outgoing := self._take_waiting():
+            publish = self._channel.basic_publish
+            exchange, routing_key = self._exchange, self._routing_key
+            too_large: list[_Outgoing] = []
+            for one in outgoing:
+                if len(one.properties.encoded) > limit:
+                    too_large.append(one)
+                    continue
+                self._unconfirmed[self._next_tag] = one
+                self._next_tag += 1
+                publish(exchange, routing_key, one.message.body, one.properties, mandatory=True)
+            if too_large:
+                size = len(too_large[0].properties.encoded)
+                messages = [one.message for one in too_large]
+                reason = _TOO_LARGE.format(messages[0].message_id, size, limit)
+                self._settle(messages, unpublishable=messages, reason=reason)
+
+    def _take_waiting(self) -> Sequence[_Outgoing]:
+        """What can be published now."""
         if self._channel is None or not self._channel.is_open:
-            return
+            return ()
+        if (alone := self._connection.publishing_alone) and alone[0] is not self:
+            return ()
         with self._changed:
-            outgoing, self._waiting = self._waiting, []
-        publish, exchange, routing_key = (
-            self._channel.basic_publish,
-            self._exchange,
-            self._routing_key,
-        )
-        for tag, one in enumerate(outgoing, self._next_tag):
-            self._unconfirmed[tag] = one
-            publish(exchange, routing_key, one.message.body, one.properties, mandatory=True)
-        self._next_tag += len(outgoing)
+            size = len(self._waiting)
+            if self._suspects.left:
+                size = 0 if self._unconfirmed else 1
+            outgoing, self._waiting = self._waiting[:size], self._waiting[size:]
+        return outgoing
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         # It precedes the confirm. Of equal messages it does not matter which one is meant.
@@ -248,13 +296,33 @@ class RabbitMQPublisher:
                 else:
                     taken.append(message)
             self._returned = +self._returned
+        self._settle(messages, confirmed=taken, refused=refused)
+        if self._waiting:
+            self._write()
+
+    def _settle(
+        self,
+        messages: Sequence[Message],
+        *,
+        confirmed: Sequence[Message] = (),
+        refused: Sequence[Message] = (),
+        unpublishable: Sequence[Message] = (),
+        reason: str = "",
+    ) -> None:
+        """Report what became of messages to the thread that publishes."""
         with self._changed:
             self._end_silence()
             self._open -= len(messages)
             self._open_bytes -= sum(len(message.body) for message in messages)
-            self._confirmed += taken
+            self._confirmed += confirmed
             self._refused += refused
+            self._unpublishable += unpublishable
+            self._unpublishable_reason = reason or self._unpublishable_reason
             self._changed.notify()
+        if self._suspects.left:
+            self._suspects.on_settled(len(messages))
+            if not self._suspects.left:
+                self._connection.publishing_alone.remove(self)
 
 
 class _PublishCall:
