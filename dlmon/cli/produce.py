@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.files import LayoutName, layout_named
 from dlmon.cli.options import BROKER, LOGGING, METRICS, VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
@@ -72,10 +73,11 @@ def produce(
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Send recorded events instead, - for stdin: NDJSON, gzip or not. Every line goes "
-            "out byte for byte, valid or not.",
+            help="Send recorded events instead, - for stdin: NDJSON, JSON or arrays of events, as "
+            "they are or packed with gzip or zstd. Each goes out byte for byte, valid or not.",
         ),
     ] = None,
+    format_: LayoutName = None,
     to_stdout: Annotated[
         bool, typer.Option("--to-stdout", help="Print the events, without any broker.")
     ] = False,
@@ -140,6 +142,7 @@ def produce(
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
+    _refuse_without("--from", from_, {"--format": format_})
     simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}
     _refuse_beside("--from", from_, simulating)
     connecting = {f"--{name}": context.params[name] for name in BROKER}
@@ -153,7 +156,7 @@ def produce(
         stop = opened.enter_context(stop_on_signals())
         source: EventSource
         if from_ is not None:
-            source = opened.enter_context(RecordedEvents(from_))
+            source = opened.enter_context(RecordedEvents(from_, layout_named(format_)))
         else:
             source = Simulation(
                 seed=seed,
@@ -166,12 +169,12 @@ def produce(
         if ledger is not None and (from_ is not None or settings.schema is not None):
             validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
             source = ValidatedSource(source, validator)
-        noted = None if ledger is None else opened.enter_context(Ledger(ledger))
+        written = None if ledger is None else opened.enter_context(Ledger(ledger))
         if to_stdout:
             mixed = sys.stdout is not None and sys.stdout.isatty()
             observer = opened.enter_context(console.watch(None, to_terminal=mixed))
             result = command.print_events(
-                source, pace, stop, count=count, ledger=noted, observer=observer
+                source, pace, stop, count=count, ledger=written, observer=observer
             )
         else:
             sink = opened.enter_context(open_broker(settings, stop))
@@ -181,7 +184,7 @@ def produce(
                     serve_producer_metrics(observer, settings.metrics, sink)
                 )
             result = command.produce(
-                sink, source, pace, stop, count=count, ledger=noted, observer=observer
+                sink, source, pace, stop, count=count, ledger=written, observer=observer
             )
     console.show_summary(result, ledger, confirms=not to_stdout)
     if result.error is not None:
@@ -189,10 +192,17 @@ def produce(
 
 
 def _refuse_beside(name: str, value: object, others: Mapping[str, object]) -> None:
-    """Raises: UsageError when an option stands beside others that mean nothing there."""
+    """Raises: UsageError when an option is given along with others that exclude it."""
     given = [other for other, value in others.items() if value is not None]
     if value is not None and given:
         raise UsageError(f"{' and '.join(given)} cannot be used with {name}: choose one.")
+
+
+def _refuse_without(name: str, value: object, others: Mapping[str, object]) -> None:
+    """Raises: UsageError when options are given that mean nothing without another one."""
+    given = [other for other, one in others.items() if one is not None]
+    if value is None and given:
+        raise UsageError(f"{' and '.join(given)} goes with {name}.")
 
 
 def _seconds(text: str) -> float:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.files import LayoutName, layout_named, one_of
 from dlmon.cli.options import VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
+from dlmon.runtime.processes import usable_cores
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
 _STDOUT = Path("-")
 _TEXT = "text"
 _OUTPUTS = (_TEXT, "json", "ndjson", "github", "sarif", "junit")
-_LAYOUTS = ("ndjson", "json", "array")
 _SHOWN_AS_TEXT = 100
 
 
 @described_as(
-    """Judge files of events, and point at what breaks the rules.
+    """Check files of events, and point at what breaks the rules.
 
     NDJSON, JSON and arrays of events, as they are or packed with gzip or zstd.
     Exits with 1 when something is wrong, with 2 when a file cannot be read to its end.
@@ -65,7 +65,7 @@ def validate_file(
             min=0,
             metavar="N",
             help="Show up to N findings of each file, and count the others; 0 shows all. "
-            "[default: 100 in text, else all]",
+            "Default: 100 in text, else all.",
         ),
     ] = None,
     first: Annotated[
@@ -82,38 +82,29 @@ def validate_file(
         Path | None,
         typer.Option(metavar="FILE", help="Write invalid events to a new file, or - for stdout."),
     ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="ndjson: an event a line. json: an event in each text. array: arrays of events. "
-            "[default: told from each file]",
-        ),
-    ] = None,
+    format_: LayoutName = None,
     glob: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
             help="Which files of a folder, and of those in it; several times for several. "
-            "[default: *.ndjson, *.jsonl and *.json, packed ones too]",
+            "Default: *.ndjson, *.jsonl and *.json, packed ones too.",
         ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Processes to judge in. [default: one a core]"),
+        typer.Option(min=1, metavar="N", help="Processes to check in. Default: one a core."),
     ] = None,
 ) -> None:
     from dlmon.commands import validate_file as command
     from dlmon.console.reports.text import progress_bar, show_summary, show_unreadable
-    from dlmon.event_files.detect import Layout
     from dlmon.event_files.discovery import DEFAULT_GLOBS, files_in
     from dlmon.event_files.input import total_size
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
-    output = "json" if json else _one_of("--output", output, _OUTPUTS)
-    layout = None if format_ is None else Layout(_one_of("--format", format_, _LAYOUTS))
+    output = "json" if json else one_of("--output", output, _OUTPUTS)
+    layout = layout_named(format_)
     to_stdout = [split_valid, split_invalid].count(_STDOUT)
     if to_stdout > 1 or (to_stdout and output != _TEXT):
         raise UsageError("Only one thing can go to stdout: valid events, invalid ones or findings.")
@@ -133,7 +124,7 @@ def validate_file(
         first_only=first,
         unique=unique,
         groups=summary,
-        jobs=jobs or len(os.sched_getaffinity(0)),
+        jobs=jobs or usable_cores(),
         split_valid=split_valid,
         split_invalid=split_invalid,
     )
@@ -177,9 +168,3 @@ def _report(output: str, *, summary: bool, quiet: bool, to_stderr: bool) -> Fina
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale says
     return machine_report(Output(output), sys.stdout)
-
-
-def _one_of(option: str, given: str, names: tuple[str, ...]) -> str:
-    if given not in names:
-        raise UsageError(f"{option} {given}: choose one of {', '.join(names)}.")
-    return given

@@ -1,4 +1,4 @@
-"""Publish events at a pace, and know of each whether the broker has it."""
+"""`dlmon produce`: publishes events at a pace until the broker has confirmed each of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from dlmon.brokers.base import Broker
 from dlmon.brokers.retrying import publish_until_taken
 from dlmon.errors import BrokerError, DlmonError, FileError, Interrupted, UsageError
+from dlmon.event_files.block import in_one_line
 from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
@@ -20,19 +23,20 @@ from dlmon.sources.ledger import Ledger
 from dlmon.sources.pacing import Pace
 
 BATCH = 1_000
-"""The most events that are handed to the broker at once."""
+"""The most events in one batch."""
 
 MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024
-"""Of bodies: the broker's window counts messages, and a message may have megabytes."""
+"""The most bytes of unconfirmed bodies. The broker's window counts messages, and one may have
+megabytes."""
 
-_TURN = 0.1  # seconds without an event after which the broker gets to tell of confirms
-_GATHER = 0.001  # seconds for several events to come together, where they are read from a pipe
-_POLL = 0.01  # seconds without an event after which the pace, and the window, are asked again
+_MAX_IDLE = 0.1  # seconds without an event after which an empty batch lets confirms arrive
+_GATHER = 0.001  # seconds in which several events of a pipe come together
+_POLL = 0.01  # seconds without an event after which pace and window are checked again
 
 
 @dataclass(frozen=True, slots=True)
 class ProduceResult:
-    """What `produce` came to. error: why it ended before its time."""
+    """What was published. error: why that ended early, None if it did not."""
 
     totals: ProduceTotals
     seconds: float
@@ -49,13 +53,13 @@ def produce(
     ledger: Ledger | None = None,
     observer: ProduceObserver | None = None,
 ) -> ProduceResult:
-    """Publish the events of a source when they are due, and wait until the broker has them all.
+    """Publish the events of a source when they are due, and wait until all are confirmed.
 
-    Ends at a stop, after `count` events, at the end of the pace, or of the source. What the broker
-    refuses is published again until it takes it.
+    Ends at a stop, after `count` events, at the end of the pace, or of the source. Events that the
+    broker refuses are published again until it takes them.
     """
-    flow = _Flow(source, pace, stop, count, ledger, observer or ProduceObserver())
-    return flow.result(lambda: flow.publish_to(broker))
+    run = _ProduceRun(source, pace, stop, count, ledger, observer or ProduceObserver())
+    return run.result_of(lambda: run.publish_to(broker))
 
 
 def print_events(
@@ -67,18 +71,20 @@ def print_events(
     ledger: Ledger | None = None,
     observer: ProduceObserver | None = None,
 ) -> ProduceResult:
-    """Write events to stdout when they are due, one a line. Nothing gets confirmed.
+    """Write events to stdout when they are due, one a line. None is confirmed.
 
-    Raises: FileError without a stdout; BrokenPipeError when nobody reads it any more.
+    Raises: FileError without a stdout; BrokenPipeError when its reader has gone.
     """
-    if sys.stdout is None:  # how Python tells that it was started without one
+    if sys.stdout is None:  # Python's sign that the process was started without one
         raise FileError("There is no stdout to write to: it was closed at the start.")
-    flow = _Flow(source, pace, stop, count, ledger, observer or ProduceObserver())
-    return flow.result(flow.print)
+    run = _ProduceRun(source, pace, stop, count, ledger, observer or ProduceObserver())
+    return run.result_of(run.print)
 
 
 @dataclass(slots=True)
-class _Flow:
+class _ProduceRun:
+    """The state of one run. failure: what is wrong with the source or the ledger."""
+
     source: EventSource
     pace: Pace
     stop: Stop
@@ -89,7 +95,7 @@ class _Flow:
     unconfirmed_bytes: int = 0
     failure: UsageError | None = None
 
-    def result(self, run: Callable[[], None]) -> ProduceResult:
+    def result_of(self, run: Callable[[], None]) -> ProduceResult:
         started = time.monotonic()
         error: DlmonError | None = None
         try:
@@ -115,11 +121,10 @@ class _Flow:
 
     def print(self) -> None:
         for batch in self._batches():
+            lines = b"".join(b"%b\n" % _in_one_line(message.body) for message in batch)
             try:
                 # Past Python's buffer, which would print again what had failed.
-                write_all(
-                    sys.stdout.fileno(), b"".join(b"%b\n" % message.body for message in batch)
-                )
+                write_all(sys.stdout.fileno(), lines)
             except BrokenPipeError:
                 raise
             except OSError as error:
@@ -127,10 +132,10 @@ class _Flow:
             self.unconfirmed_bytes = 0
 
     def _batches(self) -> Iterator[list[Message]]:
-        """Events when they are due, and empty batches in between, so that it is the broker's turn.
+        """Events when they are due, and empty batches in between, in which confirms arrive.
 
-        What goes wrong with the source or the ledger ends them, and is noted in `failure`: what was
-        handed over before is for the broker to finish.
+        A failure of the source or the ledger ends them and is kept in `failure`, so that the broker
+        can finish the batches before.
         """
         idle = 0.0
         short = False
@@ -155,7 +160,7 @@ class _Flow:
             elif not limit:
                 idle = _POLL
             else:
-                idle = min(_TURN, self.pace.delay()) if due < limit else 0.0
+                idle = min(_MAX_IDLE, self.pace.delay()) if due < limit else 0.0
             self.observer.on_progress(self.totals)
             yield batch
 
@@ -168,13 +173,13 @@ class _Flow:
         )
 
     def _limit(self) -> int:
-        """How many events may be handed over now."""
+        """How many events the next batch may have."""
         if self.unconfirmed_bytes > MAX_UNCONFIRMED_BYTES:
             return 0
         return BATCH if self.count is None else min(BATCH, self.count - self.totals.sent)
 
     def _take(self, limit: int) -> list[Message]:
-        """The next events, noted as sent. Raises: UsageError."""
+        """The next events, counted as sent. Raises: UsageError."""
         events = self.source.take(limit) if limit else []
         if not events:
             return []
@@ -194,6 +199,18 @@ class _Flow:
             try:
                 self.ledger.confirm(messages)
             except FileError as error:
-                # Not through the broker, which has to finish what it was handed.
+                # Not raised through the broker, which has to finish its batches.
                 self.failure = error
         self.observer.on_progress(self.totals)
+
+
+def _in_one_line(body: bytes) -> bytes:
+    """A JSON text in one line. Other bodies stay as they are: without its line breaks, a broken one
+    could turn into a valid one."""
+    if b"\n" not in body:
+        return body
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body
+    return in_one_line(body)

@@ -171,7 +171,7 @@ def validate_files(
     Raises: FileError when events cannot be written, or ids cannot be compared.
     """
     with ExitStack() as stack:
-        run = _Run(paths, report, options, progress)
+        run = _CheckRun(paths, report, options, progress)
         if options.unique:
             from dlmon.linting.duplicate_ids import SeenIds
 
@@ -191,7 +191,7 @@ def validate_files(
         return run.result
 
 
-class _Run:
+class _CheckRun:
     """The state of checking some files."""
 
     def __init__(

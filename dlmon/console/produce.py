@@ -1,4 +1,4 @@
-"""How `produce` shows what it does: one live line on a terminal, log lines anywhere else."""
+"""The progress of `produce`: one live line on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _log = logging.getLogger("dlmon.produce")
 
 @contextmanager
 def watch(where: str | None, *, to_terminal: bool) -> Iterator[ProduceObserver]:
-    """What shows how it goes. where: what events are sent to, None where they are printed.
+    """Shows the progress. where: what events are sent to, None where they are printed.
 
-    to_terminal: events are printed to a terminal, which is not for a live line then.
+    to_terminal: events are printed to the terminal that a live line would be on.
     """
     console = stderr()
     if to_terminal:
@@ -43,23 +43,23 @@ def watch(where: str | None, *, to_terminal: bool) -> Iterator[ProduceObserver]:
             yield line
     else:
         _log.info("Producing to %s.", where or "stdout")
-        yield LogLines(confirms=where is not None)
+        yield ProduceLog(confirms=where is not None)
 
 
-class LogLines(ProduceObserver):
+class ProduceLog(ProduceObserver):
     """One line every ten seconds."""
 
     def __init__(self, *, confirms: bool) -> None:
         self._confirms = confirms
-        self._told_at = time.monotonic()
-        self._told_sent = 0
+        self._logged_at = time.monotonic()
+        self._logged_sent = 0
 
     def on_progress(self, totals: ProduceTotals) -> None:
         now = time.monotonic()
-        if (seconds := now - self._told_at) >= _LOG_EVERY:
-            rate = (totals.sent - self._told_sent) / seconds
+        if (seconds := now - self._logged_at) >= _LOG_EVERY:
+            rate = (totals.sent - self._logged_sent) / seconds
             _log.info("%s; %s now.", _counts(totals, confirms=self._confirms), _rate(rate))
-            self._told_at, self._told_sent = now, totals.sent
+            self._logged_at, self._logged_sent = now, totals.sent
 
 
 class LiveLine(ProduceObserver):
@@ -121,7 +121,7 @@ class LiveLine(ProduceObserver):
 
 
 def show_summary(result: ProduceResult, ledger: Path | None, *, confirms: bool) -> None:
-    """On stderr, what it came to. confirms: there was a broker to confirm events."""
+    """Print the result on stderr. confirms: there was a broker to confirm events."""
     totals = result.totals
     rate = totals.sent / result.seconds if result.seconds else 0.0
     took = f"in {result.seconds:,.1f} s ({_rate(rate)})"

@@ -1,4 +1,4 @@
-"""Where the events that are published come from: one shape for simulated and recorded ones."""
+"""Sources of events to publish: one interface for simulated and recorded ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dlmon.validation.violations import ID_CONFLICT, UNSTORABLE
 VALID = "valid"
 """The verdict on an event that breaks no rule; any other is the code of a violation."""
 
-_GIVEN_BY_THE_STORE = (UNSTORABLE, ID_CONFLICT)
+_VERDICTS_OF_STORES = (UNSTORABLE, ID_CONFLICT)
 
 
 class PlannedEvent(NamedTuple):
-    """An event about to be published, with the verdict it should get.
+    """An event about to be published, with the verdict that it should get.
 
-    `verdict` is `VALID`, the code of its first violation, or None where nobody judged it.
+    verdict: `VALID`, the code of its first violation, or None where it was not validated.
     """
 
     message_id: str
@@ -29,7 +29,7 @@ class EventSource(Protocol):
 
     @property
     def descriptor(self) -> int | None:
-        """Readable once there may be more events; None where nobody has to wait for them."""
+        """Readable once there may be more events; None where there always are."""
 
     @property
     def exhausted(self) -> bool:
@@ -45,8 +45,8 @@ class EventSource(Protocol):
 class ValidatedSource:
     """The events of another source, with the verdicts of a validator.
 
-    Only a store can tell `unstorable` and `id-conflict`: where the source says so of an event that
-    is valid otherwise, its word stands.
+    Only stores reject events as `unstorable` and `id-conflict`: where the source gives such a
+    verdict to an event that is valid otherwise, it stays.
     """
 
     def __init__(self, source: EventSource, validator: Validator) -> None:
@@ -68,4 +68,4 @@ class ValidatedSource:
         violations = self._validator.validate(event.body).violations
         if violations:
             return violations[0].code
-        return event.verdict if event.verdict in _GIVEN_BY_THE_STORE else VALID
+        return event.verdict if event.verdict in _VERDICTS_OF_STORES else VALID

@@ -1,18 +1,18 @@
-"""What a producer meant to send and what the broker has for certain, in a file that is appended to.
+"""The ledger of a producer: what it was about to send, and what the broker has confirmed.
 
-Two kinds of lines, NDJSON:
+It is NDJSON with two kinds of lines, and is only appended to:
 
     {"id":"cfa695c4-...","verdict":"valid"}     an event, before it is sent
     {"id":"cfa695c4-...","confirmed":true}      the broker has taken an event with this id
 
 `verdict` is the one that the event should get: `valid`, or the code it should be rejected with.
-Every event on the broker thus has a line with its verdict, and every confirmed one is there,
-whenever the producer is killed. In between, an event may be on the broker or not. An id stands in
-several lines where several events have it: those of the fault `id-conflict` do.
+Whenever the producer is killed, every event on the broker has a line with its verdict, and every
+confirmed event is on the broker. An event that is not confirmed may be there or not. Several events
+can have one id, as those of the fault `id-conflict` do: then it stands in several lines.
 
-Each line was handed to the operating system before the next step: it survives the end of the
-process, not that of the machine. A line that is no JSON is one that a killed process did not finish
-(what it was about was not sent, or is not known to be confirmed): skip it.
+Each line is written before the next step, so it survives the end of the process, but not of the
+machine. A line that is not JSON was cut off when the process was killed, before its event was sent
+or known to be confirmed: skip it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import orjson
 from dlmon.errors import FileError
 from dlmon.messages import Message
 from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.stdio import write_all
 from dlmon.sources.base import PlannedEvent
 
 
@@ -36,7 +37,7 @@ class Ledger(Closeable):
         """Raises: FileError."""
         self._path = path
         try:
-            # Unbuffered, so that what was written is out of the hands of this process.
+            # Unbuffered, so that every write reaches the operating system at once.
             self._file = path.open("a+b", buffering=0)
             end = os.fstat(self._file.fileno()).st_size
             if end and os.pread(self._file.fileno(), 1, end - 1) != b"\n":
@@ -45,14 +46,14 @@ class Ledger(Closeable):
             raise self._failed(error) from error
 
     def plan(self, events: Iterable[PlannedEvent]) -> None:
-        """Note events that are about to be sent.
+        """Write that events are about to be sent.
 
-        Raises: FileError, and they must not be sent.
+        Raises: FileError. The events must not be sent then.
         """
         self._write({"id": event.message_id, "verdict": event.verdict} for event in events)
 
     def confirm(self, messages: Iterable[Message]) -> None:
-        """Note messages that the broker has taken.
+        """Write that messages are confirmed.
 
         Raises: FileError.
         """
@@ -71,9 +72,7 @@ class Ledger(Closeable):
             raise self._failed(error) from error
 
     def _append(self, lines: bytes) -> None:
-        left = memoryview(lines)
-        while left:
-            left = left[self._file.write(left) :]
+        write_all(self._file.fileno(), lines)
 
     def _failed(self, error: OSError) -> FileError:
         return FileError(f"Cannot write the ledger {self._path}: {error.strerror}.")

@@ -1,4 +1,4 @@
-"""Simulated events: plausible downloads, some of them broken in known ways."""
+"""Simulated events: plausible downloads, some of them with a known fault."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dlmon.sources.simulation.faults import FAULTS, Breaker, Fault
 class Simulation:
     """An endless source of events. The same arguments give the same events, ids included.
 
-    Their timestamps are the same too where there is a `start`: without it they follow the clock, so
-    that two runs with one seed publish the same ids with other bodies.
+    Timestamps are the same too if there is a `start`. Without it they follow the clock, so that two
+    runs with one seed publish the same ids with other bodies.
     """
 
     descriptor = None

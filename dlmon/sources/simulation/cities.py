@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class City(NamedTuple):
-    """A row of cities.csv, whose head says where the data come from and under which licence.
+    """A row of cities.csv. The head of that file names the source of the data and its licence.
 
     `country` is an ISO 3166-1 alpha-2 code, `continent` one of AF, AS, EU, NA, OC and SA. Degrees
     are WGS 84.

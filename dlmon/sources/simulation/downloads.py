@@ -1,4 +1,4 @@
-"""Downloads that look real on a map: who downloads where, how much and how fast."""
+"""Downloads that look real on a map: where, how much and how fast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlmon.errors import UsageError
 from dlmon.sources.base import VALID, PlannedEvent
 from dlmon.sources.simulation.cities import City, load_cities
 
-# Rough assumptions in the order of magnitude of public speed tests; nothing here was measured.
+# Rough assumptions, in the order of magnitude of public speed tests. Nothing here was measured.
 _MEDIAN_SPEED = {"AF": 12.0, "AS": 35.0, "EU": 80.0, "NA": 45.0, "OC": 60.0, "SA": 50.0}
 """Megabits per second, by continent."""
 _FAST = frozenset({"CA", "CH", "CN", "DK", "FR", "JP", "KR", "NL", "SE", "SG", "TW", "US"})
@@ -25,10 +25,10 @@ _SPEED_SPREAD = 0.8  # of the logarithm: one download in six is more than 2.2 ti
 _MEDIAN_SIZE = 8e6  # bytes
 _SIZE_SPREAD = 2.0  # of the logarithm: one download in a hundred is larger than 800 MB
 
-# A city of a million people has half of its downloads within 2.6 km, 99% within 12 km.
+# In a city of a million people, half of the downloads are within 2.6 km, 99% within 12 km.
 _SCALE_OF_A_MILLION = 4.0  # km
 _SCALE_GROWTH = 0.4  # of the logarithm: cities grow a little denser as they grow
-_FARTHEST = 10.0  # scales; keeps every latitude in range, and most points off the high seas
+_FARTHEST = 10.0  # scales; keeps every latitude in range, and most points on land
 _KM_PER_DEGREE = 111.2  # of a great circle
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,11 +37,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Downloads:
     """An endless series of valid events.
 
-    Cities are drawn by population and points around them at distances with a long tail. Sizes and
-    speeds are log-normal, speeds around a median that depends on where the city is.
+    Cities are drawn by population, and points around them at distances with a long tail. Sizes and
+    speeds are log-normal, speeds around a median that depends on the continent.
 
     The same seed gives the same series on every version of Python: only `Random.random` and
-    `Random.getrandbits` are drawn from, because the algorithms of the distributions may change.
+    `Random.getrandbits` are used, because the algorithms of the distributions may change.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""How events go wrong: named kinds of fault, each with the verdict it should get.
+"""Kinds of faults in events, each with the verdict that it should get.
 
-There is one kind at least for every code that a producer can cause. It cannot cause
-`undecodable-headers` (dlmon's publisher builds sound header tables), nor `undeliverable` (only the
-broker moves a message to rejects by itself), nor `foreign` (producers publish to arrivals).
+There is at least one kind for every code that a producer can cause. It cannot cause
+`undecodable-headers` (dlmon's publisher builds sound header tables), `undeliverable` (only the
+broker moves a message to rejects by itself) or `foreign` (producers publish to arrivals).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dlmon.validation.violations import (
 
 
 class _Context(NamedTuple):
-    """What a fault may need besides the event: chance, the size limit, and an id that is taken."""
+    """What a fault may need besides the event. taken_id: that of an earlier event."""
 
     random: Random
     max_event_bytes: int
@@ -51,9 +51,9 @@ _Break = Callable[[bytes, _Context], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of fault: the code and the JSON Pointer that its first violation has.
+    """One kind of fault, with the code and the JSON Pointer of its first violation.
 
-    `body` turns the body of a sound event into a broken one, which never contains a line break.
+    `body` turns the body of a valid event into a broken one, without line breaks.
     """
 
     kind: str
@@ -81,9 +81,9 @@ def find_faults(kinds: Iterable[str]) -> tuple[Fault, ...]:
 
 
 class Breaker:
-    """Breaks a share of events, taking the kinds of fault in turn, in an order drawn by lot.
+    """Gives a share of events a fault, the kinds in turn, in a random order.
 
-    It has a random generator of its own: whatever the share, the other events stay the same.
+    It has its own random generator: whatever the share, the other events stay the same.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ FAULTS: tuple[Fault, ...] = (
         of_type=1767225600,
         format=("format", "yesterday"),
         no_offset=("format", "2026-01-01T00:00:00"),
-        # Both satisfy RFC 3339 and the schema, and no datetime of a store can hold them.
+        # Both satisfy RFC 3339 and the schema, but no datetime of a store can hold them.
         leap_second=(UNSTORABLE, "2016-12-31T23:59:60Z"),
         year_zero=(UNSTORABLE, "0000-01-01T00:00:00Z"),
     ),
@@ -205,7 +205,7 @@ FAULTS: tuple[Fault, ...] = (
         DOWNLOAD_SPEED,
         of_type="12.8",
         negative=("minimum", -0.1),
-        # Within the schema, which sets no maximum, and more than a store's integer can be.
+        # The schema sets no maximum, and a store's integer cannot hold it.
         too_big=(UNSTORABLE, 2**63),
     ),
     Fault("not-an-object", "type", "", lambda body, _context: b"[%b]" % body),
