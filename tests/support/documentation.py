@@ -35,7 +35,7 @@ _VARYING = [
     )
 ]
 _NUMBER = re.compile(r"\d[\d,.]*")
-_RULE = re.compile(r"^ *<n> +[a-z][a-zA-Z0-9-]+( at /\S+)?$", re.MULTILINE)
+_RULE = re.compile(r"^ *\d+ +[a-z][a-zA-Z0-9-]+( at /\S+)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def shape(text: str, *, random: bool = False) -> str:
     for pattern, replacement in _VARYING:
         text = pattern.sub(replacement, text)
     if random:
-        text = _RULE.sub("<rule>", _NUMBER.sub("<n>", text))
+        text = _NUMBER.sub("<n>", _RULE.sub("<rule>", text))
     return "\n".join(line.strip() for line in text.splitlines())
 
 

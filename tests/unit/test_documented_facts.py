@@ -17,8 +17,11 @@ from dlmon.messages import PUBLISHED_AT
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
 from dlmon.monitoring.prometheus import ConsumerMetrics, ProducerMetrics
 from dlmon.rejects import headers
+from dlmon.rejects.export import to_record
 from dlmon.validation import violations
+from dlmon.validation.violations import Violation
 from tests.support.documentation import DOCUMENTS, REPOSITORY, words
+from tests.support.rejections import rejection
 
 GROUP: Any = typer.main.get_command(app)
 SETTINGS = frozenset(settings._PARSERS)
@@ -98,6 +101,14 @@ def test_every_code_of_dlmons_own_is_in_the_table_of_codes_and_no_other() -> Non
 def test_every_header_is_in_the_table_of_headers_and_no_other() -> None:
     names = {value for value in vars(headers).values() if str(value).startswith("dlmon-")}
     assert first_column(section("docs/rejects.md", "Headers")) == names | {PUBLISHED_AT}
+
+
+def test_every_field_of_an_export_is_listed_and_no_other() -> None:
+    fields, _, _ = section("docs/rejects.md", "Exports").partition("\n\n")
+    text = to_record(rejection(b"{}", Violation("type", "", "wrong")))
+    binary = to_record(rejection(b"\xff", Violation("not-utf8", "", "wrong")))
+    listed = words([fields], r"`([a-z_0-9]+)`")
+    assert listed == set(text) | set(binary)
 
 
 def test_every_exit_code_is_in_the_table_of_exit_codes_and_no_other() -> None:
