@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,21 @@ def test_each_documented_command_prints_what_is_documented(
         elif not agrees(expected, found):
             wrong.append(f"{example}\nprints\n{printed}\n\nof this shape\n{found}")
     assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
+def test_each_documented_program_runs(name: str, tmp_path: Path) -> None:
+    programs = re.findall(
+        r"^```python\n(.*?)^```$", (REPOSITORY / name).read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert programs
+    for program in programs:
+        here = re.sub(r'"amqps?://[^"]*"', repr(f"sqlite:///{tmp_path}/broker.db"), program)
+        done = subprocess.run(
+            [sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr
 
 
 def environment_for(settings: Settings, folder: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ from dlmon.validation import violations
 from dlmon.validation.violations import Violation
 from tests.support.documentation import DOCUMENTS, REPOSITORY, words
 from tests.support.rejections import rejection
+from tests.unit.test_architecture import LAYERS
 
 GROUP: Any = typer.main.get_command(app)
 SETTINGS = frozenset(settings._PARSERS)
@@ -149,6 +150,17 @@ def test_every_path_on_the_page_about_architecture_exists() -> None:
     missing = {path for path in named if not any((root / path).exists() for root in roots)}
     assert len(named) > 50
     assert missing == {"I/O"}
+
+
+def test_the_page_about_architecture_has_the_layers_that_are_enforced() -> None:
+    documented: list[set[str]] = []
+    for line in re.findall(r"^[a-z_]+ {2,}.+$", section("docs/architecture.md", "Layers"), re.M):
+        name, _, what = line.partition(" ")
+        if what.strip().startswith("beside "):
+            documented[-1].add(name)
+        else:
+            documented.append({name})
+    assert documented == [set(layer) for layer in LAYERS if layer != {"__main__"}]
 
 
 @pytest.mark.parametrize("name", [*TEXTS, *OTHERS])
