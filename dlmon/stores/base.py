@@ -42,7 +42,7 @@ class Store(Closeable):
 
     @abstractmethod
     def probe(self) -> None:
-        """Check that a write would be possible now.
+        """Check that a write would be possible now, but for what is in the events.
 
         Raises: StoreUnavailable.
         """
@@ -52,7 +52,8 @@ class Store(Closeable):
         """Write a batch in one durable commit: what is returned as stored survives a crash.
 
         Raises: StoreUnavailable when the store cannot take anything now, EventsRefused when at
-        least one event of the batch can never be stored. Nothing of the batch is stored then.
+        least one event of the batch is refused, as far as the store can see: `probe` shows whether
+        it takes others. Nothing of the batch is stored then.
         """
 
     def trim(self) -> int:
@@ -73,8 +74,9 @@ class Store(Closeable):
 def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[WriteResult]:
     """Write batches. A batch that the store refuses is halved until each refused event is alone.
 
-    Batches are taken from the end of `pending` once they are written, so that after a failure the
-    same list can be passed again.
+    An event is given up only while the store works otherwise, which is probed before. Batches are
+    taken from the end of `pending` once they are written, so that after a failure the same list can
+    be passed again.
 
     Raises: StoreUnavailable.
     """
@@ -87,6 +89,7 @@ def write_isolating(store: Store, pending: list[Sequence[Entry]]) -> Iterator[Wr
                 middle = len(entries) // 2
                 pending[-1:] = [entries[middle:], entries[:middle]]
                 continue
+            store.probe()
             violation = Violation(UNSTORABLE, "", str(refusal))
             written = WriteResult(refused=((entries[0], violation),))
         pending.pop()

@@ -19,6 +19,11 @@ from dlmon.stores.base import Entry, WriteResult
 from dlmon.validation.violations import ID_CONFLICT, UNSTORABLE, Violation
 
 _CONFLICT = Violation(ID_CONFLICT, f"/{EVENT_ID}", "another event with this id is in the store")
+_DROPPED = Violation(
+    UNSTORABLE,
+    "",
+    "the store dropped it without an error: look for a trigger or a policy of its table that does",
+)
 
 TimeT = TypeVar("TimeT")
 
@@ -69,21 +74,21 @@ def classify(
     """What became of a batch of which some ids were taken, in the store or by an earlier row.
 
     refused: what did not fit into the columns. inserted: the ids that the store did not have
-    before. bodies: the body that the store has now, by id.
+    before. bodies: the body that the store has now, by id; none for events that it dropped.
     """
     new = set(inserted)
     stored: list[Entry] = []
     duplicates: list[Entry] = []
-    conflicts: list[tuple[Entry, Violation]] = []
+    refusals = list(refused)
     for entry, row in zip(entries, rows, strict=True):
         if row.event_id in new:
             new.remove(row.event_id)  # a later row of this batch can have the same id
             stored.append(entry)
-        elif bodies[row.event_id] == row.body:
+        elif (body := bodies.get(row.event_id)) == row.body:
             duplicates.append(entry)
         else:
-            conflicts.append((entry, _CONFLICT))
-    return WriteResult(stored, duplicates, (*refused, *conflicts))
+            refusals.append((entry, _DROPPED if body is None else _CONFLICT))
+    return WriteResult(stored, duplicates, refusals)
 
 
 def to_utc(value: Any) -> datetime:

@@ -74,10 +74,6 @@ _INSERT = """
         download_speed, body)
     ON CONFLICT (event_id) DO NOTHING RETURNING event_id"""
 
-_INSERT_NOTHING = """
-    INSERT INTO dlmon_events SELECT * FROM dlmon_events WHERE false
-    ON CONFLICT (event_id) DO NOTHING"""
-
 _FIND = "SELECT event_id, body::text FROM dlmon_events WHERE event_id = ANY(%s)"
 
 _DELETE = """
@@ -100,9 +96,10 @@ _DEFAULTS = {
     "tcp_user_timeout": "15000",
 }
 
-# Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about the rows: data exceptions,
-# integrity constraints, WITH CHECK OPTION, program limits, and RAISE in a trigger.
-_REFUSALS = ("22", "23", "44", "54", "P0")
+# The beginnings of SQLSTATEs (PostgreSQL manual, appendix A) that pass by themselves: connection,
+# rollback, resources, locks, operator, system and internal errors. With any other, the server may
+# refuse a row: by a constraint, a policy, or a trigger, which can raise any SQLSTATE.
+_PASSING = ("08", "40", "53", "55P03", "57", "58", "XX")
 
 
 class PostgresqlStore(Store):
@@ -141,7 +138,7 @@ class PostgresqlStore(Store):
 
     def probe(self) -> None:
         with self._transaction() as connection:
-            connection.execute(_INSERT_NOTHING)
+            connection.execute(_INSERT, [[] for _ in Row._fields])
             if self._keep is not None:
                 connection.execute(_DELETE, (self._keep, 0))
 
@@ -149,14 +146,18 @@ class PostgresqlStore(Store):
         fitting, rows, refused = to_rows(entries, to_utc)
         if not rows:
             return WriteResult(refused=refused)
-        with self._transaction() as connection:
-            new: set[str] = set()
-            for portion in _portions(rows):
-                columns = [list(column) for column in zip(*portion, strict=True)]
-                new.update(event_id for (event_id,) in connection.execute(_INSERT, columns))
+        with self._transaction(refusable=True) as connection:
+            new = _insert(connection, rows)
             if len(new) == len(rows):
                 return WriteResult(stored=fitting, refused=refused)
-            return classify(fitting, rows, refused, new, _bodies(connection, rows, new))
+            bodies = _bodies(connection, rows, new)
+            if missing := [row for row in rows if row.event_id not in bodies]:
+                # Another consumer deleted what these had conflicted with: they go in now. Or a
+                # trigger drops them: then it does so again.
+                again = _insert(connection, missing)
+                bodies |= _bodies(connection, missing, again)
+                new |= again
+            return classify(fitting, rows, refused, new, bodies)
 
     def trim(self) -> int:
         if (keep := self._retention.due()) is None:
@@ -171,15 +172,19 @@ class PostgresqlStore(Store):
             self._connection = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[_Connection]:
-        """Commit durably at the end of the block, or roll back at an exception."""
+    def _transaction(self, *, refusable: bool = False) -> Iterator[_Connection]:
+        """Commit durably at the end of the block, or roll back at an exception.
+
+        Raises: EventsRefused, where it is `refusable`, for an error that may be about the rows.
+        StoreUnavailable for every other error.
+        """
         try:
             connection = self._connection or self._open()
             with connection.transaction():
                 connection.execute(_BEGIN)
                 yield connection
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] in _REFUSALS:
+            if refusable and _is_about_rows(error):
                 raise EventsRefused(f"the store refuses it: {_reason(error)}") from error
             self.close()
             raise self._unavailable(_reason(error)) from error
@@ -252,6 +257,15 @@ def _portions(rows: Sequence[Row[datetime]]) -> Iterator[Sequence[Row[datetime]]
     yield rows[start:]
 
 
+def _insert(connection: _Connection, rows: Sequence[Row[datetime]]) -> set[str]:
+    """Insert the rows whose ids are not taken, and return these ids."""
+    new: set[str] = set()
+    for portion in _portions(rows):
+        columns = [list(column) for column in zip(*portion, strict=True)]
+        new.update(event_id for (event_id,) in connection.execute(_INSERT, columns))
+    return new
+
+
 def _bodies(
     connection: _Connection, rows: Sequence[Row[datetime]], new: set[str]
 ) -> dict[str, str]:
@@ -259,9 +273,16 @@ def _bodies(
     known = list({row.event_id for row in rows} - new)
     bodies = {row.event_id: row.body for row in reversed(rows) if row.event_id in new}
     bodies |= connection.execute(_FIND, (known,)).fetchall()
-    if not bodies.keys() >= set(known):
-        raise StoreUnavailable("An event was deleted while it was compared.")
     return bodies
+
+
+def _is_about_rows(error: psycopg.Error) -> bool:
+    """Whether the server may have refused a row. psycopg itself raises DataError for some."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.DataError)
+    # PL/pgSQL's RAISE can have any SQLSTATE, also one that would pass elsewhere.
+    raised = error.diag.source_function == "exec_stmt_raise"
+    return raised or not error.sqlstate.startswith(_PASSING)
 
 
 def _reason(error: psycopg.Error) -> str:

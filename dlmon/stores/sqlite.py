@@ -56,6 +56,7 @@ _SCHEMA = (
 )
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = _ROW.count("?")
 # INSERT OR IGNORE would also ignore a NOT NULL violation. OR FAIL, because the transaction is
 # rolled back anyway: for OR ABORT, the default, SQLite keeps a copy of each page that changes.
 _INSERT = (
@@ -118,19 +119,26 @@ class SqliteStore(Store):
         with self._transaction() as connection:
             # A write, so that it also fails when the disk is full.
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            # Compiles the INSERT and the triggers of the table, which can name a missing one.
+            connection.execute(f"EXPLAIN {_INSERT}", (None,) * _COLUMNS)
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
         fitting, rows, refused = to_rows(entries, _convert_time)
         stored_at = _format_time(datetime.now(UTC))
         stored: list[Entry] = []
         duplicates: list[Entry] = []
-        with self._transaction() as connection:
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                some = slice(start, start + _ROWS_AT_ONCE)
-                written = _write(connection, fitting[some], rows[some], stored_at)
-                stored += written.stored
-                duplicates += written.duplicates
-                refused += written.refused
+        try:
+            with self._transaction() as connection:
+                for start in range(0, len(rows), _ROWS_AT_ONCE):
+                    some = slice(start, start + _ROWS_AT_ONCE)
+                    written = _write(connection, fitting[some], rows[some], stored_at)
+                    stored += written.stored
+                    duplicates += written.duplicates
+                    refused += written.refused
+        except StoreUnavailable as error:
+            if _is_about_rows(error.__cause__):
+                raise EventsRefused(f"the store refuses it: {error.__cause__}") from error
+            raise
         return WriteResult(stored, duplicates, refused)
 
     def trim(self) -> int:
@@ -254,7 +262,10 @@ def _write(
     new: set[str] = set()
     bodies: dict[str, str] = {}
     for row in rows:
-        rowid, bodies[row.event_id] = connection.execute(_FIND, (row.event_id,)).fetchone()
+        found = connection.execute(_FIND, (row.event_id,)).fetchone()
+        if found is None:  # dropped by a trigger, with RAISE(IGNORE)
+            continue
+        rowid, bodies[row.event_id] = found
         if rowid > last - inserted:  # SQLite gives a new row the highest rowid plus one
             new.add(row.event_id)
     return classify(entries, rows, (), new, bodies)
@@ -278,17 +289,24 @@ def _format_time(moment: datetime) -> str:
 
 @contextmanager
 def _translating_errors(path: Path) -> Iterator[None]:
-    """Raises: StoreUnavailable and EventsRefused for what sqlite3 raises."""
+    """Raises: StoreUnavailable for what sqlite3 and the file system raise."""
     try:
         yield
-    except sqlite3.IntegrityError as error:
-        # By a constraint or a trigger that an operator has added.
-        raise EventsRefused(f"the store refuses it: {error}") from error
     except sqlite3.DatabaseError as error:
         reason = _REASONS.get(primary_code(error), str(error))
         raise StoreUnavailable(f"The store {path} cannot be used: {reason}.") from error
     except OSError as error:
         raise StoreUnavailable(f"The store {path} cannot be used: {error.strerror}.") from error
+
+
+def _is_about_rows(error: BaseException | None) -> bool:
+    """Whether a constraint or a trigger that an operator has added may refuse the rows.
+
+    A trigger fails with SQLITE_ERROR when one of its expressions does, as with malformed JSON.
+    """
+    return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError) or (
+        isinstance(error, sqlite3.DatabaseError) and primary_code(error) == sqlite3.SQLITE_ERROR
+    )
 
 
 def _is_busy(error: BaseException | None) -> bool:

@@ -74,6 +74,7 @@ class SqlitePlace(Place):
 
 class PostgresPlace(Place):
     def __init__(self, url: str, schema: str) -> None:
+        self.schema = schema
         separator = "&" if "?" in url else "?"
         self.address = StoreAddress(f"{url}{separator}options=-csearch_path%3D{schema}")
 
