@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from dlmon import __version__
-from dlmon.errors import DlmonError, ExitCode
+from dlmon.errors import DlmonError, ExitCode, UsageError
 from dlmon.runtime.stdio import install_reliable_stdout
 
 _CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -74,6 +74,18 @@ class _LazyCommands(MutableMapping[str, Any]):
 class _Commands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes | {"commands": _LazyCommands(_COMMANDS)})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        installs = "--install-completion" in args
+        try:
+            return super().parse_args(ctx, args)
+        except (OSError, RuntimeError) as error:
+            if not installs:
+                raise
+            raise UsageError(
+                f"Cannot install the completion in the home folder ({error}). "
+                "--show-completion prints it."
+            ) from error
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -36,8 +36,8 @@ def demo(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import demo as command
+    from dlmon.config.paths import data_file
     from dlmon.config.settings import Settings
-    from dlmon.config.urls import data_folder
     from dlmon.console.consume import watch
     from dlmon.console.demo import show_demo
     from dlmon.runtime.logging import configure_logging
@@ -50,7 +50,7 @@ def demo(
     # None of the user's own settings: what they name may not be set up yet.
     settings = Settings.for_url("local")
     configure_logging(settings.log_level)
-    path = data_folder() / "events.db"
+    path = data_file("events.db")
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
         store = opened.enter_context(SqliteStore(path))

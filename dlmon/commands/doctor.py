@@ -19,8 +19,9 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
         yield Check("schema", load_schema(settings.schema).version)
     except DlmonError as error:
         yield Check("schema", str(error), error)
-    store = f"store {settings.store}"
+    store = "store"
     try:
+        store = f"store {settings.store}"
         with open_store(settings.store, settings.keep) as opened:
             opened.probe()
             once = "each event once" if opened.exactly_once else "each event at least once"

@@ -2,68 +2,138 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import shlex
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from dlmon.errors import SettingsError
 
-_COMMAND_TIMEOUT = 30.0
+_TIMEOUT = 30.0  # seconds for a command, or for what writes to a named pipe
+_TICK = 0.05
+_MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A text that must not be shown. `read` gives it; nothing else does."""
+    """A text that must not be shown. `read` returns it; nothing else does."""
 
     _value: str = ""
     _file: Path | None = None
     _command: str | None = None
 
+    @classmethod
+    def in_file(cls, path: Path) -> Self:
+        """The content of a file, without the line end."""
+        return cls(_file=path)
+
+    @classmethod
+    def printed_by(cls, command: str) -> Self:
+        """The first line that a command prints. command: in a shell's quoting; no shell runs it."""
+        return cls(_command=command)
+
     def read(self) -> str:
         """The secret. A file is read and a command is run each time, so that it can rotate.
 
-        Raises: SettingsError when the file cannot be read, or the command fails.
+        Raises: SettingsError when the file cannot be read, the command fails, or there is nothing.
         """
         if self._file is not None:
-            return _read_file(self._file)
+            return _text(_read_file(self._file), f"The password file {self._file} is")
         if self._command is not None:
-            return _run(self._command)
+            program, *arguments = shlex.split(self._command)
+            what = f"The password command {program}"
+            line = _run(program, arguments, what).partition(b"\n")[0]
+            return _text(line, f"{what} printed something that is")
         return self._value
 
     def __repr__(self) -> str:
         return "***"
 
 
-def _read_file(path: Path) -> str:
+def _text(secret: bytes, it_is: str) -> str:
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
+        text = secret.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{it_is} not UTF-8 text.") from error
+    if not text or "\0" in text:
+        raise SettingsError(f"{it_is} {'no password: it has a NUL' if text else 'empty'}.")
+    return text
+
+
+def _read_file(path: Path) -> bytes:
+    deadline = time.monotonic() + _TIMEOUT
+    content = b""
+    try:
+        # Not to hang in open(2) for a named pipe to which nothing writes.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            while part := _read(descriptor, deadline):
+                content += part
+                if len(content) > _MAX_BYTES:
+                    raise SettingsError(
+                        f"The password file {path} has more than {_MAX_BYTES:,} bytes."
+                    )
+        finally:
+            os.close(descriptor)
     except OSError as error:
         reason = error.strerror
         raise SettingsError(f"Cannot read the password file {path}: {reason}.") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"The password file {path} is not UTF-8 text.") from error
+    return content
 
 
-def _run(command: str) -> str:
-    """The first line that a command prints. No message quotes its arguments or its output: both
-    may have secrets in them."""
-    program, *arguments = shlex.split(command)
+def _read(descriptor: int, deadline: float) -> bytes:
+    """The next bytes, none at the end. Raises: OSError; TimeoutError after the deadline."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, f"nothing came within {_TIMEOUT:g} s")
+    return os.read(descriptor, _MAX_BYTES)
+
+
+def _run(program: str, arguments: list[str], what: str) -> bytes:
+    """What a command prints. No message quotes its arguments or its output: both may be secret."""
     try:
-        done = subprocess.run(  # noqa: S603  (whoever configures dlmon chooses the command)
-            [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            timeout=_COMMAND_TIMEOUT,
-            check=True,
+        process = subprocess.Popen(  # noqa: S603  (who configures dlmon chooses the command)
+            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
-        return done.stdout.decode().partition("\n")[0].rstrip("\r")
     except OSError as error:
-        reason = f"cannot be run: {error.strerror}"
-    except subprocess.TimeoutExpired:
-        reason = f"did not end within {_COMMAND_TIMEOUT:g} s"
-    except subprocess.CalledProcessError as error:
-        reason = f"failed with exit code {error.returncode}"
-    except UnicodeDecodeError:
-        reason = "printed something that is not UTF-8 text"
-    raise SettingsError(f"The password command {program} {reason}.")
+        raise SettingsError(f"{what} cannot be run: {error.strerror}.") from error
+    with process:
+        try:
+            printed = _output(process, what)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise SettingsError(f"{what} failed with exit code {process.returncode}.")
+    return printed
+
+
+def _output(process: subprocess.Popen[bytes], what: str) -> bytes:
+    """What a process prints until it ends.
+
+    The end of the output is no sign of that: a child that it leaves behind keeps the pipe open.
+    """
+    if process.stdout is None:
+        raise ValueError("the process was started without a pipe")
+    deadline = time.monotonic() + _TIMEOUT
+    printed = b""
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        if poll.poll(0 if ended else _TICK * 1000):
+            part = os.read(process.stdout.fileno(), _MAX_BYTES)
+            printed += part
+            if len(printed) > _MAX_BYTES:
+                raise SettingsError(f"{what} printed more than {_MAX_BYTES:,} bytes.")
+            if not part:
+                poll.unregister(process.stdout)
+        elif ended:
+            return printed
+    raise SettingsError(f"{what} did not end within {_TIMEOUT:g} s.")

@@ -6,18 +6,14 @@ schema. Secrets are wrapped where they are stored, so that no log, error or repr
 
 from __future__ import annotations
 
-import difflib
-import shlex
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from dlmon.config.file import read_config
 from dlmon.config.secrets import Secret
 from dlmon.config.urls import (
     BrokerUrl,
@@ -26,11 +22,10 @@ from dlmon.config.urls import (
     StoreAddress,
     Tls,
     parse_broker,
-    parse_store,
 )
+from dlmon.config.values import SETTINGS
 from dlmon.errors import SettingsError
 from dlmon.event import MAX_EVENT_BYTES
-from dlmon.runtime.timestamps import parse_duration
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
 
@@ -67,11 +62,11 @@ class Settings:
 
         Raises: SettingsError. TypeError for a name that is no setting.
         """
-        if unknown := values.keys() - _PARSERS.keys():
+        if unknown := values.keys() - SETTINGS.keys():
             raise TypeError(f"there is no setting {min(unknown)!r}")
         return _settings(
             {
-                name: _parsed(name, value, _Source.FLAG, name)
+                name: _read(name, value, _Source.FLAG, name)
                 for name, value in {"broker": url, **values}.items()
                 if value is not None
             }
@@ -99,11 +94,6 @@ _NOTHING = _Given(None, _Source.DEFAULT)
 _DEFAULT_BROKER = _Given(parse_broker(DEFAULT_BROKER), _Source.DEFAULT)
 
 
-def config_file() -> Path:
-    """The user's own configuration file."""
-    return Path(platformdirs.user_config_dir("dlmon", appauthor=False)) / "dlmon.toml"
-
-
 def load_settings(
     flags: Mapping[str, Any],
     environ: Mapping[str, str],
@@ -118,16 +108,16 @@ def load_settings(
 
     Raises: SettingsError that names the source and what would be right.
     """
-    file, file_values = _read_toml(config or _named_by(environ))
+    file, file_values = read_config(config, environ)
     given = {name: _Given(value, _Source.DEFAULT) for name, value in (defaults or {}).items()}
-    for name in _PARSERS:
+    for name in SETTINGS:
         variable = f"DLMON_{name.upper()}"
         if (flag := flags.get(name)) is not None:
-            given[name] = _parsed(name, flag, _Source.FLAG, f"--{name.replace('_', '-')}")
+            given[name] = _read(name, flag, _Source.FLAG, f"--{name.replace('_', '-')}")
         elif environ.get(variable):
-            given[name] = _parsed(name, environ[variable], _Source.VARIABLE, variable)
+            given[name] = _read(name, environ[variable], _Source.VARIABLE, variable)
         elif name in file_values:
-            given[name] = _parsed(name, file_values[name], _Source.FILE, f"{name} in {file}")
+            given[name] = _read(name, file_values[name], _Source.FILE, f"{name} in {file}")
     return _settings(given)
 
 
@@ -195,158 +185,9 @@ def _stronger(beside: _Given, in_url: _Given) -> Any:
     return beside.value
 
 
-def _named_by(environ: Mapping[str, str]) -> Path | None:
-    named = environ.get("DLMON_CONFIG")
-    return Path(named).expanduser() if named else None
-
-
-def _read_toml(path: Path | None) -> tuple[Path | None, dict[str, Any]]:
-    candidates = [path] if path else [Path("dlmon.toml"), config_file()]
-    for candidate in candidates:
-        try:
-            values = tomllib.loads(candidate.read_text("utf-8"))
-        except FileNotFoundError as error:
-            if candidate is path:
-                raise SettingsError(f"There is no configuration file {path}.") from error
-            continue
-        except OSError as error:
-            reason = error.strerror
-            raise SettingsError(f"Cannot read the configuration {candidate}: {reason}.") from error
-        except ValueError as error:
-            raise SettingsError(f"The configuration {candidate} is not TOML: {error}.") from error
-        for name, value in values.items():
-            if name not in _PARSERS:
-                near = difflib.get_close_matches(name, _PARSERS, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise SettingsError(f"{candidate} has an unknown setting {name!r}.{hint}")
-            if isinstance(value, dict | list):
-                raise SettingsError(f"{name} in {candidate}: expected one value.")
-        return candidate, values
-    return None, {}
-
-
-def _parsed(name: str, value: object, source: _Source, where: str) -> _Given:
+def _read(name: str, value: object, source: _Source, where: str) -> _Given:
     """A setting, checked. where: names its source in messages."""
     try:
-        return _Given(_PARSERS[name](str(value)), source)
+        return _Given(SETTINGS[name].read(value), source)
     except ValueError as error:
         raise SettingsError(f"{where}: {error}.") from error
-
-
-def _secret(text: str) -> Secret:
-    return Secret(text)
-
-
-def _secret_file(text: str) -> Secret:
-    return Secret(_file=_path(text))
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
-def _secret_command(text: str) -> Secret:
-    try:
-        words = shlex.split(text)
-    except ValueError:  # a quote without its pair
-        words = []
-    if not words:
-        raise ValueError("expected a command with its arguments")
-    return Secret(_command=text)
-
-
-def _flag(text: str) -> bool:
-    lowered = text.lower()
-    if lowered in ("true", "1", "yes", "on"):
-        return True
-    if lowered in ("false", "0", "no", "off"):
-        return False
-    raise ValueError(f"expected true or false, got {text!r}")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ValueError(f"expected a whole number from {low} to {high}, got {text!r}")
-        return value
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 10**9:
-        raise ValueError(f"expected a number of seconds, got {text!r}")
-    return value
-
-
-def _age(text: str) -> timedelta:
-    age = parse_duration(text)
-    if not age:
-        raise ValueError(f"expected more than nothing, such as 12h, 30d or 52w, got {text!r}")
-    return age
-
-
-def _namespace(text: str) -> str:
-    # Queue names are short strings, and `#` and `*` mean something in routing keys and permissions.
-    if not text or len(text.encode()) > 200 or not all(c.isalnum() or c in "._-" for c in text):
-        raise ValueError(f"expected letters, digits, dots, dashes or underscores, got {text!r}")
-    return text
-
-
-def _level(text: str) -> str:
-    levels = ("debug", "info", "warning", "error")
-    if text.lower() not in levels:
-        raise ValueError(f"expected one of {', '.join(levels)}, got {text!r}")
-    return text.lower()
-
-
-def _log_format(text: str) -> str:
-    if text not in ("auto", "console", "json"):
-        raise ValueError(f"expected console or json, got {text!r}")
-    return text
-
-
-def _listen(text: str) -> tuple[str, int]:
-    """`PORT` on loopback, or `HOST:PORT`."""
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal() or not int(port) < 2**16:
-        raise ValueError(f"expected PORT or HOST:PORT, got {text!r}")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "broker": parse_broker,
-    "broker_user": str,
-    "broker_password": _secret,
-    "broker_password_file": _secret_file,
-    "broker_password_command": _secret_command,
-    "broker_ca_file": _path,
-    "broker_cert_file": _path,
-    "broker_key_file": _path,
-    "broker_server_name": str,
-    "namespace": _namespace,
-    "declare": _flag,
-    "connection_name": str,
-    "heartbeat": _whole(2, 3600),
-    "connect_timeout": _seconds,
-    "wait": _seconds,
-    "store": parse_store,
-    "store_password": _secret,
-    "store_password_file": _secret_file,
-    "store_password_command": _secret_command,
-    "keep": _age,
-    "schema": _path,
-    "max_event_bytes": _whole(1, 16 * 1024 * 1024),
-    "log_level": _level,
-    "log_format": _log_format,
-    "metrics": _listen,
-}
-"""By name of setting: what makes a value of its text, or raises ValueError."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from dlmon.runtime.text import quote
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _LONGEST_DURATION = timedelta(days=365_000)  # subtracted from now, it is still a date
@@ -29,7 +31,7 @@ def from_rfc3339(text: str) -> int:
     Raises: ValueError.
     """
     if not _RFC3339.fullmatch(text):
-        raise ValueError(f"{text!r} is not an RFC 3339 time with an offset")
+        raise ValueError(f"{quote(text)} is not an RFC 3339 time with an offset")
     return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
 
 
@@ -42,13 +44,13 @@ def parse_duration(text: str, unit: str = "") -> timedelta:
     """
     match = _DURATION.fullmatch(text)
     if not match or not (match[2] or unit):
-        raise ValueError(f"expected such as 30s, 15m, 2h, 30d or 1w, got {text!r}")
+        raise ValueError(f"expected such as 30s, 15m, 2h, 30d or 1w, got {quote(text)}")
     try:
         duration = timedelta(**{_UNITS[match[2] or unit]: float(match[1])})
     except OverflowError:
         duration = timedelta.max
     if duration > _LONGEST_DURATION:
-        raise ValueError(f"{text!r} is too long")
+        raise ValueError(f"{quote(text)} is too long")
     return duration
 
 

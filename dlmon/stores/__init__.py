@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
-from dlmon.config.urls import StoreAddress, sqlite_path
+from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, UsageError
 from dlmon.stores.base import Store
 
@@ -21,11 +20,11 @@ def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
     Raises: SettingsError for another URL, or for `keep` where nothing can be deleted; UsageError
     when a library is missing; StoreUnavailable when it cannot be opened.
     """
-    scheme, _, rest = address.url.partition(":")
+    scheme = address.url.partition(":")[0]
     if scheme == "sqlite":
         from dlmon.stores.sqlite import SqliteStore
 
-        return SqliteStore(sqlite_path(address.url), keep)
+        return SqliteStore(address.path, keep)
     if scheme in ("postgresql", "postgres"):
         with _requires_extra("postgres"):
             from dlmon.stores.postgresql import PostgresqlStore
@@ -38,10 +37,10 @@ def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
             from dlmon.stores.webhook import WebhookStore
 
         return WebhookStore(address)
-    if scheme == "ndjson" and rest:
+    if scheme == "ndjson":
         from dlmon.stores.ndjson import NdjsonStore
 
-        return NdjsonStore(Path(rest).expanduser())
+        return NdjsonStore(address.path)
     if address.url == "stdout":
         from dlmon.stores.ndjson import StdoutStore
 

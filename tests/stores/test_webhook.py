@@ -254,7 +254,7 @@ def test_logins(webhook: Webhook, user: str, password: Secret | None, header: st
 def test_a_token_is_read_from_its_file_for_each_request(webhook: Webhook, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
-    with WebhookStore(StoreAddress(webhook.url, Secret(_file=file))) as store:
+    with WebhookStore(StoreAddress(webhook.url, Secret.in_file(file))) as store:
         file.write_text("second\n")
         store.write([make_entry(make_body())])
         file.write_text("two\nlines\n")
