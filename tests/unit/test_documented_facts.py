@@ -11,7 +11,8 @@ import typer
 
 import dlmon
 from dlmon.cli import app
-from dlmon.config import settings
+from dlmon.config import values
+from dlmon.config.settings import Settings
 from dlmon.errors import ExitCode
 from dlmon.messages import PUBLISHED_AT
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
@@ -25,7 +26,7 @@ from tests.support.rejections import rejection
 from tests.unit.test_architecture import LAYERS
 
 GROUP: Any = typer.main.get_command(app)
-SETTINGS = frozenset(settings._PARSERS)
+SETTINGS = frozenset(values.SETTINGS)
 TEXTS = {one.relative_to(REPOSITORY).as_posix(): one.read_text("utf-8") for one in DOCUMENTS}
 OTHERS = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -83,7 +84,7 @@ def test_every_setting_is_in_the_table_of_settings_and_no_other() -> None:
 
 def test_the_defaults_of_settings_are_those_of_the_code() -> None:
     table = section("docs/configuration.md", "Settings")
-    defaults = settings.load_settings({}, {}, config=Path("/dev/null"))
+    defaults = Settings()
     for setting in ("namespace", "max_event_bytes", "log_level"):
         row = re.search(rf"^\| `{setting}` \| `?([^|`]+)`? \|", table, re.MULTILINE)
         assert row, setting
