@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,25 +79,26 @@ def replay_rejects(
     from dlmon.validation.validator import Validator
 
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
-    rules = Rules(
-        validator,
-        reject_filter,
-        even_invalid,
-        max_replays,
-        None if patch is None else Patch(patch),
-    )
     preview = AffectedGroups() if patch is None else PatchDifferences()
+    with ExitStack() as stack:
+        rules = Rules(
+            validator,
+            reject_filter,
+            even_invalid,
+            max_replays,
+            None if patch is None else stack.enter_context(Patch(patch, settings.max_event_bytes)),
+        )
 
-    def act(broker: Broker, rejects: Rejects, run: Run) -> Receipt:
-        on_replay = preview.add if run.dry_run else None
-        return replay(rejects, broker, rules, run, rate=rate, on_replay=on_replay)
+        def act(broker: Broker, rejects: Rejects, run: Run) -> Receipt:
+            on_replay = preview.add if run.dry_run else None
+            return replay(rejects, broker, rules, run, rate=rate, on_replay=on_replay)
 
-    RejectAction(
-        settings,
-        validator,
-        act,
-        verb="replay",
-        done="replayed",
-        show_preview=preview.show,
-        source=source,
-    ).execute(options)
+        RejectAction(
+            settings,
+            validator,
+            act,
+            verb="replay",
+            done="replayed",
+            show_preview=preview.show,
+            source=source,
+        ).execute(options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -15,17 +16,28 @@ from dlmon.messages import Message, Queue
 from dlmon.rejects import MAX_REPLAYS
 from dlmon.rejects.actions import BATCH_SIZE, Run
 from dlmon.rejects.filters import RejectFilter
-from dlmon.rejects.patch import Patch, PatchFailed
+from dlmon.rejects.patch import Patch, PatchFailure
 from dlmon.rejects.queue import LockedReject, Rejects
 from dlmon.rejects.receipt import Outcome, Receipt
 from dlmon.rejects.rejection import Rejection, revalidate, to_replay
 from dlmon.runtime.stop import Stop
 from dlmon.sources.pacing import Pace
 from dlmon.validation.validator import Validator
-from dlmon.validation.violations import describe_rule
+from dlmon.validation.violations import NOT_JSON, NOT_UTF8, Verdict, describe_rule
+
+_DECIDED_AT_ONCE = 100
+"""Rejects that are decided on together: enough for a patch, whose process they go to and fro. With
+a limit, the last of them may be for nothing."""
 
 OnReplay: TypeAlias = Callable[[Rejection, Rejection], None]
 """Called with each reject that would be replayed, and with what would be replayed."""
+
+
+class Decision(NamedTuple):
+    """A rejection as it would be replayed, and why it is left (empty where it is not)."""
+
+    rejection: Rejection
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +50,69 @@ class Rules:
     max_replays: int = MAX_REPLAYS
     patch: Patch | None = None
 
-    def apply(self, rejection: Rejection) -> tuple[Rejection, str]:
-        """The rejection as it would be replayed, and why it is left (empty where it is not)."""
-        if rejection.replays >= self.max_replays:
+    def apply(self, rejections: Sequence[Rejection], stop: Stop) -> list[Decision]:
+        """Decide on each of these rejections.
+
+        Raises: UsageError when the patch is of no use. Interrupted at a stop request while it runs.
+        """
+        tried = [one for one in rejections if one.replays < self.max_replays]
+        patched = dict(zip(map(id, tried), self._patch(tried, stop), strict=True))
+        return [self._decide(one, patched.get(id(one))) for one in rejections]
+
+    def _decide(self, rejection: Rejection, patched: Rejection | PatchFailure | None) -> Decision:
+        if patched is None:
             times = f"replayed {rejection.replays} times, and rejected each time"
-            return rejection, f"{times} (--max-replays)"
-        try:
-            patched = self._patched(rejection)
-        except PatchFailed as error:
-            return rejection, f"cannot be patched: {error}"
+            return Decision(rejection, f"{times} (--max-replays)")
+        if isinstance(patched, PatchFailure):
+            return Decision(rejection, f"cannot be patched: {patched.reason}")
         violations = revalidate(rejection, self.validator, patched.body)
         if violations and not self.even_invalid:
             rule = describe_rule(violations[0].code, violations[0].path)
-            return patched, f"would be rejected again: {rule}"
-        return patched, ""
+            return Decision(patched, f"would be rejected again: {rule}")
+        return Decision(patched)
 
-    def _patched(self, rejection: Rejection) -> Rejection:
+    def _patch(
+        self, rejections: Sequence[Rejection], stop: Stop
+    ) -> Sequence[Rejection | PatchFailure]:
+        """Each rejection as the patch makes it, or why it cannot be patched."""
         if self.patch is None:
-            return rejection
-        value = self.validator.validate(rejection.body).value
-        if value is None:
-            raise PatchFailed("it is not JSON")
-        body = self.patch.apply(value)
-        if body == orjson.dumps(value):
-            return rejection
-        # The message id of a sound event is its event_id, and stays so when a patch corrects that.
-        new_id = event_id_of(orjson.loads(body))
-        if new_id is None or new_id == event_id_of(value):
-            return replace(rejection, body=body)
-        return replace(rejection, body=body, message_id=new_id)
+            return rejections
+        verdicts = [self.validator.validate(one.body) for one in rejections]
+        values = [verdict.value for verdict in verdicts if not _unreadable(verdict)]
+        results = zip(values, self.patch.apply(values, stop), strict=True)
+        patched: list[Rejection | PatchFailure] = []
+        for rejection, verdict in zip(rejections, verdicts, strict=True):
+            if _unreadable(verdict):
+                patched.append(PatchFailure(_why_unreadable(verdict)))
+                continue
+            value, result = next(results)
+            if isinstance(result, PatchFailure):
+                patched.append(result)
+            else:
+                patched.append(_with_body(rejection, value, result))
+        return patched
+
+
+def _unreadable(verdict: Verdict) -> bool:
+    """Whether a body has no JSON value to patch. (That of `null` is None, too.)"""
+    return verdict.value is None and not verdict.valid
+
+
+def _why_unreadable(verdict: Verdict) -> str:
+    violation = verdict.violations[0]
+    is_json = violation.code not in (NOT_JSON, NOT_UTF8)
+    return f"it is {violation.code}: {violation.reason}" if is_json else "it is not JSON"
+
+
+def _with_body(rejection: Rejection, value: object, body: bytes) -> Rejection:
+    """The rejection with a patched body. value: of the body before."""
+    if body == orjson.dumps(value):
+        return rejection
+    # The message id of a sound event is its event_id, and stays so when a patch corrects that.
+    new_id = event_id_of(orjson.loads(body))
+    if new_id is None or new_id == event_id_of(value):
+        return replace(rejection, body=body)
+    return replace(rejection, body=body, message_id=new_id)
 
 
 class _Selected(NamedTuple):
@@ -135,18 +181,18 @@ def _select(
     """Those of a batch that will be replayed. Records in the receipt which are left, and why."""
     selected: list[_Selected] = []
     remaining = run.remaining(receipt)
-    for locked in batch:
-        if len(selected) == remaining:
-            break
-        if not rules.reject_filter.matches(locked.rejection):
-            continue
-        replayed, reason = rules.apply(locked.rejection)
-        if reason:
-            receipt.record(Outcome.LEFT, locked.rejection, reason)
-            continue
-        if on_replay is not None:
-            on_replay(locked.rejection, replayed)
-        selected.append(_Selected(locked, replayed, to_replay(replayed, max_bytes)))
+    matching = (one for one in batch if rules.reject_filter.matches(one.rejection))
+    while len(selected) != remaining and (some := list(islice(matching, _DECIDED_AT_ONCE))):
+        decisions = rules.apply([one.rejection for one in some], run.stop)
+        for locked, (replayed, reason) in zip(some, decisions, strict=True):
+            if len(selected) == remaining:
+                return selected
+            if reason:
+                receipt.record(Outcome.LEFT, locked.rejection, reason)
+                continue
+            if on_replay is not None:
+                on_replay(locked.rejection, replayed)
+            selected.append(_Selected(locked, replayed, to_replay(replayed, max_bytes)))
     return selected
 
 

@@ -69,6 +69,10 @@ def test_one_file_knows_pika(package: Package) -> None:
     assert file.startswith("dlmon.brokers.rabbitmq")
 
 
+def test_jq_is_known_to_the_process_of_patches_alone() -> None:
+    assert importers("jq") == {"dlmon.rejects.patch_process"}
+
+
 @pytest.mark.parametrize(
     ("library", "module"),
     [("psycopg", "dlmon.stores.postgresql"), ("httpx", "dlmon.stores.webhook")],

@@ -224,6 +224,8 @@ def test_more_than_max_count_exits_with_1_for_a_monitor(broker: Broker, dlmon: D
         (["inspect-rejects", "--show", "nobody"], "No reject has the message id 'nobody'"),
         (["replay-rejects"], "add --yes"),
         (["replay-rejects", "--patch", ".a |=", "--yes"], "is no jq expression"),
+        (["replay-rejects", "--patch", "env.HOME", "--yes"], "uses `env`, which reads"),
+        (["replay-rejects", "--patch", "[input]", "--dry-run"], "uses `input`, which reads"),
         (["replay-rejects", "--from", "missing.ndjson", "--yes"], "No such file"),
         (["discard-rejects", "--yes"], "--all"),
         (["discard-rejects", "--code", "type"], "add --yes"),
@@ -239,6 +241,19 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(
     assert complaint in result.stderr
     assert "Traceback" not in result.stderr
     assert len(ids(broker, Queue.REJECTS)) == 1
+
+
+def test_a_patch_that_fails_for_one_event_leaves_it_and_replays_the_others(
+    broker: Broker, dlmon: Dlmon, tmp_path: Path
+) -> None:
+    greedy, *others = (slow(greedy=number == 0) for number in range(5))
+    park(broker, [greedy, *others])
+    patch = '(if .greedy then "x" * (.file_size * 600) else . end) | .download_speed |= tonumber'
+    done = dlmon("replay-rejects", "--patch", patch, "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cannot be patched: the patch took more than 512 MB of memory" in done.stdout
+    assert ids(broker, Queue.ARRIVALS) == sorted(one.message_id for one in others)
+    assert ids(broker, Queue.REJECTS) == [greedy.message_id]
 
 
 def test_replay_hands_over_a_receipt_by_id(broker: Broker, dlmon: Dlmon, tmp_path: Path) -> None:

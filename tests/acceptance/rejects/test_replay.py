@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.support.events import make_body
 from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, slow
 
 OLD = Violation("type", "/download_speed", "what an older schema said")
-TO_NUMBER = Patch(".download_speed |= tonumber")
+TO_NUMBER = ".download_speed |= tonumber"
 
 
 def mended() -> Rejection:
@@ -43,15 +43,16 @@ def go(
     run: Run | None = None,
     rate: float | None = None,
     lifetime: float = 900.0,
+    patch: str | None = None,
     **rules: Any,
 ) -> Receipt:
-    with QueuedRejects(broker, VALIDATOR, stop, lifetime=lifetime) as rejects:
+    reject_filter = rules.pop("reject_filter", RejectFilter())
+    with ExitStack() as stack:
+        if patch is not None:
+            rules["patch"] = stack.enter_context(Patch(patch))
+        rejects = stack.enter_context(QueuedRejects(broker, VALIDATOR, stop, lifetime=lifetime))
         return replay(
-            rejects,
-            broker,
-            Rules(VALIDATOR, rules.pop("reject_filter", RejectFilter()), **rules),
-            run or Run(stop),
-            rate=rate,
+            rejects, broker, Rules(VALIDATOR, reject_filter, **rules), run or Run(stop), rate=rate
         )
 
 
@@ -153,7 +154,7 @@ def test_a_patch_that_corrects_the_event_id_corrects_the_message_id(
     broker: Broker, stop: Stop
 ) -> None:
     park(broker, [rejection(make_body(event_id="ID-6f1b6f0e-0f4a-4b0e-9f7e-0b8f3d0a6b1c"))])
-    go(broker, stop, patch=Patch('.event_id |= ltrimstr("ID-")'))
+    go(broker, stop, patch='.event_id |= ltrimstr("ID-")')
     assert ids(broker, Queue.ARRIVALS) == ["6f1b6f0e-0f4a-4b0e-9f7e-0b8f3d0a6b1c"]
 
 
