@@ -69,8 +69,8 @@ def test_one_file_knows_pika(package: Package) -> None:
     assert file.startswith("dlmon.brokers.rabbitmq")
 
 
-def test_jq_is_known_to_the_process_of_patches_alone() -> None:
-    assert importers("jq") == {"dlmon.rejects.patch_process"}
+def test_jq_is_known_to_the_process_of_patches_alone(package: Package) -> None:
+    assert package.importers("jq") == {"dlmon.rejects.patch_process"}
 
 
 @pytest.mark.parametrize(
