@@ -44,6 +44,9 @@ _IDLE = 1.0  # seconds
 _IDLE_UNTIL_EMPTY = 0.1
 _WARNING_INTERVAL = 60.0
 _RETRY_AT_STOP = 0.1
+_CREDIBLE_DELAY = range(-60_000, 366 * 24 * 3_600_000)
+"""Milliseconds from published to committed. The time of publication comes from another machine: one
+whose clock is a little ahead counts as no delay, and one that is plainly wrong does not count."""
 _UNDECODABLE_HEADERS = Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded")
 
 _log = logging.getLogger(__name__)
@@ -205,7 +208,8 @@ class _ConsumeRun:
         published = [delivery.headers.get(PUBLISHED_AT) for delivery in sources]
         # Many events of a batch were published in the same millisecond.
         for at, times in Counter(at for at in published if type(at) is int).items():
-            totals.delay.add(committed_at - at, times)
+            if (delay := committed_at - at) in _CREDIBLE_DELAY:
+                totals.delay.add(max(0, delay), times)
         totals.speed.add_all(_speeds(written.stored))
         self.observer.on_settled(totals, written.stored, rejections)
 

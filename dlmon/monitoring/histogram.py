@@ -9,13 +9,15 @@ _LOWEST = 1e-3
 _BUCKETS_PER_E = 20  # a bucket is 5% wide: a quantile is off by at most half of that
 _BUCKETS = 600  # up to 10^10 times the lowest
 _OFFSET = 1 - log(_LOWEST) * _BUCKETS_PER_E
+_HIGHEST = 1e10
 
 
 class Histogram:
     """Counts of values in buckets of equal relative width.
 
-    Quantiles from 0.001 to 10^10 have an error of at most 2.5%. Smaller values count as 0, larger
-    ones as 10^10.
+    Quantiles from 0.001 to 10^10 have an error of at most 2.5%. Values come from outside: negative
+    ones count as 0 and larger ones as 10^10, in the total too, so that it only grows and stays
+    finite.
     """
 
     def __init__(self) -> None:
@@ -28,6 +30,8 @@ class Histogram:
 
     def add_all(self, values: Sequence[float], times: int = 1) -> None:
         """Count each of the values `times` times."""
+        if values and (min(values) < 0 or max(values) > _HIGHEST):
+            values = [min(max(value, 0), _HIGHEST) for value in values]
         buckets = self._buckets
         for value in values:
             bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0

@@ -1,21 +1,21 @@
-"""/metrics and /healthz of `produce` and `consume`.
+"""What `produce` and `consume` say at /metrics and /healthz.
 
 Nothing is counted for them: a scrape reads the totals that the commands count anyway.
 """
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 from dlmon.brokers.base import Broker
-from dlmon.errors import DlmonError, PublishRefused, UsageError
+from dlmon.errors import DlmonError, PublishRefused
 from dlmon.monitoring.histogram import Histogram
+from dlmon.monitoring.metrics_server import PortTaken, serve
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
 from dlmon.monitoring.totals import STAGES, ConsumeTotals, ProduceTotals
 from dlmon.rejects.rejection import Rejection
@@ -30,6 +30,9 @@ _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 360
 _DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _MAX_SILENCE = 30.0
 """Seconds without a callback after which a command is unhealthy. An idle one calls each second."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class CommandMetrics:
@@ -162,7 +165,7 @@ def serve_consumer_metrics(
     Raises: UsageError when it cannot listen at the address.
     """
     metrics = ConsumerMetrics(observer, broker)
-    with serve(*address, metrics):
+    with serve(*address, metrics, metrics.problem):
         yield metrics
 
 
@@ -172,65 +175,18 @@ def serve_producer_metrics(
 ) -> Iterator[ProduceObserver]:
     """Serve metrics inside the block; yields the observer to use in place of the given one.
 
-    Raises: UsageError when it cannot listen at the address.
+    On a machine with a consumer, both may take `metrics` from the same file: where the port is
+    taken, events are produced without metrics.
+
+    Raises: UsageError when it cannot listen at the address for another reason.
     """
     metrics = ProducerMetrics(observer, broker)
-    with serve(*address, metrics):
+    with ExitStack() as serving:
+        try:
+            serving.enter_context(serve(*address, metrics, metrics.problem))
+        except PortTaken as error:
+            _log.warning("%s Producing without metrics.", error)
         yield metrics
-
-
-@contextmanager
-def serve(host: str, port: int, command: CommandMetrics) -> Iterator[None]:
-    """Answer /metrics and /healthz in a thread.
-
-    Raises: UsageError when it cannot listen at the address.
-    """
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-    registry = CollectorRegistry()
-    registry.register(command)
-
-    def metrics() -> tuple[int, str, bytes]:
-        return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
-
-    def health() -> tuple[int, str, bytes]:
-        problem = command.problem()
-        return (503 if problem else 200), "text/plain; charset=utf-8", (problem or "ok").encode()
-
-    class Handler(_RequestHandler):
-        answers: ClassVar = {"/metrics": metrics, "/healthz": health}
-
-    try:
-        server = ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise UsageError(
-            f"--metrics: cannot listen at {host}:{port} ({error.strerror}): choose another port."
-        ) from error
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _RequestHandler(BaseHTTPRequestHandler):
-    answers: ClassVar[dict[str, Callable[[], tuple[int, str, bytes]]]]
-
-    def do_GET(self) -> None:
-        answer = self.answers.get(self.path.partition("?")[0])
-        code, kind, body = answer() if answer else (404, "text/plain", b"/metrics or /healthz")
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Requests are not logged: the log is about events."""
 
 
 def _counter(name: str, what: str, values: Mapping[Labels, int], *labels: str) -> Metric:

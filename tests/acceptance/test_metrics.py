@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings, load_settings
+from dlmon.messages import PUBLISHED_AT, Message, Queue
 from tests.support.dlmon import Dlmon, running
+from tests.support.events import make_body
 from tests.support.messages import wait_until
 from tests.support.metrics import get, samples, wait_for_samples
 from tests.support.node import PrivateNode, free_port
@@ -110,6 +114,43 @@ def test_other_paths_are_not_found_and_a_taken_port_is_told(dlmon: Dlmon) -> Non
         again = dlmon("consume", "--metrics", str(port))
     assert again.returncode == 2
     assert f"--metrics: cannot listen at 127.0.0.1:{port}" in again.stderr
+
+
+def test_a_producer_goes_on_without_metrics_where_the_port_is_taken(
+    dlmon: Dlmon, tmp_path: Path
+) -> None:
+    port = free_port()
+    (tmp_path / "dlmon.toml").write_text(f"metrics = {port}\n")
+    with running(dlmon.start("consume")):
+        wait_until(lambda: get(port, "/healthz")[0] == 200)
+        produced = dlmon("produce", "--rate", "0", "--count", "5")
+        assert produced.returncode == 0, produced.stderr
+        assert f"cannot listen at 127.0.0.1:{port}" in produced.stderr
+        assert "Producing without metrics." in produced.stderr
+        wait_until(lambda: samples(port).get("dlmon_events_stored_total") == 5)
+    assert dlmon("produce", "--count", "1", "--metrics", "192.0.2.1:9").returncode == 2
+
+
+def test_times_and_speeds_from_outside_leave_the_totals_finite_and_growing(dlmon: Dlmon) -> None:
+    port = free_port()
+    now = time.time_ns() // 1_000_000
+    odd = [now + 3_600_000, 2**62, -(2**63), 0, now + 5_000, now - 10_000]
+    messages = [
+        Message(make_body(download_speed=1.7e308), f"{number}", {PUBLISHED_AT: at})
+        for number, at in enumerate(odd)
+    ]
+    with open_broker(load_settings({"broker": dlmon.environment["DLMON_BROKER"]}, {})) as broker:
+        broker.publish(Queue.ARRIVALS, [messages])
+    with running(dlmon.start("consume", "--metrics", str(port))) as process:
+        wait_until(lambda: samples(port).get("dlmon_events_stored_total") == len(odd))
+        found = samples(port)
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    # Of a clock that is a little ahead, and of a sound one.
+    assert found["dlmon_event_delay_seconds_count"] == 2
+    assert 10 <= found["dlmon_event_delay_seconds_sum"] < 60
+    assert "published to stored: p50 0 ms" in said
+    assert "inf" not in said
 
 
 def test_logs_are_json_where_no_terminal_is(tmp_path: Path) -> None:

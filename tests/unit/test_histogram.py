@@ -45,11 +45,17 @@ def test_no_values_have_no_quantile_and_tiny_ones_are_nothing() -> None:
 
 
 def test_what_is_larger_than_all_counts_as_the_largest() -> None:
-    made = histogram([1e300])
+    made = histogram([1e300, 1e308, 1e308, 2**64])
     largest = made.quantile(1)
     assert largest is not None
     assert 1e9 < largest < 1e11
-    assert made.total == 1e300
+    assert (made.count, made.total) == (4, 4e10)
+
+
+def test_negative_values_never_make_the_total_smaller() -> None:
+    made = histogram([5, -7, -1e308, -(2**63)])
+    made.add(-3, times=10)
+    assert (made.count, made.total) == (14, 5)
 
 
 def test_times_and_merging_count_as_each_value_by_itself() -> None:
