@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
-from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
+from dlmon.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    DlmonError,
+    TopologyMismatch,
+)
 
 # AMQP 0-9-1 section 1.2: reply codes
 ACCESS_REFUSED = 403
@@ -18,6 +24,7 @@ PRECONDITION_FAILED = 406
 FRAME_ERROR = 501
 SYNTAX_ERROR = 502
 COMMAND_INVALID = 503
+INTERNAL_ERROR = 541
 
 
 class ClosedOverMessage(BrokerUnreachable):
@@ -60,8 +67,10 @@ def explain(failure: Failure, address: RabbitMQAddress, settings: Settings) -> D
     where = f"RabbitMQ at {address}"
     kind, text = failure.kind, failure.text
     if kind is FailureKind.LOGIN:
+        # What every broker says of a wrong password adds nothing; of an expired token it does.
+        words = f" ({text})" if failure.code and "Login was refused" not in text else ""
         return BrokerRefused(
-            f"{where} refused the login: check "
+            f"{where} refused the login{words}: check "
             + (
                 "that it takes client certificates (rabbitmq_auth_mechanism_ssl)."
                 if address.external
@@ -70,10 +79,7 @@ def explain(failure: Failure, address: RabbitMQAddress, settings: Settings) -> D
             )
         )
     if kind is FailureKind.VIRTUAL_HOST:
-        return BrokerRefused(
-            f"{where} does not let {address.user!r} into the virtual host {address.vhost!r}: "
-            "check that it exists, and the permissions of the user."
-        )
+        return _explain_virtual_host(failure, where, address)
     if failure.cause is not None:
         return _explain_tls(failure.cause, where)
     if kind is FailureKind.LOST:
@@ -86,6 +92,18 @@ def explain(failure: Failure, address: RabbitMQAddress, settings: Settings) -> D
         f"Cannot reach {where}: {text}. Start one (docker compose up -d rabbitmq), wait for it "
         "with --wait SECONDS, or work without one with --broker local."
     )
+
+
+def _explain_virtual_host(failure: Failure, where: str, address: RabbitMQAddress) -> BrokerError:
+    """Why the broker closed the connection when it was asked for a virtual host."""
+    into = f"{where} does not let {address.user!r} into the virtual host {address.vhost!r}"
+    if failure.code == INTERNAL_ERROR or "limit" in failure.text:
+        return BrokerUnreachable(
+            f"{into} now ({failure.text}). Wait for it with --wait SECONDS, or have the operator "
+            "raise the limit or start the virtual host."
+        )
+    words = f" ({failure.text})" if failure.code else ""
+    return BrokerRefused(f"{into}{words}: check that it exists, and the permissions of the user.")
 
 
 def _explain_close(code: int, text: str, where: str, *, declares: bool) -> DlmonError:

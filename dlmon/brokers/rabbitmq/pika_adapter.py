@@ -3,6 +3,7 @@ pika for the rest of the process."""
 
 from __future__ import annotations
 
+import re
 import ssl
 import struct
 from collections.abc import Callable, Mapping
@@ -356,10 +357,12 @@ def classify(reason: object) -> Failure:
     if isinstance(reason, _GUESSES) and "StreamLostError" in str(reason):
         # pika guesses why, from when it happened. A broker that refuses says so before it leaves.
         return Failure(FailureKind.UNREACHABLE, "it closed the connection before the login")
+    if isinstance(reason, _GUESSES) and (said := _CLOSED_BY_BROKER.search(str(reason))):
+        code, text = int(said["code"]), said["text"]
     for error, kind in _KINDS:
         if isinstance(reason, error):
             cause = reason if isinstance(reason, ssl.SSLError) else None
-            return Failure(kind, text, cause=cause)
+            return Failure(kind, text, code, cause)
     return Failure(FailureKind.UNREACHABLE if code is None else FailureKind.CLOSED, text, code)
 
 
@@ -371,6 +374,11 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (_errors.AMQPHeartbeatTimeout, FailureKind.LOST),
     (_errors.StreamLostError, FailureKind.LOST),
 )
+# How pika's guesses repeat what the broker said: as the repr of a text.
+_CLOSED_BY_BROKER = re.compile(
+    r"ConnectionClosedByBroker: \((?P<code>\d+)\) (?P<quote>['\"])(?P<text>.*)(?P=quote)", re.DOTALL
+)
+
 _GUESSES = (
     _errors.IncompatibleProtocolError,
     _errors.ProbableAuthenticationError,
