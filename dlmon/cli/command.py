@@ -39,12 +39,14 @@ def takes_settings(*groups: Options, **defaults: str) -> Callable[[_Function], C
     options = {name: option for group in (*groups, CONFIG) for name, option in group.items()}
 
     def load(*, config: Path | None, **flags: Any) -> Settings:
+        from dlmon.cli.used_files import refuse_shared_files
         from dlmon.config.settings import load_settings
         from dlmon.runtime.logging import configure_logging
 
         settings = load_settings(flags, os.environ, config, defaults)
         form = settings.log_format if "log_format" in options else "console"
         configure_logging(settings.log_level, form)
+        refuse_shared_files(settings)
         return settings
 
     return takes("settings", options, load)

@@ -7,6 +7,7 @@ import typer
 from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOGGING, METRICS, RETENTION, STORE, VALIDATION
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
+from dlmon.cli.used_files import refuse_shared_files
 from dlmon.commands.batches import BATCH
 from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
 
@@ -67,6 +68,7 @@ def consume(
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
+    refuse_shared_files(settings, writes_store=True)
     queue = f"{settings.namespace}.arrivals"
     where = f"{queue} at {settings.broker}"
     to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()

@@ -9,6 +9,7 @@ from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
 from dlmon.cli.reject_actions import RejectAction
 from dlmon.cli.reject_options import ActionOptions, takes_action, takes_filter
+from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def discard_rejects(
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     if reject_filter.everything != all_:
         raise UsageError("Say which rejects to discard by a filter, or all of them by --all.")
+    refuse_shared_files(settings, written={"--receipt": options.receipt, "--export": export})
     affected = AffectedGroups()
 
     def act(_broker: Broker, rejects: Rejects, run: Run) -> Receipt:

@@ -13,6 +13,7 @@ from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
 from dlmon.cli.reject_options import takes_filter
 from dlmon.cli.signals import stop_on_signals
+from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def inspect_rejects(
         raise UsageError("Choose one of --list, --show, --json and --revalidate.")
     if oldest_first and not list_:
         raise UsageError("--oldest-first goes with --list.")
+    refuse_shared_files(settings, written={"--export": export})
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     queue = f"{settings.namespace}.rejects"
     view: View = GroupView(queue, limit)

@@ -13,6 +13,7 @@ from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.files import LayoutName, layout_named
 from dlmon.cli.options import BROKER, LOGGING, METRICS, VALIDATION
 from dlmon.cli.signals import stop_on_signals
+from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
 from dlmon.runtime.timestamps import parse_duration, parse_moment
@@ -149,6 +150,9 @@ def produce(
     _refuse_beside("--to-stdout", to_stdout or None, connecting)
     if rate != 0 and not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise UsageError(f"--rate: expected 0, or {_LOWEST_RATE} to {_HIGHEST_RATE:,} a second.")
+    refuse_shared_files(
+        settings, written={"--ledger": ledger}, read={"--from": [from_] if from_ else []}
+    )
     pace = Pace(rate, None if duration is None else _seconds(duration))
     tune_gc()
     where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"

@@ -10,6 +10,7 @@ from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
 from dlmon.cli.reject_actions import RejectAction
 from dlmon.cli.reject_options import ActionOptions, takes_action, takes_filter
+from dlmon.cli.used_files import refuse_shared_files
 from dlmon.rejects import MAX_REPLAYS
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def replay_rejects(
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
+    refuse_shared_files(
+        settings,
+        written={"--receipt": options.receipt},
+        read={"--from": [source] if source else []},
+    )
     validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
     preview = AffectedGroups() if patch is None else PatchDifferences()
     with ExitStack() as stack:

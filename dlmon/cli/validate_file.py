@@ -12,6 +12,7 @@ from dlmon.cli.command import described_as, takes_settings
 from dlmon.cli.files import LayoutName, layout_named, one_of
 from dlmon.cli.options import VALIDATION
 from dlmon.cli.signals import stop_on_signals
+from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
 from dlmon.runtime.processes import usable_cores
@@ -130,6 +131,11 @@ def validate_file(
     )
     tune_gc()
     paths = list(files_in(files, tuple(glob or DEFAULT_GLOBS)))
+    refuse_shared_files(
+        settings,
+        written={"--split-valid": split_valid, "--split-invalid": split_invalid},
+        read={"FILE": paths},
+    )
     size = total_size(paths)
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
     with (
