@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 from tests.conftest import settings_for
 from tests.support.amqp import delete_namespace, raw_channel
+from tests.support.documentation import REPOSITORY
 from tests.support.messages import ids, in_queue, make_messages, receive
 from tests.support.node import PrivateNode
 
 DEFINITIONS = Path(tests.__file__).parent.parent / "examples" / "definitions.json"
 
-# As README has them, for the namespace dlmon: configure, write and read.
+# Configure, write and read of each role, as the documentation gives them.
 PERMISSIONS = {
-    "producer": ("^$", "^dlmon$", "^$"),
-    "consumer": ("^$", "^dlmon$", r"^dlmon\.arrivals$"),
-    "operator": ("^$", "^dlmon$", r"^dlmon\.rejects$"),
+    role: permissions
+    for role, *permissions in re.findall(
+        r"set_permissions -p / (\w+) '(.*)' '(.*)' '(.*)'",
+        (REPOSITORY / "docs" / "rabbitmq.md").read_text("utf-8"),
+    )
 }
 
 
@@ -43,7 +47,7 @@ def imported(private_node: PrivateNode, tmp_path: Path) -> Iterator[PrivateNode]
 
 @pytest.fixture
 def log_in(imported: PrivateNode, tmp_path: Path) -> Iterator[Callable[..., Settings]]:
-    """Makes a user of the node, with these permissions in README's words."""
+    """Makes a user of the node with the permissions of a role."""
     users = []
 
     def log_in(who: str, *, declare: bool = False) -> Settings:

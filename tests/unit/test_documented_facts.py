@@ -10,11 +10,12 @@ import pytest
 import typer
 
 import dlmon
+from dlmon.brokers.rabbitmq.topology import queue_arguments
 from dlmon.cli import app
 from dlmon.config import values
 from dlmon.config.settings import Settings
 from dlmon.errors import ExitCode
-from dlmon.messages import PUBLISHED_AT
+from dlmon.messages import PUBLISHED_AT, ROUTING_KEYS, Queue
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
 from dlmon.monitoring.prometheus import ConsumerMetrics, ProducerMetrics
 from dlmon.rejects import headers
@@ -62,7 +63,7 @@ def test_every_option_in_the_documentation_exists() -> None:
     parameters = [*GROUP.params, *(p for one in GROUP.commands.values() for p in one.params)]
     exist = {option for one in parameters for option in (*one.opts, *one.secondary_opts)}
     # Of docker, rabbitmqctl, pip and gzip.
-    others = {"--build", "--scale", "--rm", "--keep", "--help"}
+    others = {"--build", "--scale", "--rm", "--user", "--keep", "--help"}
     assert words(TEXTS.values(), OPTION.pattern) - exist <= others
 
 
@@ -103,6 +104,16 @@ def test_every_code_of_dlmons_own_is_in_the_table_of_codes_and_no_other() -> Non
 def test_every_header_is_in_the_table_of_headers_and_no_other() -> None:
     names = {value for value in vars(headers).values() if str(value).startswith("dlmon-")}
     assert first_column(section("docs/rejects.md", "Headers")) == names | {PUBLISHED_AT}
+
+
+@pytest.mark.parametrize("queue", Queue)
+def test_the_arguments_of_queues_are_those_that_are_declared(queue: Queue) -> None:
+    table = section("docs/rabbitmq.md", "Topology")
+    row = re.search(rf"^\| `dlmon\.{queue}` \| `{ROUTING_KEYS[queue]}` \| (.+) \|$", table, re.M)
+    assert row
+    documented = dict(re.findall(r"`(x-[a-z-]+)` ([\w.-]+)", row[1]))
+    declared = queue_arguments("dlmon", queue)
+    assert documented | {"x-queue-type": "quorum"} == {k: str(v) for k, v in declared.items()}
 
 
 def test_every_field_of_an_export_is_listed_and_no_other() -> None:
