@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import ssl
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -20,6 +22,7 @@ from dlmon import __version__
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, WriteResult
+from dlmon.stores.http_environment import Proxy, create_tls_context, find_proxy
 
 # Seconds: to connect, between two bytes of a response, and for the whole response.
 _CONNECT_TIMEOUT = 5.0
@@ -45,26 +48,35 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 class WebhookStore(Store):
     """Sends events, at least once: a request without a response is sent again.
 
-    Certificates are verified against the system's CAs, or those of SSL_CERT_FILE. Redirects are not
-    followed, because they could lead anywhere.
+    Proxies and trusted certificates come from the environment: see `http_environment`. Redirects
+    are not followed, because they could lead anywhere, and cookies are not kept.
     """
 
     exactly_once = False
 
     def __init__(self, address: StoreAddress) -> None:
-        """Raises: SettingsError when the URL is invalid, StoreUnavailable."""
+        """Raises: SettingsError for an invalid URL, proxy or certificate. StoreUnavailable."""
         self._address = address
         try:
             url = httpx.URL(address.url)
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, ValueError):
             url = httpx.URL()
-        if not url.host:
+        if not url.host or not 0 <= (url.port or 0) < 2**16:
             # Not chained, because httpx's message could quote a part of the URL.
             raise SettingsError(f"The store {address} must be a URL: https://HOST/PATH")
         self._user, self._password = url.username, url.password
         self._url = url.copy_with(username=None, password=None)
+        self._proxy = find_proxy(url.scheme, url.host, url.port, os.environ)
+        uses_tls = "https" in (url.scheme, self._proxy and self._proxy.scheme)
         self._client = httpx.Client(
-            verify=ssl.create_default_context(),
+            verify=(
+                create_tls_context(os.environ)
+                if uses_tls
+                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            ),
+            proxy=_to_httpx(self._proxy),
+            trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
             follow_redirects=False,
             # Not compressed, so that a small response cannot expand to a large one.
@@ -130,7 +142,8 @@ class WebhookStore(Store):
                     self._note_retry_after(response)
                 return response.status_code, _read_text(response)
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise self._unavailable(str(error) or type(error).__name__) from error
+            by = f" (by the proxy of {self._proxy.variable})" if self._proxy else ""
+            raise self._unavailable((str(error) or type(error).__name__) + by) from error
 
     def _login(self, headers: dict[str, str]) -> tuple[str, str] | None:
         """User and password for basic authentication. A secret without a user is a bearer token."""
@@ -154,6 +167,17 @@ class WebhookStore(Store):
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
         return StoreUnavailable(f"The store {self._address} cannot be used: {reason}.")
+
+
+def _to_httpx(proxy: Proxy | None) -> httpx.Proxy | None:
+    """Raises: SettingsError for a proxy that httpx cannot use."""
+    if proxy is None:
+        return None
+    try:
+        return httpx.Proxy(proxy.url)
+    except (httpx.InvalidURL, ValueError):
+        pass  # outside, so that the error is not chained: it quotes the value
+    raise proxy.unusable()
 
 
 def _read_text(response: httpx.Response) -> str:
@@ -184,7 +208,7 @@ def _parse_retry_after(retry_after: str) -> float:
         return float(retry_after[:9])
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

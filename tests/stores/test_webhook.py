@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -118,7 +119,18 @@ def test_a_pause_that_is_over_is_over(store: WebhookStore, webhook: Webhook) -> 
     assert time.monotonic() - asked >= 0.9
 
 
-@pytest.mark.parametrize("header", ["soon", "-5", "", "Thu, 99 Foo 2026", "²", "1e9"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("soon", "-5", "", "Thu, 99 Foo 2026", "²", "1e9"),
+        "Thu, 1 Jan 2026 00:00:00 +99999999999999",
+        "Thu, 1 Jan 99999 00:00:00 GMT",
+        "Thu, 1 Jan 2026 00:00:00 -9999",
+        "Thu, 99999999999999999999 Jan 2026 00:00:00 GMT",
+        "Thu, 1 Jan 2026 25:61:61 GMT",
+        "Thu, 1 Jan 1970 00:00:00 -2359",
+    ],
+)
 def test_a_pause_that_nobody_understands_is_none(
     store: WebhookStore, webhook: Webhook, header: str
 ) -> None:
@@ -266,7 +278,103 @@ def test_a_token_is_read_from_its_file_for_each_request(webhook: Webhook, tmp_pa
     assert webhook.posts[0].headers["Authorization"] == "Bearer second"
 
 
-@pytest.mark.parametrize("url", ["https://", "https:///events", "https://[::/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://", "https:///events", "https://[::/"),
+        *("https://example.com:99999/", "https://example.com:-1/", "https://ex\udcffample.com/"),
+    ],
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="https://HOST/PATH"):
         WebhookStore(StoreAddress(url))
+
+
+def test_cookies_are_not_kept(store: WebhookStore, webhook: Webhook) -> None:
+    cookie = {"Set-Cookie": "session=s3cret; Path=/"}
+    webhook.reply(Answer(503, headers=cookie), Answer(200, headers=cookie))
+    for _ in range(2):
+        with suppress(StoreUnavailable):
+            store.write([make_entry(make_body())])
+    store.write([make_entry(make_body())])
+    assert len(webhook.posts) == 3
+    assert [request.headers["Cookie"] for request in webhook.requests] == [None] * 4
+
+
+PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in PROXIES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_is_used_and_named_when_it_does_not_answer(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = StoreAddress("http://hooks.invalid/events")
+    monkeypatch.setenv("ALL_PROXY", f"http://ada:s3cret@{webhook.authority}")
+    with WebhookStore(address) as store:
+        store.write([make_entry(make_body())])
+    assert [request.path for request in webhook.posts] == ["http://hooks.invalid/events"]
+    monkeypatch.setenv("ALL_PROXY", "http://ada:s3cret@127.0.0.1:1")
+    with pytest.raises(StoreUnavailable, match=r"\(by the proxy of ALL_PROXY\)\.$") as caught:
+        WebhookStore(address)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("no_proxy", ["127.0.0.0/8", "fd00::/8,[::1],127.0.0.1", "*"])
+def test_a_host_in_no_proxy_is_reached_directly(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    with WebhookStore(StoreAddress(webhook.url)) as store:
+        store.write([make_entry(make_body())])
+    assert len(webhook.taken) == 1
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "http://proxy\x7fs3cret:1"),
+        ("all_proxy", "http://u:s3cret@[bad"),
+        ("http_proxy", "s3cret://proxy:3128"),
+        ("ALL_PROXY", "socks5h://u:s3cret@proxy:1080"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told_and_not_shown(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^{variable} ") as caught:
+        WebhookStore(StoreAddress(webhook.url))
+    assert "s3cret" not in f"{caught.value}{caught.value.__context__}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "file"),
+    [
+        ("SSL_CERT_FILE", "s3cret/missing.pem"),
+        ("SSL_CERT_FILE", "s3cret/empty.pem"),
+        ("SSL_CERT_FILE", "s3cret"),
+        ("SSL_CERT_DIR", "s3cret/missing"),
+        ("SSLKEYLOGFILE", "s3cret/missing/keys"),
+    ],
+)
+def test_a_tls_variable_that_names_nothing_usable_is_told_and_not_shown(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, file: str
+) -> None:
+    folder = tmp_path / "s3cret"
+    folder.mkdir()
+    (folder / "empty.pem").touch()
+    monkeypatch.setenv(variable, str(tmp_path / file))
+    with pytest.raises(SettingsError, match=f"^{variable} names what cannot be used") as caught:
+        WebhookStore(StoreAddress("https://127.0.0.1:1/events"))
+    assert "s3cret" not in str(caught.value)
+    # Without TLS it does not matter.
+    WebhookStore(StoreAddress(webhook.url)).close()
