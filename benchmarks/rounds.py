@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.broker import Bench
 from benchmarks.contenders.clock import PREFETCH
-from dlmon.validation.schema import DEFAULT_SCHEMA, shipped_schemas
+from dlmon.validation.schema_files import DEFAULT_SCHEMA, shipped_schemas
 
 ROOT = Path(__file__).parents[1]
 _NODE = Path(__file__).parent / "node"

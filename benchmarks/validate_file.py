@@ -27,7 +27,7 @@ from benchmarks.rounds import ROOT
 from benchmarks.table import table
 from dlmon.sources.simulation import Simulation
 from dlmon.sources.simulation.faults import FAULTS
-from dlmon.validation.schema import DEFAULT_SCHEMA, shipped_schemas
+from dlmon.validation.schema_files import DEFAULT_SCHEMA, shipped_schemas
 from dlmon.validation.violations import (
     DUPLICATE_KEY,
     ID_CONFLICT,

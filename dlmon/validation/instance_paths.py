@@ -28,11 +28,15 @@ class InstancePaths:
 
     def __init__(self, evaluation: jsonschema_rs.Evaluation) -> None:
         self._complete: dict[_Reported, deque[str]] = defaultdict(deque)
-        for part in evaluation.list()["details"]:
-            if not part["valid"]:
+        invalid = [part for part in evaluation.list()["details"] if not part["valid"]]
+        # Without its empty keys, a path can be that of a schema around it, which has no error.
+        with_errors = [part for part in invalid if "errors" in part]
+        for parts in (with_errors, invalid):
+            known = set(self._complete)
+            for part in parts:
                 pointer = part["instanceLocation"]
                 reported = (_without_empty(part["evaluationPath"]), _without_empty(pointer))
-                if pointer not in self._complete[reported]:
+                if reported not in known and pointer not in self._complete[reported]:
                     self._complete[reported].append(pointer)
 
     def pointer_of(self, error: jsonschema_rs.ValidationError) -> str:

@@ -1,69 +1,119 @@
-"""Loading a JSON Schema, and checking that it can be used."""
+"""A JSON Schema that is known to be usable."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import jsonschema_rs
 import orjson
 
 from dlmon.errors import SchemaError
+from dlmon.validation.drafts import LATEST, draft_of, with_known_draft
 from dlmon.validation.json_pointer import escape_token, to_pointer
+from dlmon.validation.schema_files import DEFAULT_SCHEMA, read_schema, shipped_schemas
+from dlmon.validation.schema_references import SchemaReferences, file_uri, id_uri
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-"""The version of JSON Schema of a schema that names none."""
+_NO_REFERENCES = SchemaReferences()
 
-SCHEMA_URI = "urn:dlmon:schema"
-"""The URI by which schemas that are derived from a schema refer to it."""
-
-DEFAULT_SCHEMA = "download_event.schema.json"
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class Schema:
     """An event schema that is known to be usable."""
 
-    def __init__(self, document: Any, source: str, *, checked: bool = False) -> None:
-        """document: the parsed schema. source: where it comes from, for messages.
+    def __init__(
+        self,
+        document: Any,
+        source: str,
+        *,
+        references: SchemaReferences = _NO_REFERENCES,
+        checked: bool = False,
+    ) -> None:
+        """document: the parsed schema. source: the file it comes from.
 
-        checked: whether it is known to be a valid JSON Schema already.
+        references: the documents that it may refer to. checked: whether it is known to be a valid
+        JSON Schema already.
 
-        Raises: SchemaError when it is no valid JSON Schema or refers to what it does not contain.
+        Raises: SchemaError when it is no valid JSON Schema, or refers to what is not there.
         """
         self.document = document
         self.source = source
+        self._uri = file_uri(Path(source))
+        self._compilable = with_known_draft(document, source)
         if not checked:
-            _check(document, source)
+            _check(self._compilable, source)
+        found = _Found(references)
         try:
-            self.compiled = jsonschema_rs.validator_for(
-                document, validate_formats=True, retriever=_never_retrieve
+            self.compiled = draft_of(document, source).validator(
+                self._compilable,
+                validate_formats=True,
+                retriever=found.retrieve,
+                base_uri=self._uri,
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
-            # Further lines of the message describe an instance, and here there is none.
-            reason = str(error).partition("\n")[0].rstrip(".")
-            reason, fetching, _ = reason.partition(" and retrieving it failed")
-            if fetching:
-                reason += ": put it into $defs, since nothing is fetched"
-            where = _reference_location(document, reason)
-            raise SchemaError(f"The schema {source} cannot be used{where}: {reason}.") from error
+            found.raise_for(self)
+            raise SchemaError(_unusable(document, source, error)) from error
+        found.raise_for(self)
+        self._referenced = found.documents
 
     @cached_property
     def all_valid(self) -> Callable[[list[Any]], bool]:
         """Whether all values of a list are valid: one call is faster than many."""
-        several = {"$schema": DIALECT, "items": {"$ref": SCHEMA_URI}}
-        is_valid: Callable[[Any], bool] = jsonschema_rs.validator_for(
-            several, validate_formats=True, registry=self.registry
-        ).is_valid
-        return is_valid
+        together = self.derive(lambda uri: {"$schema": LATEST.uri, "items": {"$ref": uri}})
+        if together is not None:
+            is_valid: Callable[[list[Any]], bool] = together.is_valid
+            return is_valid
+        return lambda values: all(map(self.compiled.is_valid, values))
+
+    def derive(
+        self,
+        refer: Callable[[str], Any],
+        keywords: Mapping[str, type] | None = None,
+    ) -> jsonschema_rs.Validator | None:
+        """A schema that refers to this one, compiled. None where it would not mean the same there.
+
+        refer: makes the schema from the URI of this one. keywords: its own, by name.
+        """
+        if self._depends_on_its_root:
+            return None
+        uri = id_uri(self._compilable, self._uri)
+        documents = {**self._referenced, uri: self._compilable}
+        try:
+            return jsonschema_rs.validator_for(
+                refer(uri),
+                validate_formats=True,
+                retriever=documents.__getitem__,
+                keywords=dict(keywords or {}),
+            )
+        except (ValueError, jsonschema_rs.ReferencingError):
+            # jsonschema-rs does not find metaschemas behind a document that it retrieved.
+            return None
+
+    @property
+    def _depends_on_its_root(self) -> bool:
+        # Where `$recursiveRef` leads depends on the outermost schema, which another one would be.
+        documents = [self._compilable, *self._referenced.values()]
+        return any(pointer.endswith("/$recursiveRef") for _, pointer in _references_in(documents))
 
     @cached_property
-    def registry(self) -> jsonschema_rs.Registry:
-        """For derived schemas, which refer to this one by `SCHEMA_URI`."""
-        return jsonschema_rs.Registry([(SCHEMA_URI, self.document)])
+    def always_decides(self) -> bool:
+        """Whether each of its patterns matches in linear time, so that none gives up."""
+        try:
+            draft_of(self.document, self.source).validator(
+                self._compilable,
+                retriever=self._referenced.__getitem__,
+                base_uri=self._uri,
+                pattern_options=jsonschema_rs.RegexOptions(),
+            )
+        except ValueError:
+            return False
+        return True
 
     @cached_property
     def fewest_strings(self) -> int:
@@ -72,13 +122,15 @@ class Schema:
         A text with exactly so many has no key twice. That is cheap to compare; for the shipped
         schema, every event without further members has exactly so many.
         """
-        return _fewest_strings(self.document)
+        return _fewest_strings(self._compilable)
 
     @cached_property
     def digest(self) -> str:
         """Short hash of the content: the same `$id` with other rules is another version."""
-        canonical = orjson.dumps(self.document, option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(canonical).hexdigest()[:12]
+        digest = hashlib.sha256(_canonical(self.document))
+        for referenced in sorted(map(_canonical, self._referenced.values())):
+            digest.update(referenced)
+        return digest.hexdigest()[:12]
 
     @cached_property
     def version(self) -> str:
@@ -87,34 +139,68 @@ class Schema:
         return f"{self.document['$id'] if has_id else Path(self.source).name} {self.digest}"
 
 
-def load_schema(path: Path | None = None) -> Schema:
+class _Found:
+    """What jsonschema-rs asks for while it compiles a schema."""
+
+    def __init__(self, references: SchemaReferences) -> None:
+        self.documents: dict[str, Any] = {}
+        self._references = references
+        self._missing: set[str] = set()
+        self._error: SchemaError | None = None
+
+    def retrieve(self, uri: str) -> Any:
+        """The document for a URI; one in its place if there is none, so that all are asked for."""
+        try:
+            document = self._references.find(uri)
+        except SchemaError as error:
+            # jsonschema-rs would make a text of it.
+            self._error = self._error or error
+            return True
+        if document is None:
+            self._missing.add(uri)
+            return True
+        self.documents[uri] = document
+        return document
+
+    def raise_for(self, schema: Schema) -> None:
+        """Raises: SchemaError when something that the schema refers to is missing or unusable."""
+        if self._error:
+            raise self._error
+        if not self._missing:
+            return
+        missing = sorted(self._missing)
+        listed = ", ".join(
+            uri + _location(schema.document, file_uri(Path(schema.source)), uri) for uri in missing
+        )
+        options = " ".join(f"--schema-ref {name}" for name in sorted(set(map(_file_for, missing))))
+        raise SchemaError(
+            f"The schema {schema.source} refers to what is not there: {listed}. Nothing is "
+            f"fetched: name the files, or a folder that has them, with {options}"
+            " (or put them into $defs)."
+        )
+
+
+def load_schema(path: Path | None = None, references: Sequence[Path] = ()) -> Schema:
     """The schema in a file, or the one that dlmon ships.
+
+    references: files and folders with the documents that it refers to.
 
     Raises: SchemaError when there is no such file, or it is no usable JSON Schema.
     """
     shipped = path is None
     path = path or shipped_schemas() / DEFAULT_SCHEMA
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise SchemaError(f"Cannot read the schema {path}: {error.strerror}.") from error
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise SchemaError(f"The schema {path} is not JSON: {error}.") from error
     # Checking takes as long as everything else that a short command does at its start.
-    return Schema(document, str(path), checked=shipped)
+    return Schema(
+        read_schema(path), str(path), references=SchemaReferences(references), checked=shipped
+    )
 
 
-def shipped_schemas() -> Path:
-    """The folder of schemas: inside the package in a wheel, beside it in a checkout."""
-    package = Path(str(files("dlmon")))
-    inside = package / "schemas"
-    return inside if inside.is_dir() else package.parent / "schemas"
+def _canonical(document: Any) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def _fewest_strings(schema: Any) -> int:
-    if not isinstance(schema, dict) or schema.get("$schema", DIALECT) != DIALECT:
+    if not isinstance(schema, dict) or schema.get("$schema", LATEST.uri) != LATEST.uri:
         return 0
     if schema.get("type") == "string":
         return 1
@@ -131,35 +217,72 @@ def _check(document: Any, source: str) -> None:
         return
     if not isinstance(document, dict):
         raise SchemaError(f"The schema {source} must be a JSON object or a boolean.")
-    validator_class = jsonschema.validators.validator_for(
-        document, default=jsonschema.Draft202012Validator
-    )
+    validator_class = getattr(jsonschema, draft_of(document, source).checker)
+    # Patterns are ECMA 262's, not Python's: jsonschema-rs, which will match them, checks them.
+    formats = validator_class.FORMAT_CHECKER.checkers.keys() - {"regex"}
     try:
-        validator_class.check_schema(document)
+        validator_class.check_schema(document, jsonschema.FormatChecker(formats))
     except jsonschema.SchemaError as error:
         where = to_pointer(error.absolute_path)
         raise SchemaError(
             f"The schema {source} is not valid JSON Schema at {where or '/'}: {error.message}"
         ) from error
+    except RecursionError as error:
+        raise SchemaError(f"The schema {source} is nested too deeply to be checked.") from error
 
 
-def _never_retrieve(uri: str) -> Any:
-    # A schema from outside must not make dlmon fetch anything: not from a network, not from a disk.
-    raise ValueError(uri)
+def _unusable(document: Any, source: str, error: Exception) -> str:
+    # Further lines of the message describe an instance, and here there is none.
+    reason = str(error).partition("\n")[0].rstrip(".")
+    where = ""
+    if isinstance(error, jsonschema_rs.ValidationError) and error.instance_path:
+        where = f" at {to_pointer(error.instance_path)}"
+        if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Format):
+            reason += " that jsonschema-rs can match (ECMA 262, without what its engine has not)"
+    else:
+        where = _quoted_location(document, reason)
+    return f"The schema {source} cannot be used{where}: {reason}."
 
 
-def _reference_location(document: Any, reason: str) -> str:
-    """ " at " and the JSON Pointer of the reference that a reason quotes; empty if not known."""
+def _references_in(document: Any) -> list[tuple[str, str]]:
+    """The references in a schema, and the JSON Pointer of each."""
+    found = []
     waiting = [("", document)]
     while waiting:
         path, node = waiting.pop()
+        if not isinstance(node, dict | list):
+            continue
         members = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in members:
             pointer = f"{path}/{escape_token(str(key))}"
-            if isinstance(value, dict | list):
-                waiting.append((pointer, value))
-            elif key in ("$ref", "$dynamicRef") and isinstance(value, str):
-                parts = (value, *value.split("#"))
-                if any(part and f"{part}'" in reason for part in parts):
-                    return f" at {pointer}"
+            if key in _REFERENCES and isinstance(value, str):
+                found.append((value, pointer))
+            waiting.append((pointer, value))
+    return found
+
+
+def _quoted_location(document: Any, reason: str) -> str:
+    """ " at " and the JSON Pointer of the reference that a reason quotes; empty if not known."""
+    for reference, pointer in _references_in(document):
+        parts = (reference, *reference.split("#"))
+        if any(part and f"{part}'" in reason for part in parts):
+            return f" at {pointer}"
     return ""
+
+
+def _location(document: Any, base: str, uri: str) -> str:
+    """The JSON Pointer of the reference to a URI, in brackets; empty if it is in another file."""
+    pointers = [
+        pointer
+        for reference, pointer in _references_in(document)
+        if (named := urldefrag(reference).url)
+        and (urldefrag(urljoin(base, named)).url == uri or uri.endswith(f"/{named}"))
+    ]
+    return f" (at {min(pointers)})" if pointers else ""
+
+
+def _file_for(uri: str) -> str:
+    """The likely name of a file with the document of a URI, as a shell takes it."""
+    path = unquote(urlsplit(uri).path)
+    name = path if urlsplit(uri).scheme == "file" else path.rpartition("/")[2]
+    return shlex.quote(name) if name else "FILE"

@@ -14,6 +14,8 @@ import jsonschema_rs
 import orjson
 
 from dlmon.event import MAX_EVENT_BYTES
+from dlmon.validation.codes import code_of
+from dlmon.validation.data_formats import recognize_format
 from dlmon.validation.duplicate_keys import duplicate_keys, may_have_duplicate_keys
 from dlmon.validation.instance_paths import InstancePaths, may_have_empty_keys
 from dlmon.validation.json_pointer import to_pointer
@@ -79,13 +81,15 @@ class Validator:
 
 
 def _not_json(body: bytes, error: orjson.JSONDecodeError) -> Violation:
+    form = recognize_format(body)
+    hint = f"looks like {form}: " if form else ""
     try:
         text = body.decode()
     except UnicodeDecodeError as invalid:
-        reason = f"byte {invalid.start} is not UTF-8: {invalid.reason}"
+        reason = f"{hint}byte {invalid.start} is not UTF-8: {invalid.reason}"
         return Violation(NOT_UTF8, "", reason, invalid.start)
     offset = len(text[: error.pos].encode())
-    return Violation(NOT_JSON, "", str(error), offset)
+    return Violation(NOT_JSON, "", f"{hint}{error}", offset)
 
 
 def _duplicates(body: bytes) -> tuple[Violation, ...]:
@@ -111,7 +115,4 @@ def _depth(value: Any) -> int:
 def _violation(error: jsonschema_rs.ValidationError, paths: InstancePaths | None) -> Violation:
     """paths: for a body that may have empty keys."""
     path = to_pointer(error.instance_path) if paths is None else paths.pointer_of(error)
-    # A schema that is just `false` breaks no keyword.
-    keywords = [part for part in error.schema_path if isinstance(part, str)]
-    code = keywords[-1] if keywords else "false"
-    return Violation(code, path, error.message)
+    return Violation(code_of(error), path, error.message)

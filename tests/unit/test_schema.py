@@ -14,7 +14,8 @@ import pytest
 import dlmon
 from dlmon import event
 from dlmon.errors import ExitCode, SchemaError
-from dlmon.validation.schema import DEFAULT_SCHEMA, load_schema, shipped_schemas
+from dlmon.validation.schema import load_schema
+from dlmon.validation.schema_files import DEFAULT_SCHEMA, shipped_schemas
 
 PACKAGE = Path(dlmon.__file__).parent
 
@@ -32,7 +33,8 @@ def test_the_schema_is_found_wherever_dlmon_is_run_from(schemas: str, tmp_path: 
     shutil.copytree(PACKAGE, root / "dlmon", ignore=ignored)
     shutil.copytree(shipped_schemas(), root / schemas)
     program = (
-        "from dlmon.validation.schema import load_schema, shipped_schemas as where; "
+        "from dlmon.validation.schema import load_schema; "
+        "from dlmon.validation.schema_files import shipped_schemas as where; "
         "print(where()); print(load_schema().version)"
     )
 
@@ -102,7 +104,7 @@ def test_a_schema_of_ones_own_is_known_by_its_name_and_by_what_is_in_it(tmp_path
         ("", "The schema {file} is not JSON: "),
         ("[]", "The schema {file} must be a JSON object or a boolean."),
         ('{"type": "objekt"}', "The schema {file} is not valid JSON Schema at /type: 'objekt'"),
-        ('{"$ref": "https://example.com/x"}', "The schema {file} cannot be used at /$ref: "),
+        ('{"$ref": "https://example.com/x"}', "The schema {file} refers to what is not there: "),
         ('{"$ref": "#/$defs/gone"}', "The schema {file} cannot be used at /$ref: "),
         ('{"pattern": "("}', "The schema {file} "),
     ],

@@ -20,11 +20,13 @@ from dlmon.validation.violations import Violation
 
 SCHEMA = load_schema()
 VALIDATOR = Validator(SCHEMA)
-NO_CODES = {"DEFAULT_SCHEMA", "DIALECT", "SCHEMA_URI"}
+NO_CODES = {"DEFAULT_SCHEMA"}
 NOT_FOR_PRODUCERS = {
     validation.UNDECODABLE_HEADERS,
     validation.UNDELIVERABLE,
     validation.FOREIGN,
+    validation.FALSE,
+    validation.UNDECIDED,
 }
 OF_THE_STORE = {validation.UNSTORABLE, validation.ID_CONFLICT}
 RANGE = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}

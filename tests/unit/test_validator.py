@@ -250,7 +250,10 @@ def test_a_schema_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "must be a JSON object"),
         ('{"type": "text"}', "is not valid JSON Schema at /type"),
-        ('{"$ref": "https://example.com/other"}', r"at /\$ref: .*put it into \$defs"),
+        (
+            '{"$ref": "https://example.com/other"}',
+            r"other \(at /\$ref\).* --schema-ref other ",
+        ),
     ):
         file.write_text(text)
         with pytest.raises(SchemaError, match=words):
