@@ -93,7 +93,9 @@ def consume(
                 observer=observer,
             )
         else:
-            validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+            validator = Validator(
+                load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+            )
             # The store first: nothing is taken from the broker that cannot be stored.
             events = opened.enter_context(open_store(settings.store, settings.keep))
             source = opened.enter_context(open_broker(settings, stop))

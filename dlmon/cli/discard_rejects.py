@@ -59,7 +59,9 @@ def discard_rejects(
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
-    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+    validator = Validator(
+        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+    )
     if reject_filter.everything != all_:
         raise UsageError("Say which rejects to discard by a filter, or all of them by --all.")
     refuse_shared_files(settings, written={"--receipt": options.receipt, "--export": export})

@@ -105,7 +105,9 @@ def inspect_rejects(
     if oldest_first and not list_:
         raise UsageError("--oldest-first goes with --list.")
     refuse_shared_files(settings, written={"--export": export})
-    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+    validator = Validator(
+        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+    )
     queue = f"{settings.namespace}.rejects"
     view: View = GroupView(queue, limit)
     if list_:

@@ -93,6 +93,15 @@ SCHEMA: Options = {
             help="Validate by this JSON Schema instead of the one inside. [DLMON_SCHEMA]",
         ),
     ],
+    "schema_refs": Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--schema-ref",
+            metavar="FILE|FOLDER",
+            help="A document that the schema refers to, or a folder of them; can be repeated. "
+            "Nothing is fetched. [DLMON_SCHEMA_REFS, with : between several]",
+        ),
+    ],
 }
 
 VALIDATION: Options = {

@@ -171,7 +171,9 @@ def produce(
                 max_event_bytes=settings.max_event_bytes,
             )
         if ledger is not None and (from_ is not None or settings.schema is not None):
-            validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+            validator = Validator(
+                load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+            )
             source = ValidatedSource(source, validator)
         written = None if ledger is None else opened.enter_context(Ledger(ledger))
         if to_stdout:

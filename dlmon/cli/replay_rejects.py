@@ -84,7 +84,9 @@ def replay_rejects(
         written={"--receipt": options.receipt},
         read={"--from": [source] if source else []},
     )
-    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+    validator = Validator(
+        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+    )
     preview = AffectedGroups() if patch is None else PatchDifferences()
     with ExitStack() as stack:
         rules = Rules(

@@ -116,7 +116,9 @@ def validate_file(
         raise UsageError("Which ids stand twice is known at the end: split first, then --unique.")
     if summary and output not in (_TEXT, "json"):
         raise UsageError("--summary goes with --output text or json.")
-    validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+    validator = Validator(
+        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+    )
     if max_errors is None:
         max_errors = _SHOWN_AS_TEXT if output == _TEXT else 0
     wanted = command.Options(

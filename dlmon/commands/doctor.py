@@ -16,7 +16,7 @@ from dlmon.validation.schema import load_schema
 def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
     """The steps, each as soon as it is done. Nothing is changed but for a store that is created."""
     try:
-        yield Check("schema", load_schema(settings.schema).version)
+        yield Check("schema", load_schema(settings.schema, settings.schema_refs).version)
     except DlmonError as error:
         yield Check("schema", str(error), error)
     store = "store"

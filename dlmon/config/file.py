@@ -66,6 +66,6 @@ def _read(path: Path) -> dict[str, Any]:
             near = difflib.get_close_matches(name, SETTINGS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise SettingsError(f"{path} has an unknown setting {name!r}.{hint}")
-        if isinstance(value, dict | list):
+        if isinstance(value, dict) or (isinstance(value, list) and not SETTINGS[name].several):
             raise SettingsError(f"{name} in {path}: expected one value.")
     return values

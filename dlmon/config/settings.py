@@ -48,6 +48,7 @@ class Settings:
     store: StoreAddress = field(default_factory=StoreAddress)
     keep: timedelta | None = None
     schema: Path | None = None
+    schema_refs: tuple[Path, ...] = ()
     max_event_bytes: int = MAX_EVENT_BYTES
     log_level: str = "info"
     log_format: str = "auto"
@@ -112,7 +113,7 @@ def load_settings(
     given = {name: _Given(value, _Source.DEFAULT) for name, value in (defaults or {}).items()}
     for name in SETTINGS:
         variable = f"DLMON_{name.upper()}"
-        if (flag := flags.get(name)) is not None:
+        if (flag := flags.get(name)) not in (None, []):
             given[name] = _read(name, flag, _Source.FLAG, f"--{name.replace('_', '-')}")
         elif environ.get(variable):
             given[name] = _read(name, environ[variable], _Source.VARIABLE, variable)

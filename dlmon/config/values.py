@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -32,17 +33,26 @@ class Setting:
     """How the values of one setting are read.
 
     parse: makes a value of a text, or raises ValueError. types: what else than a text may be given
-    where values have types: TOML's 1.10 is a number, and as text it would be 1.1.
+    where values have types: TOML's 1.10 is a number, and as text it would be 1.1. several: it is a
+    list, and in a variable or one text, `os.pathsep` stands between its items.
     """
 
     parse: Callable[[str], Any]
     types: tuple[type, ...] = ()
+    several: bool = False
 
     def read(self, value: object) -> Any:
         """The value of the setting.
 
         Raises: ValueError that says what would be right, and shows no secret; SettingsError.
         """
+        if self.several:
+            items = value.split(os.pathsep) if isinstance(value, str) else value
+            if isinstance(items, list | tuple):
+                return tuple(map(self._read_one, items))
+        return self._read_one(value)
+
+    def _read_one(self, value: object) -> Any:
         if type(value) not in (str, *self.types) and not isinstance(value, Path):
             expected = " or ".join(_TYPES[kind] for kind in (*self.types, str))
             raise ValueError(f"expected {expected}")
@@ -170,6 +180,7 @@ SETTINGS: dict[str, Setting] = {
     "store_password_command": Setting(_secret_command),
     "keep": Setting(_age),
     "schema": Setting(parse_path),
+    "schema_refs": Setting(parse_path, several=True),
     "max_event_bytes": Setting(_whole(1, _MAX_EVENT_BYTES), (int,)),
     "log_level": Setting(_level),
     "log_format": Setting(_log_format),

@@ -174,9 +174,9 @@ class _Found:
         )
         options = " ".join(f"--schema-ref {name}" for name in sorted(set(map(_file_for, missing))))
         raise SchemaError(
-            f"The schema {schema.source} refers to what is not there: {listed}. Nothing is "
-            f"fetched: name the files, or a folder that has them, with {options}"
-            " (or put them into $defs)."
+            f"The schema {schema.source} refers to documents that are not there: {listed}. "
+            "Nothing is fetched: name the files, or a folder that has them, with "
+            f"{options} (or put them into $defs)."
         )
 
 

@@ -71,7 +71,9 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
     settings = config.settings
     reporter = _Reporter(channel)
     try:
-        validator = Validator(load_schema(settings.schema), settings.max_event_bytes)
+        validator = Validator(
+            load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
+        )
         with ExitStack() as opened:
             store = opened.enter_context(open_store(settings.store, settings.keep))
             broker = opened.enter_context(open_broker(settings, stop))
