@@ -108,7 +108,8 @@ def test_an_undecided_event_among_others_is_counted_as_one(
     document: Any, value: Any, wanted: int | None, options: CheckOptions
 ) -> None:
     schema = Schema(document, "test")
-    sound = next(one for one in (3, "b", "aab", []) if schema.compiled.is_valid(one))
+    candidates: list[Any] = [3, "b", "aab", []]
+    sound = next(one for one in candidates if schema.compiled.is_valid(one))
     lines = [json.dumps(one).encode() for one in (sound, value, sound)]
     checker = BlockChecker(Validator(schema), options)
 
