@@ -46,6 +46,7 @@ def _inputs(
         yield from with_sqlite_files("--broker", settings.broker.path)
     if settings.schema is not None:
         yield UsedFile("--schema", settings.schema)
+    yield from (UsedFile("--schema-ref", path) for path in settings.schema_refs)
     if with_store:
         yield from _store_files(settings)
 

@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-import jsonschema_rs
-
+from dlmon.validation.drafts import LATEST
 from dlmon.validation.json_pointer import escape_token
-from dlmon.validation.schema import DIALECT, SCHEMA_URI, Schema
+from dlmon.validation.schema import Schema
 from dlmon.validation.validator import MAX_VIOLATIONS
 
 Rule: TypeAlias = tuple[str, str]
@@ -72,14 +71,13 @@ class ViolationCounter:
 
         self._reported = reported
         self._run = None
-        if _can_be_rewritten(schema.document):
-            rewritten = _rewrite(schema.document, "", "")
-            self._run = jsonschema_rs.validator_for(
-                {"$schema": DIALECT, "items": {"if": {_START: True}, "then": rewritten}},
-                validate_formats=True,
-                registry=schema.registry,
+        # A pattern that gives up would end the call before it comes to the other values.
+        if _can_be_rewritten(schema.document) and schema.always_decides:
+            derived = schema.derive(
+                lambda uri: _rewrite_for_each(schema.document, uri),
                 keywords={_START: Start, _REPORT: Report},
-            ).is_valid
+            )
+            self._run = None if derived is None else derived.is_valid
 
     def broken_rules(self, values: Sequence[Any]) -> list[list[Rule] | None]:
         """The rules that each value breaks, as often as it breaks them.
@@ -109,17 +107,21 @@ def _can_be_rewritten(schema: Any) -> bool:
     """Whether all its keywords are known, and do not depend on each other."""
     return (
         isinstance(schema, dict)
-        and schema.get("$schema", DIALECT) == DIALECT
+        and schema.get("$schema", LATEST.uri) == LATEST.uri
         and schema.keys() <= _INDEPENDENT | _ANNOTATIONS | _REWRITTEN
     )
 
 
-def _rewrite(schema: Any, pointer: str, path: str) -> dict[str, Any]:
-    """The rewritten form of a schema. pointer: of the schema in its document. path: of the value in
-    the event."""
+def _rewrite_for_each(schema: Any, uri: str) -> dict[str, Any]:
+    """The rewritten form of a schema, for an array of values. uri: of the schema."""
+    rewritten = _rewrite(schema, f"{uri}#", "")
+    return {"$schema": LATEST.uri, "items": {"if": {_START: True}, "then": rewritten}}
+
+
+def _rewrite(schema: Any, uri: str, path: str) -> dict[str, Any]:
+    """The rewritten form of a schema. uri: of the schema. path: of the value in the event."""
     if not _can_be_rewritten(schema):
-        # As the fragment of a URI (RFC 6901 section 6).
-        return _report_unless({"$ref": f"{SCHEMA_URI}#{quote(pointer)}"}, _UNKNOWN)
+        return _report_unless({"$ref": uri}, _UNKNOWN)
     rules = [({code: value}, code) for code, value in schema.items() if code in _INDEPENDENT]
     rules += [({"required": [name]}, "required") for name in schema.get("required", ())]
     rewritten: dict[str, Any] = {}
@@ -130,7 +132,9 @@ def _rewrite(schema: Any, pointer: str, path: str) -> dict[str, Any]:
         rewritten["properties"] = members = {}
         for name, member in schema["properties"].items():
             token = f"/{escape_token(name)}"
-            members[name] = _rewrite(member, f"{pointer}/properties{token}", f"{path}{token}")
+            # A JSON Pointer as the fragment of a URI (RFC 6901 section 6).
+            fragment = f"/properties{quote(token)}"
+            members[name] = _rewrite(member, f"{uri}{fragment}", f"{path}{token}")
     return rewritten
 
 

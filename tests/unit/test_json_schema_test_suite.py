@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from dlmon.errors import SchemaError
-from dlmon.linting.broken_rules import BrokenRules
 from dlmon.linting.checker import BlockChecker
+from dlmon.linting.violation_counter import ViolationCounter
 from dlmon.validation import violations
 from dlmon.validation.codes import KEYWORDS
 from dlmon.validation.schema import Schema
@@ -56,11 +56,13 @@ def test_every_schema_has_the_same_verdict_alone_in_a_batch_and_counted(
         for value, verdict in zip(values, verdicts, strict=True):
             assert schema.all_valid([value, value]) == verdict.valid, group.name
             assert {one.code for one in verdict.violations} <= CODES, group.name
-        for broken, verdict in zip(BrokenRules(schema).of_each(values), verdicts, strict=True):
+        for broken, verdict in zip(
+            ViolationCounter(schema).broken_rules(values), verdicts, strict=True
+        ):
             expected_rules = Counter((one.code, one.path) for one in verdict.violations)
             assert broken is None or Counter(broken) == expected_rules, group.name
         block = by_spans([body for body, _ in group.cases])
-        report = BlockChecker(validator).validate("file", block)
+        report = BlockChecker(validator).check("file", block)
         invalid = sum(not verdict.valid for verdict in verdicts)
         assert (report.events, report.invalid) == (len(verdicts), invalid), group.name
     assert refused <= 4

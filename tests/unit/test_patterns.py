@@ -10,9 +10,9 @@ import pytest
 
 from dlmon.errors import SchemaError
 from dlmon.event_files.block import Block, Position
-from dlmon.linting.broken_rules import BrokenRules
 from dlmon.linting.checker import BlockChecker
 from dlmon.linting.findings import CheckOptions
+from dlmon.linting.violation_counter import ViolationCounter
 from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
 
@@ -113,9 +113,9 @@ def test_an_undecided_event_among_others_is_counted_as_one(
     lines = [json.dumps(one).encode() for one in (sound, value, sound)]
     checker = BlockChecker(Validator(schema), options)
 
-    report = checker.validate("file", Block(b"\n".join(lines), Position()), wanted)
+    report = checker.check("file", Block(b"\n".join(lines), Position()), wanted)
 
     assert (report.events, report.invalid, report.findings) == (3, 1, 1)
     assert not schema.all_valid([sound, value])
     assert schema.all_valid([sound, sound])
-    assert BrokenRules(schema).of_each([sound, value]) == [None, None]
+    assert ViolationCounter(schema).broken_rules([sound, value]) == [None, None]
