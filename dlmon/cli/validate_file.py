@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from dlmon.cli.signals import stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
-from dlmon.runtime.processes import usable_cores
+from dlmon.runtime.processes import default_jobs
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
@@ -98,8 +99,13 @@ def validate_file(
     ] = None,
 ) -> None:
     from dlmon.commands import validate_file as command
-    from dlmon.console.reports.text import progress_bar, show_summary, show_unreadable
-    from dlmon.event_files.discovery import DEFAULT_GLOBS, files_in
+    from dlmon.console.reports.text import (
+        progress_bar,
+        show_fewer_processes,
+        show_summary,
+        show_unreadable,
+    )
+    from dlmon.event_files.discovery import DEFAULT_GLOBS, find_files
     from dlmon.event_files.input import total_size
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
@@ -109,11 +115,11 @@ def validate_file(
     to_stdout = [split_valid, split_invalid].count(_STDOUT)
     if to_stdout > 1 or (to_stdout and output != _TEXT):
         raise UsageError("Only one thing can go to stdout: valid events, invalid ones or findings.")
-    # How Python tells that it was started without one.
+    # None is Python's sign that the process was started without one.
     if sys.stdout is None and (to_stdout or not quiet):
         raise UsageError("There is no stdout to write to: it was closed at the start.")
     if unique and (split_valid or split_invalid):
-        raise UsageError("Which ids stand twice is known at the end: split first, then --unique.")
+        raise UsageError("Repeated ids are known at the end only: split first, then --unique.")
     if summary and output not in (_TEXT, "json"):
         raise UsageError("--summary goes with --output text or json.")
     validator = Validator(
@@ -127,26 +133,28 @@ def validate_file(
         first_only=first,
         unique=unique,
         groups=summary,
-        jobs=jobs or usable_cores(),
+        jobs=jobs or default_jobs(),
         split_valid=split_valid,
         split_invalid=split_invalid,
     )
     tune_gc()
-    paths = list(files_in(files, tuple(glob or DEFAULT_GLOBS)))
+    found = list(find_files(files, tuple(glob or DEFAULT_GLOBS)))
     refuse_shared_files(
         settings,
         written={"--split-valid": split_valid, "--split-invalid": split_invalid},
-        read={"FILE": paths},
+        read={"FILE": [one.path for one in found]},
     )
-    size = total_size(paths)
+    size = total_size(one.path for one in found if one.error is None)
     report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
     with (
         command.start_workers(validator, wanted, size) as workers,
-        stop_on_signals("not all events were judged") as stop,
+        stop_on_signals("not all events were checked") as stop,
         progress_bar(report, size, hidden=quiet) as progress,
     ):
+        if workers.start_error is not None and not quiet:
+            show_fewer_processes(workers.jobs, workers.start_error)
         result = command.validate_files(
-            paths,
+            found,
             workers,
             report,
             stop=stop,
@@ -159,9 +167,11 @@ def validate_file(
         if not result.output_closed:
             report.on_end(result)
             if output != _TEXT and not quiet:
-                show_summary(result)
+                show_summary(result, report.omitted)
             if sys.stdout is not None:
                 sys.stdout.flush()
+    if result.error is not None:
+        raise result.error
     raise typer.Exit(result.exit_code)
 
 
@@ -175,4 +185,6 @@ def _report(output: str, *, summary: bool, quiet: bool, to_stderr: bool) -> Fina
         return TextReport(summary=summary, to_stderr=to_stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale says
-    return machine_report(Output(output), sys.stdout)
+    # Set by GitHub in each step of a workflow.
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
+    return machine_report(Output(output), sys.stdout, root)

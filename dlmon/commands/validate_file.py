@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from dlmon.errors import ExitCode, FileError
+from dlmon.errors import DlmonError, ExitCode, FileError
 from dlmon.event import EVENT_ID
 from dlmon.event_files.block import Block, Position
 from dlmon.event_files.detect import Layout
+from dlmon.event_files.discovery import FoundPath
 from dlmon.event_files.input import Input, name_of
 from dlmon.event_files.reader import read_events
 from dlmon.linting.checker import BlockChecker
@@ -85,8 +86,9 @@ class FindingGroup(NamedTuple):
 class Result:
     """The result of all files.
 
-    unreadable: those that could not be read to their end. output_closed: the reader of stdout has
-    gone, and the rest was not checked. groups: if they were asked for, the largest first.
+    unreadable: those that could not be read to their end. interrupted: by a stop; output_closed:
+    the reader of stdout has gone; error: of this program's own files or processes. After each of
+    these, the rest was not checked. groups: if they were asked for, the largest first.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -94,10 +96,18 @@ class Result:
     unreadable: list[FileResult] = field(default_factory=list)
     interrupted: bool = False
     output_closed: bool = False
+    error: DlmonError | None = None
     groups: list[FindingGroup] = field(default_factory=list)
 
     @property
+    def complete(self) -> bool:
+        """Whether all files were checked, as far as they could be read."""
+        return not self.interrupted and self.error is None
+
+    @property
     def exit_code(self) -> ExitCode:
+        if self.error is not None:
+            return self.error.exit_code
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if self.unreadable:
@@ -157,7 +167,7 @@ def start_workers(validator: Validator, options: Options, size: int | None) -> W
 
 
 def validate_files(
-    paths: Sequence[Path],
+    files: Sequence[FoundPath],
     workers: WorkerPool,
     report: Report,
     *,
@@ -166,27 +176,25 @@ def validate_files(
     limit: int,
     progress: Progress = lambda _read, _counts: None,
 ) -> Result:
-    """Check every event of some files, `-` for stdin. limit: bytes of an event.
-
-    Raises: FileError when events cannot be written, or ids cannot be compared.
-    """
+    """Check every event of some files, `-` for stdin. limit: bytes of an event."""
     with ExitStack() as stack:
-        run = _CheckRun(paths, report, options, progress)
-        if options.unique:
-            from dlmon.linting.duplicate_ids import SeenIds
-
-            run.ids = stack.enter_context(SeenIds())
-        if options.split_valid is not None or options.split_invalid is not None:
-            split = Split(options.split_valid, options.split_invalid)
-            run.split = stack.enter_context(split)
+        run = _CheckRun(files, report, options, progress)
         try:
+            if options.unique:
+                from dlmon.linting.duplicate_ids import SeenIds
+
+                run.ids = stack.enter_context(SeenIds(stop))
+            if options.split_valid is not None or options.split_invalid is not None:
+                split = Split(options.split_valid, options.split_invalid)
+                run.split = stack.enter_context(split)
             for item, block in workers.check_all(run.items(limit, stop)):
                 run.add(item, block)
+            run.find_repeated()
             run.result.interrupted = stop.requested
-            if not stop.requested:
-                run.find_repeated()
         except BrokenPipeError:
             run.result.output_closed = True
+        except DlmonError as error:  # not raised: a report has to be whole in any case
+            run.result.error = error
         run.result.groups = run.groups.largest_first()
         return run.result
 
@@ -195,13 +203,13 @@ class _CheckRun:
     """The state of checking some files."""
 
     def __init__(
-        self, paths: Sequence[Path], report: Report, options: Options, progress: Progress
+        self, files: Sequence[FoundPath], report: Report, options: Options, progress: Progress
     ) -> None:
         self.result = Result()
         self.groups = _Groups()
         self.ids: SeenIds | None = None
         self.split: Split | None = None
-        self._paths = paths
+        self._files = files
         self._report = report
         self._options = options
         self._progress = progress
@@ -212,22 +220,29 @@ class _CheckRun:
 
     def items(self, limit: int, stop: Stop) -> Iterator[Item]:
         """The parts of all files."""
-        for number, path in enumerate(self._paths):
-            name = name_of(path)
-            error = None
-            try:
-                with Input(path, stop) as source:
-                    for part in read_events(source.pieces(), limit, self._options.layout):
-                        if stop.requested:
-                            break
-                        self._read = self._read_before + source.read
-                        yield Item(number, name, part, self._remaining())
-                    self._read_before += source.read
-            except FileError as unreadable:
-                error = None if stop.requested else unreadable
-            yield Item(number, name, End(error))
+        for number, found in enumerate(self._files):
+            error = found.error
+            if error is None:
+                error = yield from self._parts(number, found.path, limit, stop)
+            yield Item(number, name_of(found.path), End(error))
             if stop.requested:
                 return
+
+    def _parts(
+        self, number: int, path: Path, limit: int, stop: Stop
+    ) -> Generator[Item, None, FileError | None]:
+        """The parts of one file. Returns why there are no more of them, None at its end."""
+        try:
+            with Input(path, stop) as source:
+                for part in read_events(source.pieces(), limit, self._options.layout):
+                    if stop.requested:
+                        break
+                    self._read = self._read_before + source.read
+                    yield Item(number, source.name, part, self._remaining())
+                self._read_before += source.read
+        except FileError as error:
+            return None if stop.requested else error
+        return None
 
     def add(self, item: Item, report: BlockReport | None) -> None:
         """Add what was found in a part of a file."""
@@ -282,12 +297,12 @@ class _CheckRun:
         self._block = None
 
     def _repetition(self, repeated: RepeatedId) -> Finding:
-        first_file = name_of(self._paths[repeated.first_number])
+        first_file = name_of(self._files[repeated.first_number].path)
         first = f"{first_file}:{repeated.first_line}:{repeated.first_column}"
         body = "the event" if repeated.same_body else "another event with this id"
         event_id = repeated.event_id
         return Finding(
-            file=name_of(self._paths[repeated.number]),
+            file=name_of(self._files[repeated.number].path),
             position=Position(repeated.line, repeated.column),
             end=Position(repeated.line, repeated.end_column),
             code=REPEATED_ID if repeated.same_body else ID_CONFLICT,

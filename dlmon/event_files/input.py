@@ -59,7 +59,7 @@ class Input(Closeable):
         status = os.fstat(self._descriptor)
         if stat.S_ISDIR(status.st_mode):
             self.close()
-            raise FileError(f"{self.name} is a folder without any file that --glob matches.")
+            raise FileError(f"Cannot read {self.name}: it is a folder.")
         self._can_block = not stat.S_ISREG(status.st_mode)
         if not self._can_block:
             self.size = status.st_size

@@ -102,6 +102,7 @@ class _Reader:
         self._expected = _Expected.TEXT
         self._text = b""
         self._position = Position()  # where the text begins
+        self._any_text = False
         self._final = False  # nothing follows the text
         self._at = 0  # the text before is scanned
         self._known_end: int | None = None  # of the value that the text begins with
@@ -121,7 +122,9 @@ class _Reader:
                 self._read()
         if self._expected is not _Expected.TEXT:
             self._report("the array does not end")
-            yield self._take()
+        elif not self._any_text:
+            self._report("there is no JSON text")
+        yield self._take()
 
     def _read(self) -> None:
         piece = next(self._feed, None)
@@ -136,6 +139,7 @@ class _Reader:
             self._at = _after(_SPACE, text, self._at)
             if self._at == len(text):
                 return True
+            self._any_text = True
             outside = self._expected is _Expected.TEXT
             byte = text[self._at]
             if byte in b",]}":

@@ -15,9 +15,11 @@ from dlmon.errors import FileError
 from dlmon.event import EVENT_ID, event_id_of, normalize_id
 from dlmon.event_files.block import WHITESPACE, Block
 from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.stop import Stop
 
 _ID_MEMBER = re.compile(rb'"%b"\s*+:\s*+("([^"]*+)")' % EVENT_ID.encode())
 _CACHE_KB = 16 * 1024
+_STEPS = 100_000  # of SQLite, between two looks at the stop: some milliseconds
 
 
 class IdOccurrence(NamedTuple):
@@ -77,8 +79,12 @@ class SeenIds(Closeable):
     On disk, it needs some 80 bytes for each id, and twice that while it looks for repetitions.
     """
 
-    def __init__(self) -> None:
-        """Raises: FileError."""
+    def __init__(self, stop: Stop) -> None:
+        """stop: a stop request ends `repeated`, which can take minutes.
+
+        Raises: FileError.
+        """
+        self._stop = stop
         with _sqlite_errors_as_file_errors():
             # An empty name stands for a temporary file, which is deleted with the connection.
             self._database = sqlite3.connect("", isolation_level=None)
@@ -108,9 +114,19 @@ class SeenIds(Closeable):
 
         Raises: FileError.
         """
-        with _sqlite_errors_as_file_errors(), closing(self._database.execute(_REPEATED)) as rows:
-            for row in rows:
-                yield RepeatedId._make((*row[:5], bool(row[5]), *row[6:]))
+        if self._stop.requested:
+            return
+        self._database.set_progress_handler(lambda: self._stop.requested, _STEPS)
+        try:
+            with (
+                _sqlite_errors_as_file_errors(),
+                closing(self._database.execute(_REPEATED)) as rows,
+            ):
+                for row in rows:
+                    yield RepeatedId._make((*row[:5], bool(row[5]), *row[6:]))
+        except FileError:
+            if not self._stop.requested:
+                raise
 
     def close(self) -> None:
         self._database.close()

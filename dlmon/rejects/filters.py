@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dlmon.event import normalize_id
 from dlmon.rejects.rejection import Rejection
 
 
@@ -14,7 +15,8 @@ class RejectFilter:
     `codes` and `paths` are those of the first violation, by which rejections are grouped, so that
     what a group counts is what its code and path select. `since` and `until` are in milliseconds
     since the epoch and select nothing that has no time. `contains` is looked for in the body and in
-    the reason. A schema version is its `$id`, its digest or both, as the group view shows them.
+    the reason. `ids` are compared as stores compare them. A schema version is its `$id`, its digest
+    or both, as the group view shows them.
     """
 
     codes: frozenset[str] = frozenset()
@@ -25,12 +27,15 @@ class RejectFilter:
     ids: frozenset[str] = frozenset()
     schema_versions: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", frozenset(map(normalize_id, self.ids)))
+
     def matches(self, rejection: Rejection) -> bool:
         if self.codes and rejection.code not in self.codes:
             return False
         if self.paths and rejection.path not in self.paths:
             return False
-        if self.ids and rejection.message_id not in self.ids:
+        if self.ids and normalize_id(rejection.message_id) not in self.ids:
             return False
         if self.schema_versions and self.schema_versions.isdisjoint(
             (rejection.schema, *rejection.schema.split())

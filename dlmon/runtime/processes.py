@@ -21,6 +21,11 @@ def usable_cores() -> int:
     return cores if quota is None else max(1, min(cores, ceil(quota)))
 
 
+def default_jobs() -> int:
+    """The number of processes for work that forked processes share."""
+    return usable_cores() if can_fork() else 1
+
+
 def can_fork() -> bool:
     """Whether processes may be forked. On macOS its own libraries start threads, which a forked
     process lacks; on Windows there is no fork."""

@@ -14,6 +14,7 @@ from dlmon.event import (
     LATITUDE,
     LONGITUDE,
     TIMESTAMP,
+    normalize_id,
 )
 from dlmon.stores.base import Entry, WriteResult
 from dlmon.validation.violations import ID_CONFLICT, UNSTORABLE, Violation
@@ -114,7 +115,7 @@ def _row(entry: Entry, convert_time: Callable[[Any], TimeT]) -> Row[TimeT]:
     latitude, longitude = coordinates[LATITUDE], coordinates[LONGITUDE]
     speed = event[DOWNLOAD_SPEED]
     return Row(
-        _text(event[EVENT_ID]).lower(),
+        normalize_id(_text(event[EVENT_ID])),
         convert_time(event[TIMESTAMP]),
         # Nearly all are floats already: this saves a call for each.
         latitude if type(latitude) is float else _real(latitude),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.event import normalize_id
 from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, primary_code
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows, to_utc
@@ -160,7 +161,7 @@ class SqliteStore(Store):
             return {
                 event_id
                 for event_id in event_ids
-                if connection.execute(find, (event_id.lower(),)).fetchone()
+                if connection.execute(find, (normalize_id(event_id),)).fetchone()
             }
 
     def close(self) -> None:

@@ -117,7 +117,7 @@ def test_places_in_lines(events: list[Any], end: str, data: st.DataObject) -> No
     assert found(text, findings) == expected(SlowReader(text).texts())
 
 
-@given(st.lists(OBJECTS, max_size=6), st.data())
+@given(st.lists(OBJECTS, min_size=1, max_size=6), st.data())
 def test_places_in_texts_one_after_the_other(events: list[Any], data: st.DataObject) -> None:
     text = "\n".join(write(event, data, " \t\r\n") for event in events)
     findings = find(text.encode(), data.draw(SIZES), Layout.JSON)
@@ -224,3 +224,11 @@ def test_what_is_only_counted_is_counted_as_if_it_were_shown(
 def test_a_document_that_is_broken_in_its_second_line_is_one(end: str) -> None:
     (finding,) = find(f'{{"a": "",{end} "b": [null,,]{end}}}{end}'.encode())
     assert (finding.code, finding.position) == ("not-json", (2, 13))
+
+
+@pytest.mark.parametrize("layout", [Layout.JSON, Layout.ARRAY])
+@pytest.mark.parametrize("text", [b"", b" \n\t\r\n"])
+def test_a_file_that_has_to_be_json_has_a_value(layout: Layout, text: bytes) -> None:
+    (finding,) = find(text, None, layout)
+    assert (finding.code, finding.reason) == ("not-json", "there is no JSON text")
+    assert find(text, None, Layout.NDJSON) == find(text) == find(b"[]", None, layout) == []

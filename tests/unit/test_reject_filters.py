@@ -27,6 +27,8 @@ UNTIMED = rejection(BODY, Violation("type", "", "odd"), at=None)
         RejectFilter(contains="edge-7"),
         RejectFilter(contains="greater than the maximum"),
         RejectFilter(ids=frozenset({"another", ID})),
+        RejectFilter(ids=frozenset({ID.upper()})),
+        RejectFilter(ids=frozenset({ID.title()})),
         RejectFilter(schema_versions=frozenset({VALIDATOR.schema.version})),
         RejectFilter(schema_versions=frozenset({VALIDATOR.schema.digest})),
         RejectFilter(schema_versions=frozenset({"urn:dlmon:download-event:1"})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import IO, Protocol
 
 from dlmon.commands.validate_file import FileResult, Report, Result
@@ -24,12 +25,18 @@ class Output(StrEnum):
 class FinalReport(Report, Protocol):
     """A report that ends with the result of all files."""
 
+    @property
+    def omitted(self) -> int:
+        """Findings that the format has no room for."""
+
     def on_end(self, result: Result, /) -> None:
         """Called at the end."""
 
 
 class NoReport:
     """A report that writes nothing."""
+
+    omitted = 0
 
     def on_findings(self, findings: Sequence[Finding]) -> None:
         """Do nothing."""
@@ -41,18 +48,20 @@ class NoReport:
         """Do nothing."""
 
 
-def machine_report(output: Output, file: IO[str]) -> FinalReport:
-    """The report for an output that is not for people."""
+def machine_report(output: Output, file: IO[str], root: Path) -> FinalReport:
+    """The report for an output that is not for people. root: of the repository."""
     from dlmon.console.reports.github import GithubReport
     from dlmon.console.reports.junit import JunitReport
     from dlmon.console.reports.records import JsonReport, NdjsonReport
     from dlmon.console.reports.sarif import SarifReport
 
+    if output is Output.GITHUB:
+        return GithubReport(file, root)
+    if output is Output.SARIF:
+        return SarifReport(file, root)
     reports: dict[Output, Callable[[IO[str]], FinalReport]] = {
         Output.JSON: JsonReport,
         Output.NDJSON: NdjsonReport,
-        Output.GITHUB: GithubReport,
-        Output.SARIF: SarifReport,
         Output.JUNIT: JunitReport,
     }
     return reports[output](file)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 from dlmon.commands.validate_file import FileResult, Result
+from dlmon.console.reports.paths import RepositoryPaths
 from dlmon.linting.findings import Finding
 from dlmon.validation.violations import describe_rule
 
@@ -16,15 +18,18 @@ _IN_PROPERTY = _IN_MESSAGE | str.maketrans({":": "%3A", ",": "%2C"})
 class GithubReport:
     """An annotation for each finding. Of these, GitHub shows the first ten of a step."""
 
-    def __init__(self, file: IO[str]) -> None:
+    omitted = 0
+
+    def __init__(self, file: IO[str], root: Path) -> None:
         self._file = file
+        self._paths = RepositoryPaths(root)
 
     def on_findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             begin, end = finding.position, finding.end
             self._write(
                 finding.reason,
-                file=finding.file,
+                file=self._paths.of(finding.file),
                 line=begin.line,
                 endLine=end.line,
                 col=begin.column,
@@ -34,7 +39,7 @@ class GithubReport:
 
     def on_file_end(self, result: FileResult) -> None:
         if result.error is not None:
-            self._write(str(result.error), file=result.file, line=result.line)
+            self._write(str(result.error), file=self._paths.of(result.file), line=result.line)
 
     def on_end(self, result: Result) -> None:
         """Do nothing: annotations are all there is."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from tempfile import TemporaryFile
 from typing import IO
 
 from dlmon.commands.validate_file import FileResult, Result
+from dlmon.console.reports.spool import Spool
 from dlmon.console.text import safe
 from dlmon.linting.findings import Finding
 from dlmon.validation.violations import describe_rule
@@ -18,19 +18,21 @@ _REPEATED = "event ids"
 class JunitReport:
     """A suite for each file, with a failure for each finding, or one test that passed.
 
-    A suite begins with the number of its failures, so its findings are kept in a temporary file
-    until the file ends.
+    A suite begins with the number of its failures, so its findings are kept until the file ends.
     """
+
+    omitted = 0
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._cases = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (until `finish`)
+        self._cases = Spool()
         self._count = 0
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="dlmon">\n')
 
     def on_findings(self, findings: Sequence[Finding]) -> None:
         self._count += len(findings)
-        self._cases.writelines(map(_case, findings))
+        for finding in findings:
+            self._cases.write(_case(finding))
 
     def on_file_end(self, result: FileResult) -> None:
         error = ""
@@ -56,11 +58,8 @@ class JunitReport:
             f'  <testsuite name={_attribute(name)} tests="{tests}" failures="{failures}"'
             f' errors="{int(bool(error))}">\n'
         )
-        self._cases.seek(0)
-        self._file.writelines(self._cases)
+        self._file.writelines(self._cases.drain())
         self._file.write(f"{error}  </testsuite>\n")
-        self._cases.seek(0)
-        self._cases.truncate()
         self._count = 0
 
 

@@ -14,6 +14,8 @@ from dlmon.linting.findings import Finding
 class NdjsonReport:
     """A finding a line, as soon as it is known."""
 
+    omitted = 0
+
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
@@ -30,6 +32,8 @@ class NdjsonReport:
 
 class JsonReport:
     """One document: the findings, each file with its counts, and all counts."""
+
+    omitted = 0
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -64,7 +68,7 @@ class JsonReport:
                 "repeated": result.counts.repeated,
                 "files": result.files,
                 "unreadable": len(result.unreadable),
-                "interrupted": result.interrupted,
+                "interrupted": not result.complete,
             },
         }
         self._file.write(f"\n],{as_json(rest)[1:]}\n")

@@ -26,6 +26,8 @@ _GROUPS_SHOWN = 50
 class TextReport:
     """`file:line:column: code at /pointer: reason`, and counts at the end."""
 
+    omitted = 0
+
     def __init__(self, *, summary: bool, to_stderr: bool) -> None:
         """summary: groups at the end, rather than findings. to_stderr: stdout is for events."""
         self.console = stderr() if to_stderr else stdout()
@@ -76,18 +78,27 @@ def summary(result: Result) -> str:
     if result.unreadable:
         parts.append(f"{_number(len(result.unreadable), 'file')} not read to the end")
     text = f"{_number(counts.events, 'event')}: {', '.join(parts)}."
-    return f"{text} Interrupted: this is not all." if result.interrupted else text
+    return text if result.complete else f"{text} Interrupted: this is not all."
 
 
-def show_summary(result: Result) -> None:
-    """All counts on stderr, where stdout is for machines."""
-    print_line(stderr(), Text(summary(result)), wrap=True)
+def show_summary(result: Result, omitted: int) -> None:
+    """All counts on stderr, where stdout is for machines. omitted: findings left out of it."""
+    text = summary(result)
+    if omitted:
+        text += f" {_number(omitted, 'finding')} left out: the format has no room for more."
+    print_line(stderr(), Text(text), wrap=True)
+
+
+def show_fewer_processes(jobs: int, reason: str) -> None:
+    """On stderr, that not all processes could be started."""
+    text = f"dlmon: Checking in {_number(jobs, 'process')}: no more can be started ({reason})."
+    print_line(stderr(), Text(safe(text)), wrap=True)
 
 
 def show_unreadable(result: Result) -> None:
-    """On stderr, why files could not be read to their end, and where that was."""
+    """On stderr, why files could not be read to their end, and up to where they were checked."""
     for one in result.unreadable:
-        where = f" It was judged up to line {one.line:,}." if one.counts.events else ""
+        where = f" It was checked up to line {one.line:,}." if one.counts.events else ""
         print_line(stderr(), Text(f"dlmon: {safe(str(one.error))}{where}"), wrap=True)
 
 
@@ -118,11 +129,12 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
+        auto_refresh=False,  # without a thread: the system may not allow another one
     )
     task = bar.add_task("", total=size)
     started = drawn = time.monotonic()
 
-    def tell(read: int, counts: Counts) -> None:
+    def update(read: int, counts: Counts) -> None:
         nonlocal drawn
         now = time.monotonic()
         if now - drawn < _REFRESH:
@@ -132,10 +144,10 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
         drawn = now
         rate = counts.events / (now - started)
         text = f"{rate:,.0f} events/s, {_number(counts.findings, 'finding')}"
-        bar.update(task, completed=read, description=text)
+        bar.update(task, completed=read, description=text, refresh=True)
 
     try:
-        yield tell
+        yield update
     finally:
         if bar.live.is_started:
             bar.stop()

@@ -49,7 +49,7 @@ def test_damaged_gzip_is_told_with_its_place(validate: ValidateFile) -> None:
     done = validate("-", stdin=bytes(packed))
     assert done.returncode == 2
     assert b"its gzip data is damaged" in done.stderr
-    assert b"It was judged up to line " in done.stderr
+    assert b"It was checked up to line " in done.stderr
 
 
 def test_events_are_split_and_their_bytes_kept(validate: ValidateFile) -> None:

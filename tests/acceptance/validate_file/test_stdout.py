@@ -52,7 +52,7 @@ def test_ctrl_c_ends_it_while_nobody_reads_on(validate: ValidateFile) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert process.stderr is not None
-        assert process.stderr.read().endswith(b"was left; not all events were judged.\n")
+        assert process.stderr.read().endswith(b"was left; not all events were checked.\n")
 
 
 def test_a_pipe_that_does_not_wait_gets_everything(validate: ValidateFile) -> None:
@@ -95,7 +95,7 @@ def test_a_full_disk_is_no_verdict(
         (BAD, (), 1),
         (BAD, ("--json",), 1),
         (BAD + GOOD * MANY, ("--max-errors", "0"), 1),
-        (GOOD * 10 * MANY, ("--split-valid", "-"), 2),  # what was not judged is not valid
+        (GOOD * 10 * MANY, ("--split-valid", "-"), 2),  # what was not checked is not valid
     ],
 )
 def test_the_exit_code_is_a_verdict_also_when_nobody_reads(

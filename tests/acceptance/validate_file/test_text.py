@@ -59,7 +59,7 @@ def test_valid_events_exit_with_0(validate: ValidateFile) -> None:
     assert (done.stdout, done.returncode) == (b"2 events: 2 valid.\n", 0)
 
 
-def test_a_file_that_cannot_be_read_leaves_the_others_judged(
+def test_a_file_that_cannot_be_read_leaves_the_others_checked(
     validate: ValidateFile, tmp_path: Path
 ) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress((NDJSON + b"\n") * 100)[:-20])
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_leaves_the_others_judged(
     assert done.returncode == 2
     assert b"Cannot read missing: No such file or directory." in done.stderr
     assert b"Cannot read cut.gz to its end: its gzip data is cut off." in done.stderr
-    assert b"It was judged up to line " in done.stderr
+    assert b"It was checked up to line " in done.stderr
     assert b"Traceback" not in done.stderr
     assert done.stdout.endswith(b" findings, 2 files not read to the end.\n")
 
