@@ -9,6 +9,8 @@ A command `some-name` is the function `some_name` in `dlmon/cli/some_name.py`.
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -20,7 +22,8 @@ from typer.core import TyperGroup
 
 from dlmon import __version__
 from dlmon.errors import DlmonError, ExitCode, UsageError
-from dlmon.runtime.stdio import install_reliable_stdout
+from dlmon.runtime.stdio import install_reliable_streams
+from dlmon.runtime.text import escape
 
 _CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 _COMMANDS = (
@@ -135,16 +138,25 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise _CtrlC
 
 
+def _drop_useless_widths() -> None:
+    """typer prints help in the width that a variable gives, be it 0 or no number at all."""
+    for name in ("COLUMNS", "TERMINAL_WIDTH"):
+        if not re.fullmatch(r"0*[2-9][0-9]|0*[1-9][0-9]{2,4}", os.environ.get(name, "80")):
+            del os.environ[name]
+
+
 def main() -> NoReturn:
     """Run `dlmon` with this process's arguments, and exit."""
     signal.signal(signal.SIGINT, _interrupt)
-    install_reliable_stdout()
+    install_reliable_streams()
+    _drop_useless_widths()
     try:
         app()
         code = ExitCode.DONE
     except DlmonError as error:
         code = error.exit_code
-        print(f"dlmon: {error}", file=sys.stderr)  # noqa: T201  (the one place that ends a process)
+        text = "\n".join(map(escape, str(error).split("\n")))
+        print(f"dlmon: {text}", file=sys.stderr)  # noqa: T201  (the one place that ends a process)
     except _CtrlC:
         code = ExitCode.INTERRUPTED
     except _BrokenPipe:

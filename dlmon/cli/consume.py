@@ -10,6 +10,7 @@ from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
 from dlmon.commands.batches import BATCH
 from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
+from dlmon.runtime.stdio import is_terminal
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
@@ -71,7 +72,7 @@ def consume(
     refuse_shared_files(settings, writes_store=True)
     queue = f"{settings.namespace}.arrivals"
     where = f"{queue} at {settings.broker}"
-    to_terminal = str(settings.store) == "stdout" and sys.stdout.isatty()
+    to_terminal = str(settings.store) == "stdout" and is_terminal(sys.stdout)
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
         opened.enter_context(outliving_log_rotation())

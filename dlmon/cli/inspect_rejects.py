@@ -15,6 +15,7 @@ from dlmon.cli.reject_options import takes_filter
 from dlmon.cli.signals import stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import ExitCode, UsageError
+from dlmon.runtime.stdio import is_terminal
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
@@ -125,7 +126,7 @@ def inspect_rejects(
         broker = stack.enter_context(open_broker(settings, stop))
         file = stack.enter_context(RejectsFile(export)) if export is not None else None
         # A progress bar would stand between the lines.
-        mixed = json and sys.stdout is not None and sys.stdout.isatty()
+        mixed = json and is_terminal(sys.stdout)
         on_progress = stack.enter_context(progress_bar("looking at rejects", hidden=mixed))
 
         def visit(rejections: Sequence[Rejection]) -> None:

@@ -16,6 +16,7 @@ from dlmon.cli.signals import stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
 from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc
+from dlmon.runtime.stdio import is_terminal
 from dlmon.runtime.timestamps import parse_duration, parse_moment
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def produce(
             source = ValidatedSource(source, validator)
         written = None if ledger is None else opened.enter_context(Ledger(ledger))
         if to_stdout:
-            mixed = sys.stdout is not None and sys.stdout.isatty()
+            mixed = is_terminal(sys.stdout)
             observer = opened.enter_context(console.watch(None, to_terminal=mixed))
             result = command.print_events(
                 source, pace, stop, count=count, ledger=written, observer=observer

@@ -15,6 +15,7 @@ import typer
 from dlmon.cli.reject_options import ActionOptions
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode, UsageError
+from dlmon.runtime.stdio import is_terminal
 
 if TYPE_CHECKING:
     from dlmon.brokers.base import Broker
@@ -111,4 +112,4 @@ class RejectAction:
 
 
 def _can_ask() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)

@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 from dlmon.errors import ExitCode
+from dlmon.runtime.stdio import STDERR, is_terminal
 from dlmon.runtime.stop import GRACE, Stop
 
 _BEYOND_GRACE = 0.5
@@ -59,7 +60,7 @@ def outliving_log_rotation() -> Iterator[None]:
     The store opens its file for each batch, so there is nothing to do. On a terminal the signal
     means that the terminal has gone, and ends the process as usual.
     """
-    if sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         yield
         return
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -94,10 +95,10 @@ def _watch(reader: int, stop: Stop, consequence: str) -> None:
 
 
 def _end_process(message: str) -> NoReturn:
-    stderr = sys.stderr.fileno()
     # A live view has hidden the cursor and cannot show it again.
-    text = f"\x1b[?25h{message}" if os.isatty(stderr) else message
+    text = f"\x1b[?25h{message}" if os.isatty(STDERR) else message
     # Not through sys.stderr, whose lock the main thread may hold; and only if it does not block.
-    if select.select([], [stderr], [], 0)[1]:
-        os.write(stderr, text.encode())
+    with suppress(OSError):
+        if select.select([], [STDERR], [], 0)[1]:
+            os.write(STDERR, text.encode())
     os._exit(ExitCode.INTERRUPTED)

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TextIO
 
+from dlmon.runtime.stdio import is_terminal
 from dlmon.runtime.text import escape
 
 
@@ -37,7 +38,7 @@ def configure_logging(level: str, form: str = "console") -> None:
     Schema), `auto` for json where stderr is no terminal.
     """
     handler = _Handler()
-    if form == "json" or (form == "auto" and not sys.stderr.isatty()):
+    if form == "json" or (form == "auto" and not is_terminal(sys.stderr)):
         from ecs_logging import StdlibFormatter
 
         handler.setFormatter(StdlibFormatter(exclude_fields=["log.original", "process"]))

@@ -16,6 +16,7 @@ from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.reports import FinalReport
 from dlmon.console.text import safe
 from dlmon.linting.findings import Finding, Snippet
+from dlmon.runtime.stdio import is_terminal
 from dlmon.validation.violations import describe_rule
 
 _REFRESH = 0.2  # seconds
@@ -111,7 +112,7 @@ def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iter
     console = stderr()
     if isinstance(report, TextReport) and report.console.is_terminal:
         console = report.console  # one for both, so that the bar stays below the findings
-    elif not hidden and sys.stdout.isatty():
+    elif not hidden and is_terminal(sys.stdout):
         hidden = True
     if hidden or not console.is_terminal:
         yield lambda _read, _counts: None
