@@ -25,6 +25,7 @@ from dlmon.validation.violations import (
     NOT_JSON,
     NOT_UTF8,
     TOO_LARGE,
+    UNDECIDED,
     Verdict,
     Violation,
 )
@@ -115,4 +116,8 @@ def _depth(value: Any) -> int:
 def _violation(error: jsonschema_rs.ValidationError, paths: InstancePaths | None) -> Violation:
     """paths: for a body that may have empty keys."""
     path = to_pointer(error.instance_path) if paths is None else paths.pointer_of(error)
-    return Violation(code_of(error), path, error.message)
+    code, reason = code_of(error), error.message
+    if code == UNDECIDED:
+        # Under `not` and the like the place in the event is not known: say where in the schema.
+        reason = f"not decided by {to_pointer(error.schema_path)} of the schema: {reason}"
+    return Violation(code, path, reason)

@@ -93,6 +93,16 @@ def test_what_a_pattern_could_not_decide_has_a_code_of_its_own(document: Any, va
     assert codes(document, value) == ["undecided"]
 
 
+def test_an_undecided_event_says_which_part_of_the_schema_did_not_decide() -> None:
+    schema = Schema({"properties": {"a": {"not": GIVES_UP}, "b": GIVES_UP}}, "test")
+    body = json.dumps({"a": TEXT, "b": "aab"}).encode()
+    (violation,) = Validator(schema).validate(body).violations
+    assert violation.reason.startswith("not decided by /properties/a/not/pattern of the schema: ")
+    body = json.dumps({"a": "b", "b": TEXT}).encode()
+    (violation,) = Validator(schema).validate(body).violations
+    assert violation.path == "/b"
+
+
 def test_what_is_decided_without_the_pattern_is_decided() -> None:
     assert codes({"anyOf": [{"type": "string"}, GIVES_UP]}, TEXT) == []
     assert codes({"anyOf": [GIVES_UP, {"type": "string"}]}, TEXT) == []
