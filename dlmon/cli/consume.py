@@ -40,6 +40,13 @@ def consume(
             min=1, max=10_000, metavar="N", help="Store and acknowledge up to so many at once."
         ),
     ] = BATCH,
+    confirm_keep: Annotated[
+        bool,
+        typer.Option(
+            "--confirm-keep",
+            help="Believe the clock, and delete what is older than --keep even where that is all.",
+        ),
+    ] = False,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="End after so many events.")
     ] = None,
@@ -91,6 +98,7 @@ def consume(
                 batch=batch,
                 count=count,
                 until_empty=until_empty,
+                confirm_keep=confirm_keep,
                 observer=observer,
             )
         else:
@@ -98,7 +106,9 @@ def consume(
                 load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
             )
             # The store first: nothing is taken from the broker that cannot be stored.
-            events = opened.enter_context(open_store(settings.store, settings.keep))
+            events = opened.enter_context(
+                open_store(settings.store, settings.keep, confirm_keep=confirm_keep)
+            )
             source = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(
                 console.watch(where, str(settings.store), queue=queue, to_stdout=to_terminal)

@@ -170,7 +170,7 @@ class _ConsumeRun:
     def _trim(self) -> None:
         """Delete old events. A failure is only logged, because no event is in hand."""
         try:
-            self.store.trim()
+            self.totals.deleted += self.store.trim()
         except StoreError as error:
             _log.warning("Old events are not deleted for now. %s", error)
 

@@ -220,6 +220,7 @@ class ConsumeView(ConsumeObserver):
             f" stored   {totals.duplicates:,} duplicates   ",
             (f"{totals.rejected.count:,}", "bold red" if totals.rejected.count else ""),
             " rejected",
+            f"   {totals.deleted:,} deleted" if totals.deleted else "",
         )
         yield Text(f"{rate:,.0f}/s now   {totals.received / seconds:,.0f}/s on average   {elapsed}")
         yield Text(_delay(totals))
@@ -237,6 +238,9 @@ def show_summary(result: ConsumeResult) -> None:
         print_line(console, Text(_delay(totals)))
     if totals.speed.count:
         print_line(console, Text(_speed(totals)))
+    if totals.deleted:
+        what = "deleted from the store, because they were older than --keep."
+        print_line(console, Text(f"{totals.deleted:,} events {what}"), wrap=True)
     if totals.rejected.count:
         for group in totals.rejected.largest_first()[:_TOP]:
             what = safe(describe_rule(group.code, group.path))

@@ -107,6 +107,7 @@ class ConsumerMetrics(ConsumeObserver, CommandMetrics):
             ("stored", "Events that were stored.", totals.stored),
             ("duplicate", "Events that were in the store already.", totals.duplicates),
             ("redelivered", "Events that were handed out again.", totals.redelivered),
+            ("deleted", "Stored events that were older than --keep.", totals.deleted),
         ):
             yield _counter(f"dlmon_events_{name}", what, {(): count})
         codes: Counter[Labels] = Counter()

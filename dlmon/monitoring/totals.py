@@ -18,7 +18,8 @@ class ConsumeTotals:
     delay: milliseconds from published to committed, of stored events that have a time of
     publication. speed: megabits per second, of stored events. stages: milliseconds that each stage
     took for a batch. failures: how often an attempt of a stage failed. redelivered: how many
-    deliveries were not the first of their message.
+    deliveries were not the first of their message. deleted: how many events the store has deleted
+    because they were older than it is to keep them.
     """
 
     received: int = 0
@@ -29,6 +30,7 @@ class ConsumeTotals:
     speed: Histogram = field(default_factory=Histogram)
     batches: int = 0
     redelivered: int = 0
+    deleted: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     stages: dict[str, Histogram] = field(default_factory=lambda: {s: Histogram() for s in STAGES})
 
@@ -42,6 +44,7 @@ class ConsumeTotals:
         self.speed.merge(other.speed)
         self.batches += other.batches
         self.redelivered += other.redelivered
+        self.deleted += other.deleted
         self.failures += other.failures
         for name, stage in self.stages.items():
             stage.merge(other.stages[name])

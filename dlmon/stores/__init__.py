@@ -11,11 +11,17 @@ from dlmon.errors import SettingsError, UsageError
 from dlmon.stores.base import Store
 
 
-def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
+def open_store(
+    address: StoreAddress,
+    keep: timedelta | None = None,
+    *,
+    confirm_keep: bool = False,
+    started: float | None = None,
+) -> Store:
     """Open the store that a URL names: `sqlite:///PATH`, `postgresql://HOST/DATABASE`,
     `https://HOST/PATH`, `ndjson:PATH` or `stdout`.
 
-    keep: how long a store that can delete events keeps each; None: for ever.
+    keep, confirm_keep, started: see `dlmon.stores.retention.Retention`.
 
     Raises: SettingsError for another URL, or for `keep` where nothing can be deleted; UsageError
     when a library is missing; StoreUnavailable when it cannot be opened.
@@ -24,12 +30,12 @@ def open_store(address: StoreAddress, keep: timedelta | None = None) -> Store:
     if scheme == "sqlite":
         from dlmon.stores.sqlite import SqliteStore
 
-        return SqliteStore(address.path, keep)
+        return SqliteStore(address.path, keep, confirm_keep=confirm_keep, started=started)
     if scheme in ("postgresql", "postgres"):
         with _requires_extra("postgres"):
             from dlmon.stores.postgresql import PostgresqlStore
 
-        return PostgresqlStore(address, keep)
+        return PostgresqlStore(address, keep, confirm_keep=confirm_keep, started=started)
     if keep is not None:
         raise SettingsError("keep is for SQLite and PostgreSQL: other stores cannot delete events.")
     if scheme in ("https", "http"):

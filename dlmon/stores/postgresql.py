@@ -19,7 +19,7 @@ from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows, to_utc
-from dlmon.stores.retention import STEP, Retention
+from dlmon.stores.retention import STEP, Ages, Bounds, Retention
 
 _Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -68,7 +68,8 @@ _BEGIN = """
 _INSERT = """
     INSERT INTO dlmon_events (event_id, timestamp, latitude, longitude, file_size, download_speed,
         body, stored_at)
-    SELECT event_id, timestamp, latitude, longitude, file_size, download_speed, body::json, now()
+    SELECT event_id, timestamp, latitude, longitude, file_size, download_speed, body::json,
+        greatest(now(), to_timestamp(%b))
     FROM unnest(%b::text[], %b::timestamptz[], %b::float8[], %b::float8[], %b::bigint[],
         %b::float8[], %b::text[]) AS event (event_id, timestamp, latitude, longitude, file_size,
         download_speed, body)
@@ -76,10 +77,28 @@ _INSERT = """
 
 _FIND = "SELECT event_id, body::text FROM dlmon_events WHERE event_id = ANY(%s)"
 
+_NOW = "SELECT extract(epoch FROM now())::float8"
+
 _DELETE = """
     DELETE FROM dlmon_events WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM dlmon_events WHERE stored_at < now() - %s::interval
+        SELECT ctid FROM dlmon_events
+        WHERE stored_at >= to_timestamp(%s) AND stored_at < to_timestamp(%s)
         ORDER BY stored_at LIMIT %s FOR UPDATE SKIP LOCKED))"""
+
+_REDATE = """
+    UPDATE dlmon_events SET stored_at = now() WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM dlmon_events WHERE stored_at > to_timestamp(%s)
+        LIMIT %s FOR UPDATE SKIP LOCKED))"""
+
+_REVIEW = """
+    WITH bounds AS (SELECT to_timestamp(%(floor)s) AS floor, to_timestamp(%(cut)s) AS cut,
+        to_timestamp(%(since)s) AS since, to_timestamp(%(future)s) AS future)
+    SELECT EXISTS (SELECT FROM dlmon_events WHERE stored_at >= floor AND stored_at < cut),
+        EXISTS (SELECT FROM dlmon_events WHERE stored_at >= cut AND stored_at < since),
+        EXISTS (SELECT FROM dlmon_events WHERE stored_at < floor),
+        EXISTS (SELECT FROM dlmon_events WHERE stored_at > future),
+        (SELECT max(stored_at)::text FROM dlmon_events)
+    FROM bounds"""
 
 _STATEMENT_SIZE = 8 * 1024 * 1024
 """Characters of bodies in one statement. PostgreSQL takes up to 1 GB, and needs several times as
@@ -112,16 +131,22 @@ class PostgresqlStore(Store):
 
     exactly_once = True
 
-    def __init__(self, address: StoreAddress, keep: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        address: StoreAddress,
+        keep: timedelta | None = None,
+        *,
+        confirm_keep: bool = False,
+        started: float | None = None,
+    ) -> None:
         """Connect, and create the table where it is missing.
 
-        keep: how long each event is kept; None: for ever.
+        keep, confirm_keep, started: see `dlmon.stores.retention.Retention`.
 
         Raises: SettingsError when the URL is none, StoreUnavailable.
         """
         self._address = address
-        self._keep = keep
-        self._retention = Retention(keep)
+        self._retention = Retention(keep, confirmed=confirm_keep, started=started)
         self._connection: _Connection | None = None
         try:
             given = conninfo_to_dict(address.url)
@@ -135,36 +160,46 @@ class PostgresqlStore(Store):
             )
         self._parameters = {**_DEFAULTS, **given, "client_encoding": "UTF8"}
         self.probe()
+        if self._retention.wanted:
+            with self._transaction() as connection:
+                now, bounds = self._bounds(connection)
+                (ages,) = connection.execute(_REVIEW, bounds._asdict())
+                self._retention.review(now, Ages(*ages))
 
     def probe(self) -> None:
         with self._transaction() as connection:
-            connection.execute(_INSERT, [[] for _ in Row._fields])
-            if self._keep is not None:
-                connection.execute(_DELETE, (self._keep, 0))
+            connection.execute(_INSERT, [None, *([] for _ in Row._fields)])
+            if self._retention.wanted:
+                connection.execute(_DELETE, (0.0, 0.0, 0))
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
         fitting, rows, refused = to_rows(entries, to_utc)
         if not rows:
             return WriteResult(refused=refused)
         with self._transaction(refusable=True) as connection:
-            new = _insert(connection, rows)
+            date = self._retention.expected()
+            new = _insert(connection, rows, date)
             if len(new) == len(rows):
                 return WriteResult(stored=fitting, refused=refused)
             bodies = _bodies(connection, rows, new)
             if missing := [row for row in rows if row.event_id not in bodies]:
                 # Another consumer deleted what these had conflicted with: they go in now. Or a
                 # trigger drops them: then it does so again.
-                again = _insert(connection, missing)
+                again = _insert(connection, missing, date)
                 bodies |= _bodies(connection, missing, again)
                 new |= again
             return classify(fitting, rows, refused, new, bodies)
 
     def trim(self) -> int:
-        if (keep := self._retention.due()) is None:
+        if not self._retention.is_due():
             return 0
         with self._transaction() as connection:
-            deleted = connection.execute(_DELETE, (keep, STEP)).rowcount
-        return self._retention.done(deleted)
+            _, bounds = self._bounds(connection)
+            if self._retention.redates:
+                redated = connection.execute(_REDATE, (bounds.future, STEP)).rowcount
+                self._retention.note_redated(redated)
+            deleted = connection.execute(_DELETE, (bounds.floor, bounds.cut, STEP)).rowcount
+        return self._retention.note_deleted(deleted, bounds.cut)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -188,6 +223,11 @@ class PostgresqlStore(Store):
                 raise EventsRefused(f"the store refuses it: {_reason(error)}") from error
             self.close()
             raise self._unavailable(_reason(error)) from error
+
+    def _bounds(self, connection: _Connection) -> tuple[float, Bounds]:
+        """The time of the server, and which events are deleted at that time."""
+        ((now,),) = connection.execute(_NOW)
+        return now, self._retention.bounds(now)
 
     def _open(self) -> _Connection:
         parameters = dict(self._parameters)
@@ -257,12 +297,15 @@ def _portions(rows: Sequence[Row[datetime]]) -> Iterator[Sequence[Row[datetime]]
     yield rows[start:]
 
 
-def _insert(connection: _Connection, rows: Sequence[Row[datetime]]) -> set[str]:
-    """Insert the rows whose ids are not taken, and return these ids."""
+def _insert(connection: _Connection, rows: Sequence[Row[datetime]], date: float | None) -> set[str]:
+    """Insert the rows whose ids are not taken, and return these ids.
+
+    date: seconds since the epoch; a row is not dated earlier.
+    """
     new: set[str] = set()
     for portion in _portions(rows):
         columns = [list(column) for column in zip(*portion, strict=True)]
-        new.update(event_id for (event_id,) in connection.execute(_INSERT, columns))
+        new.update(event_id for (event_id,) in connection.execute(_INSERT, [date, *columns]))
     return new
 
 

@@ -17,7 +17,7 @@ from dlmon.event import normalize_id
 from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, primary_code
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows, to_utc
-from dlmon.stores.retention import STEP, Retention
+from dlmon.stores.retention import STEP, Ages, Retention
 
 APPLICATION_ID = 0x646C6D65
 """`PRAGMA application_id` of a store: the letters "dlme"."""
@@ -75,7 +75,17 @@ _CACHED_STATEMENTS = 16  # each number of rows is a statement of its own, and so
 _INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
 _DELETE = """
     DELETE FROM events WHERE rowid IN (
-        SELECT rowid FROM events WHERE stored_at < ? ORDER BY stored_at LIMIT ?)"""
+        SELECT rowid FROM events WHERE stored_at >= ? AND stored_at < ?
+        ORDER BY stored_at LIMIT ?)"""
+_REDATE = """
+    UPDATE events SET stored_at = ? WHERE rowid IN (
+        SELECT rowid FROM events WHERE stored_at > ? LIMIT ?)"""
+_REVIEW = """
+    SELECT EXISTS (SELECT 1 FROM events WHERE stored_at >= :floor AND stored_at < :cut),
+        EXISTS (SELECT 1 FROM events WHERE stored_at >= :cut AND stored_at < :since),
+        EXISTS (SELECT 1 FROM events WHERE stored_at < :floor),
+        EXISTS (SELECT 1 FROM events WHERE stored_at > :future),
+        (SELECT max(stored_at) FROM events)"""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another process keeps it locked",
@@ -101,10 +111,17 @@ class SqliteStore(Store):
 
     exactly_once = True
 
-    def __init__(self, path: Path, keep: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keep: timedelta | None = None,
+        *,
+        confirm_keep: bool = False,
+        started: float | None = None,
+    ) -> None:
         """Open the file, and create it with its folder where it is missing.
 
-        keep: how long each event is kept; None: for ever.
+        keep, confirm_keep, started: see `dlmon.stores.retention.Retention`.
 
         Raises: StoreUnavailable.
         """
@@ -112,8 +129,7 @@ class SqliteStore(Store):
         self._path = path.absolute()
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
-        self._keep = keep
-        self._retention = Retention(keep)
+        self._retention = Retention(keep, confirmed=confirm_keep, started=started)
         self._open_with_retries()
 
     def probe(self) -> None:
@@ -125,7 +141,7 @@ class SqliteStore(Store):
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
         fitting, rows, refused = to_rows(entries, _convert_time)
-        stored_at = _format_time(datetime.now(UTC))
+        stored_at = _format_epoch(max(time.time(), self._retention.expected() or 0.0))
         stored: list[Entry] = []
         duplicates: list[Entry] = []
         try:
@@ -143,12 +159,17 @@ class SqliteStore(Store):
         return WriteResult(stored, duplicates, refused)
 
     def trim(self) -> int:
-        if (keep := self._retention.due()) is None:
+        if not self._retention.is_due():
             return 0
-        before = _format_time(datetime.now(UTC) - keep)
+        now = time.time()
+        floor, cut, _, future = self._retention.bounds(now)
         with self._transaction() as connection:
-            deleted = connection.execute(_DELETE, (before, STEP)).rowcount
-        return self._retention.done(deleted)
+            if self._retention.redates:
+                values = (_format_epoch(now), _format_epoch(future), STEP)
+                self._retention.note_redated(connection.execute(_REDATE, values).rowcount)
+            values = (_format_epoch(floor), _format_epoch(cut), STEP)
+            deleted = connection.execute(_DELETE, values).rowcount
+        return self._retention.note_deleted(deleted, cut)
 
     def known(self, event_ids: Iterable[str]) -> set[str]:
         """Those of these ids that the store has, spelled as in `event_ids`.
@@ -219,11 +240,20 @@ class SqliteStore(Store):
         if self._check_is_ours(connection) == 0:
             for statement in _SCHEMA:
                 connection.execute(statement)
-        if self._keep is not None:
+        if self._retention.wanted:
             connection.execute(_INDEX_BY_AGE)  # costs time at each insert: only where it is used
         connection.execute("COMMIT")
-        self._identity = _identity(self._path)
+        identity = _identity(self._path)
+        if self._retention.wanted and identity != self._identity:
+            self._review(connection)
+        self._identity = identity
         return connection
+
+    def _review(self, connection: sqlite3.Connection) -> None:
+        now = time.time()
+        bounds = self._retention.bounds(now)._asdict()
+        texts = {name: _format_epoch(at) for name, at in bounds.items()}
+        self._retention.review(now, Ages(*connection.execute(_REVIEW, texts).fetchone()))
 
     def _check_is_ours(self, connection: sqlite3.Connection) -> int:
         """The schema version of the file, 0 for an empty one.
@@ -286,6 +316,10 @@ def _convert_time(given: Any) -> str:
 
 def _format_time(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def _format_epoch(at: float) -> str:
+    return _format_time(datetime.fromtimestamp(at, UTC))
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import Popen
@@ -28,6 +29,8 @@ from tests.conftest import settings_for
 from tests.stores.conftest import PostgresPlace, WebhookPlace
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body, make_entry
+from tests.support.metrics import samples
+from tests.support.node import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.webhook import Answer, Webhook
 
@@ -101,8 +104,40 @@ def test_a_consumer_deletes_what_is_older_than_it_is_to_keep(
     arguments = ("consume", "--store", postgres.address.url, "--until-empty")
     assert dlmon(*arguments).returncode == ExitCode.DONE
     assert postgres.bodies() == [old, new]
-    assert dlmon(*arguments, "--keep", "30d").returncode == ExitCode.DONE
+    done = dlmon(*arguments, "--keep", "30d")
+    assert done.returncode == ExitCode.DONE
     assert postgres.bodies() == [new]
+    assert "Deleted 1 events that were stored before " in done.stderr
+    assert "1 events deleted from the store, because they were older than --keep." in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_consumer_empties_no_store_until_that_is_confirmed(
+    dlmon: Dlmon, settings: Settings, tmp_path: Path, workers: str
+) -> None:
+    path = tmp_path / "events.db"
+    with open_store(StoreAddress(f"sqlite:///{path}")) as store:
+        store.write([make_entry(make_body()) for _ in range(10)])
+    time.sleep(1)
+    publish(settings, [make_body()])
+    arguments = ("consume", "--store", f"sqlite:///{path}", "--keep", "1s", "--workers", workers)
+    done = dlmon(*arguments, "--until-empty")
+    assert done.returncode == ExitCode.DONE
+    assert "--keep deletes nothing: all events would go" in done.stderr
+    assert stored(path) == 11
+    port = free_port()
+    with running(dlmon, *arguments, "--confirm-keep", "--metrics", str(port)) as process:
+        wait_until(lambda: samples(port).get("dlmon_events_deleted_total", 0) >= 10, process)
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    assert stored(path) <= 1
+    assert "events deleted from the store" in said
+
+
+def stored(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (events,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        return int(events)
 
 
 def test_a_consumer_says_where_it_stores_and_no_password(

@@ -65,11 +65,11 @@ def test_a_store_that_was_made_without_keep_is_trimmed_by_an_index(tmp_path: Pat
 
 def test_once_nothing_is_left_to_delete_it_is_left_alone_for_a_while() -> None:
     retention = Retention(KEEP)
-    assert retention.due() is not None
-    retention.done(STEP)
-    assert retention.due() is not None
-    retention.done(STEP - 1)
-    assert retention.due() is None
+    assert retention.is_due()
+    retention.note_deleted(STEP, 0)
+    assert retention.is_due()
+    retention.note_deleted(STEP - 1, 0)
+    assert not retention.is_due()
 
 
 @pytest.mark.parametrize("url", ["stdout", "ndjson:events.ndjson"])

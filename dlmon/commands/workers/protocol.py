@@ -15,12 +15,17 @@ from dlmon.stores.base import Entry
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """To a worker, as the first message: its settings, and the arguments of `consume`."""
+    """To a worker, as the first message: its settings, and the arguments of `consume`.
+
+    started: when the command started; see `dlmon.stores.retention.Retention`.
+    """
 
     settings: Settings
     batch: int
     count: int | None
     until_empty: bool
+    confirm_keep: bool
+    started: float
 
 
 class StopRequest(NamedTuple):

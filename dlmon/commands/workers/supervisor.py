@@ -32,6 +32,7 @@ from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import GRACE, Stop
 from dlmon.stores.base import Entry
+from dlmon.stores.retention import uptime
 
 _TICK = 0.1
 _BEYOND_GRACE = 0.2
@@ -48,6 +49,7 @@ def consume_with_workers(
     batch: int,
     count: int | None = None,
     until_empty: bool = False,
+    confirm_keep: bool = False,
     observer: ConsumeObserver | None = None,
 ) -> ConsumeResult:
     """As `consume`, in so many processes, each with its own connections and store.
@@ -61,12 +63,13 @@ def consume_with_workers(
     if str(settings.store) == "stdout":
         raise UsageError("Several workers cannot share stdout: choose another --store.")
     started = time.monotonic()
+    since = uptime()
     supervisor = _Supervisor(observer or ConsumeObserver())
     try:
         for number in range(workers):
             share = None if count is None else (count + number) // workers
             if share != 0:
-                config = WorkerConfig(settings, batch, share, until_empty)
+                config = WorkerConfig(settings, batch, share, until_empty, confirm_keep, since)
                 supervisor.add(_WorkerProcess(number + 1, config))
         supervisor.run(stop)
     finally:

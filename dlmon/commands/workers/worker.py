@@ -75,7 +75,14 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
             load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
         )
         with ExitStack() as opened:
-            store = opened.enter_context(open_store(settings.store, settings.keep))
+            store = opened.enter_context(
+                open_store(
+                    settings.store,
+                    settings.keep,
+                    confirm_keep=config.confirm_keep,
+                    started=config.started,
+                )
+            )
             broker = opened.enter_context(open_broker(settings, stop))
             channel.send(Ready())
             tune_gc()
