@@ -47,13 +47,15 @@ class Depth:
 class Check(NamedTuple):
     """One step of `dlmon doctor`: what was checked, and an error where something is wrong.
 
-    `text` says what was found, or why it cannot be known (`known` is False then).
+    `text` says what was found, or why it cannot be known (`known` is False then). warning: it works
+    as it is, and could lose or hold messages some day.
     """
 
     name: str
     text: str
     error: DlmonError | None = None
     known: bool = True
+    warning: bool = False
 
 
 class Consumer(Closeable):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
-from dlmon.cli.options import BROKER, LOG_LEVEL, SCHEMA, STORE
+from dlmon.cli.options import BROKER, LOG_LEVEL, MANAGEMENT, SCHEMA, STORE
 from dlmon.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 @described_as(
     """Check all that dlmon needs, step by step, and say what to do.
 
-    Schema, store, name, port, TLS, login, virtual host, permissions, exchange and queues.
-    Exits with the code of the first step that failed. Policies of RabbitMQ cannot be seen.
+    Schema, store, name, port, TLS, login, virtual host, permissions, exchange and queues; where
+    RabbitMQ's management API answers, policies too. Exits with the code of the first step that
+    failed.
 
     \b
     Examples:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
       dlmon doctor --broker amqps://rabbit.example.com/downloads --no-declare
     """
 )
-@takes_settings(STORE, BROKER, SCHEMA, LOG_LEVEL, log_level="error")
+@takes_settings(STORE, BROKER, MANAGEMENT, SCHEMA, LOG_LEVEL, log_level="error")
 def doctor(
     settings: Settings,
     *,

@@ -58,6 +58,18 @@ BROKER: Options = {
     ],
 }
 
+MANAGEMENT: Options = {
+    "management": Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where RabbitMQ's management API answers, which shows policies. "
+            "[DLMON_MANAGEMENT; default: port 15672 (amqps: 15671) of the broker's host]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
+}
+
 STORE: Options = {
     "store": Annotated[
         str | None,

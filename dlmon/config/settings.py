@@ -53,6 +53,7 @@ class Settings:
     log_level: str = "info"
     log_format: str = "auto"
     metrics: tuple[str, int] | None = None
+    management: str | None = None
 
     @classmethod
     def for_url(cls, url: str, **values: object) -> Settings:

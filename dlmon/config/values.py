@@ -150,6 +150,14 @@ def _log_format(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    # The login is that of the broker, and the path of the API is added.
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", text):
+        # The text is not repeated: it may have a password.
+        raise ValueError("expected http://HOST[:PORT] or https://HOST[:PORT], without a login")
+    return text
+
+
 def _listen(text: str) -> tuple[str, int]:
     """`PORT` on loopback, or `HOST:PORT`."""
     host, _, port = text.rpartition(":")
@@ -185,4 +193,5 @@ SETTINGS: dict[str, Setting] = {
     "log_level": Setting(_level),
     "log_format": Setting(_log_format),
     "metrics": Setting(_listen, (int,)),
+    "management": Setting(_http_url),
 }

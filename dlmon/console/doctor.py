@@ -1,4 +1,4 @@
-"""An examination in lines, for people and for programs."""
+"""The steps of `dlmon doctor` in lines, for people and for programs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from dlmon.console.text import safe
 
 
 def show_check(check: Check) -> None:
-    """One step: ok, FAILED with what to do, or a question mark where it cannot be told."""
+    """One step: ok, FAILED or WARNING with what to do, or a question mark where it is not known."""
     if check.error is not None:
         line = Text.assemble(("FAILED  ", "bold red"), (safe(check.name), "bold"))
+    elif check.warning:
+        line = Text.assemble(("WARNING ", "bold yellow"), (safe(check.name), "bold"))
     elif not check.known:
         line = Text.assemble(("?       ", "yellow"), safe(check.name))
     else:
@@ -23,7 +25,12 @@ def show_check(check: Check) -> None:
 
 
 def show_json(check: Check) -> None:
-    """One line of JSON: `name`, `state` (ok, failed or unknown) and `text`."""
-    state = "failed" if check.error is not None else "ok" if check.known else "unknown"
+    """One line of JSON: `name`, `state` (ok, failed, warning or unknown) and `text`."""
+    if check.error is not None:
+        state = "failed"
+    elif check.warning:
+        state = "warning"
+    else:
+        state = "ok" if check.known else "unknown"
     found = {"name": check.name, "state": state, "text": check.text}
     print_line(stdout(), Text(json.dumps(found)))

@@ -51,7 +51,11 @@ def test_exchange_queues_and_bindings_are_those_of_the_design(
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         },
-        f"{namespace}.rejects": {"x-queue-type": "quorum", "x-delivery-limit": 2147483647},
+        f"{namespace}.rejects": {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 2147483647,
+            "x-overflow": "reject-publish",
+        },
     }
     bindings = listed(
         private_node, namespace, "list_bindings", "destination_name", "source_name", "routing_key"

@@ -34,6 +34,7 @@ def test_defaults_are_rabbitmq_on_this_machine_and_a_store_in_the_data_folder() 
         log_level="info",
         log_format="auto",
         metrics=None,
+        management=None,
     )
     assert settings == Settings()
     assert settings.store.url == f"sqlite:///{data_file('events.db')}"
@@ -59,6 +60,11 @@ KINDS = [
         [timedelta(seconds=90), timedelta(hours=12), timedelta(days=30)],
     ),
     ("connection_name", ['"a"', '"b"', '"c"'], ["a", "b", "c"]),
+    (
+        "management",
+        ['"http://a"', '"https://b:15671"', '"http://[::1]:80/prefix"'],
+        ["http://a", "https://b:15671", "http://[::1]:80/prefix"],
+    ),
     ("log_level", ['"debug"', '"ERROR"', '"warning"'], ["debug", "error", "warning"]),
     (
         "broker",
@@ -125,6 +131,13 @@ def test_the_password_of_the_store_can_be_in_a_file(tmp_path: Path) -> None:
     password = load(environ={"DLMON_STORE_PASSWORD_FILE": str(file)}).store.password
     assert password is not None
     assert password.read() == "s3cret"
+
+
+@pytest.mark.parametrize("url", ["http://ada:s3cret@host", "host:15672", "ftp://a", "http:///"])
+def test_the_management_url_is_one_without_a_login(url: str) -> None:
+    message = refusal(environ={"DLMON_MANAGEMENT": url})
+    assert "DLMON_MANAGEMENT: expected http://HOST" in message
+    assert "s3cret" not in message
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

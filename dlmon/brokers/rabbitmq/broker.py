@@ -12,8 +12,10 @@ from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
 from dlmon.brokers.rabbitmq.publisher import RabbitMQPublisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
+from dlmon.brokers.rabbitmq.streams import refuse_stream
 from dlmon.brokers.rabbitmq.topology import queue_name
 from dlmon.config.settings import Settings
+from dlmon.errors import DlmonError
 from dlmon.messages import ROUTING_KEYS, Message, Queue
 from dlmon.runtime.stop import Stop
 
@@ -34,6 +36,13 @@ class RabbitMQBroker(Broker):
         self._publishers: list[RabbitMQPublisher] = []
         self._consuming = Connection(settings, "consuming", self._stop)
         self._consuming.open()
+        if not settings.declare:
+            try:
+                for queue in Queue:
+                    refuse_stream(self._consuming, self._name(queue))
+            except DlmonError:
+                self._consuming.close()
+                raise
 
     def publish(
         self,

@@ -43,6 +43,10 @@ STABLE_AFTER = 5.0
 """Seconds after which a connection counts as working: the next attempt then needs no backoff."""
 
 _CLOSE_TIMEOUT = 2.0
+_ALARM = (
+    "RabbitMQ takes no messages now: an alarm is on ({}). Publishing waits until it is over: free "
+    "memory or disk space of the broker."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ class Connection:
 
         ensure_topology: declare it, or check that it is there, before the connection is used."""
         self._ensures_topology = ensure_topology
+        self._older_topology = False  # whether an early release declared the queues
         assert isinstance(settings.broker, RabbitMQAddress)  # noqa: S101  (for the type checker)
         name = f"{settings.connection_name or _process_name()} {purpose}"
         self._config = pika_adapter.ConnectionConfig(settings.broker, settings, name)
@@ -84,6 +89,8 @@ class Connection:
         self._cause: DlmonError | None = None
         self._bug: BaseException | None = None
         self.reconnects = 0
+        self.alarm = ""
+        """Why the broker reads nothing from this connection now, in its words."""
         self.max_properties_bytes = max_properties_bytes(DEFAULT_FRAME_BYTES)
         self.publishing_alone: list[object] = []
         """Publishers that look for the message the broker closes the connection over: as long as
@@ -132,15 +139,27 @@ class Connection:
             self._loop.add_callback_threadsafe(work)
             return True
 
-    def call(self, ask: Callable[[Any, Future[T]], None]) -> T:
+    def call(self, ask: Callable[[Any, Future[T]], None], timeout: float | None = None) -> T:
         """The broker's answer to what `ask(channel, answer)` asks on a channel of its own.
+
+        timeout: seconds after which, or after an alarm of the broker, BrokerUnreachable is raised.
 
         Raises: BrokerUnreachable, BrokerRefused, TopologyMismatch, Interrupted.
         """
         request = _Request(self, ask)
         self.add_listener(request)
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def give_up() -> bool:
+            if deadline is not None and self.alarm:
+                raise BrokerUnreachable(_ALARM.format(self.alarm))
+            if deadline is not None and time.monotonic() >= deadline:
+                where = self._settings.broker
+                raise BrokerUnreachable(f"RabbitMQ at {where} has not answered for {timeout:g} s.")
+            return self._stop.expired
+
         try:
-            return self.wait_for(request.answer, lambda: self._stop.expired)
+            return self.wait_for(request.answer, give_up)
         finally:
             self.remove_listener(request)
 
@@ -224,6 +243,7 @@ class Connection:
         for host in random.sample(hosts, len(hosts)):
             loop = pika_adapter.new_loop()
             self._cause = None
+            self.alarm = ""
             self._notified.clear()
             with self._lock:
                 self._loop = loop
@@ -261,14 +281,24 @@ class Connection:
                 on_ready(channel)
                 return
             channel.add_on_close_callback(on_channel_closed)
-            ensure = topology.declare if self._settings.declare else topology.check
-            ensure(channel, self._settings.namespace, lambda _: on_ready(channel))
+            namespace = self._settings.namespace
+            if self._settings.declare:
+                older = self._older_topology
+                topology.declare(channel, namespace, lambda _: on_ready(channel), older=older)
+            else:
+                topology.check(channel, namespace, lambda _: on_ready(channel))
 
         def on_channel_closed(_channel: Any, reason: Exception) -> None:
-            if not pika_adapter.is_own_close(reason):
-                self._cause = self._cause or self.explain(reason)
-                if connection.is_open:
-                    connection.close()
+            if pika_adapter.is_own_close(reason):
+                return
+            text = pika_adapter.classify(reason).text
+            if not self._older_topology and topology.is_older(text, self._settings.namespace):
+                self._older_topology = True
+                connection.channel(on_open_callback=on_channel_open)
+                return
+            self._cause = self._cause or self.explain(reason)
+            if connection.is_open:
+                connection.close()
 
         def on_ready(channel: Any) -> None:
             channel.close()
@@ -305,13 +335,11 @@ class Connection:
         self._loop.call_later(_CLOSE_TIMEOUT / 2, self._loop.stop)
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
-        _log.warning(
-            "RabbitMQ takes no messages now: an alarm is on (%s). Publishing waits until it is "
-            "over.",
-            frame.method.reason,
-        )
+        self.alarm = frame.method.reason
+        _log.warning("%s", _ALARM.format(self.alarm))
 
     def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
+        self.alarm = ""
         _log.warning("RabbitMQ takes messages again.")
 
 

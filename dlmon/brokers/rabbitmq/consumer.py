@@ -20,6 +20,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
     next_channel,
     to_deliveries,
 )
+from dlmon.brokers.rabbitmq.streams import refuse_from_stream
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.messages import Delivery
 from dlmon.runtime.stop import Stop
@@ -82,6 +83,7 @@ class RabbitMQConsumer(Consumer):
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._unsettled.add([method.delivery_tag for method, _, _ in received])
             self._handed_out += len(received)
+        refuse_from_stream(received, self._queue)
         return to_deliveries(received, number)
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:

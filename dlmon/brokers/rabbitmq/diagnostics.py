@@ -6,20 +6,31 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from dlmon.brokers.base import Check
-from dlmon.brokers.rabbitmq import topology
+from dlmon.brokers.rabbitmq import management, policies, topology
 from dlmon.brokers.rabbitmq.connection import Connection
+from dlmon.brokers.rabbitmq.failures import NotDeclaredYet
+from dlmon.brokers.rabbitmq.streams import refuse_stream
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
-from dlmon.messages import Queue
+from dlmon.messages import ROUTING_KEYS, Queue
 from dlmon.runtime.stop import Stop
 
 _Ask = Callable[[Any, Future[str]], None]
-_UNROUTED = "dlmon.doctor"
-_PROBE = b""
+_PUBLISHED_BY = {Queue.ARRIVALS: "produce, replay-rejects", Queue.REJECTS: "consume"}
+_LACKS_OVERFLOW = (
+    "as an early release declared it, without x-overflow=reject-publish: a policy with max-length "
+    "or max-length-bytes would drop the oldest rejects. Give {0} a policy of its own ({1}), or, "
+    "once it is empty, delete it: the next command declares it anew."
+)
+_NOT_SHOWN = (
+    "AMQP cannot show them, and the management API does not either ({2}). See to it that no policy "
+    "or operator policy with {0} applies to {1}; --management URL says where the API is."
+)
 
 
 def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
@@ -48,6 +59,8 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
         yield from _Topology(connection, settings).checks()
     finally:
         connection.close()
+    yield from _Policies(settings, address).checks()
+    yield from _publishing(settings, stop)
 
 
 def _network(host: str, port: int, timeout: float) -> Iterator[Check]:
@@ -76,46 +89,56 @@ class _Topology:
         self._connection = connection
         self._namespace = settings.namespace
         self._declares = settings.declare
+        self._timeout = settings.connect_timeout
 
     def checks(self) -> Iterator[Check]:
         exchange = self._exists(f"exchange {self._namespace}", self._ask_exchange(passive=True))
         yield exchange
         if exchange.error is None and exchange.known:
             yield self._same(f"type of {self._namespace}", self._ask_exchange(passive=False))
-            yield self._allowed("permission to publish", self._publish)
         for queue in Queue:
             name = topology.queue_name(self._namespace, queue)
-            found = self._exists(f"queue {name}", self._ask_queue(queue, passive=True))
+            found = self._exists(f"queue {name}", self._ask_queue(queue))
             yield found
             if found.error is None and found.known:
-                what = f"type, limits and dead-lettering of {name}"
-                yield self._same(what, self._ask_queue(queue, passive=False))
+                yield self._arguments(queue, name)
 
     def _exists(self, what: str, ask: _Ask) -> Check:
         try:
-            return Check(what, self._connection.call(ask))
-        except BrokerRefused as error:
-            return Check(what, str(error), error)
-        except (BrokerUnreachable, TopologyMismatch) as error:
-            if self._declares:
-                return Check(what, "not there yet: the first command creates it", known=False)
+            return Check(what, self._connection.call(ask, self._timeout))
+        except NotDeclaredYet:
+            return Check(what, "not there yet: the first command creates it", known=False)
+        except DlmonError as error:
             return Check(what, str(error), error)
 
-    def _same(self, what: str, ask: _Ask) -> Check:
-        """Declaring what exists changes nothing, and tells whether it is the same."""
+    def _arguments(self, queue: Queue, name: str) -> Check:
+        what = f"type, limits and dead-lettering of {name}"
         try:
-            self._connection.call(ask)
+            refuse_stream(self._connection, name, self._timeout)
+        except TopologyMismatch as error:
+            return Check(what, str(error), error)
+        arguments = topology.queue_arguments(self._namespace, queue)
+        older = topology.older_queue_arguments(self._namespace, queue)
+        check = self._same(what, self._ask_queue(queue, arguments))
+        if arguments != older and topology.is_older(check.text, self._namespace):
+            check = self._same(what, self._ask_queue(queue, older))
+            if check.error is None and check.known:
+                return Check(
+                    what,
+                    _LACKS_OVERFLOW.format(name, policies.exempting(self._namespace)),
+                    warning=True,
+                )
+        return check
+
+    def _same(self, what: str, ask: _Ask) -> Check:
+        """Declaring what exists changes nothing, and shows whether it is the same."""
+        try:
+            self._connection.call(ask, self._timeout)
         except BrokerRefused:
             return Check(what, "shown only to users with permission to configure", known=False)
         except DlmonError as error:
             return Check(what, str(error), error if self._declares else None, known=False)
         return Check(what, "as it should be")
-
-    def _allowed(self, what: str, ask: _Ask) -> Check:
-        try:
-            return Check(what, self._connection.call(ask))
-        except DlmonError as error:
-            return Check(what, str(error), error)
 
     def _ask_exchange(self, *, passive: bool) -> _Ask:
         return lambda channel, answer: channel.exchange_declare(
@@ -126,7 +149,9 @@ class _Topology:
             callback=lambda _: answer.set_result("there"),
         )
 
-    def _ask_queue(self, queue: Queue, *, passive: bool) -> _Ask:
+    def _ask_queue(self, queue: Queue, arguments: dict[str, str | int] | None = None) -> _Ask:
+        """arguments: None for whether it is there."""
+
         def on_declare_ok(frame: Any, answer: Future[str]) -> None:
             found = frame.method
             answer.set_result(f"{found.message_count:,} ready, {found.consumer_count} consumers")
@@ -134,19 +159,86 @@ class _Topology:
         return lambda channel, answer: channel.queue_declare(
             topology.queue_name(self._namespace, queue),
             durable=True,
-            passive=passive,
-            arguments=None if passive else topology.queue_arguments(self._namespace, queue),
+            passive=arguments is None,
+            arguments=arguments,
             callback=lambda frame: on_declare_ok(frame, answer),
         )
 
-    def _publish(self, channel: Any, answer: Future[str]) -> None:
-        """A message that no queue is bound for: RabbitMQ drops it, or refuses the permission."""
 
-        def on_confirm(_frame: object) -> None:
-            if not answer.done():
-                answer.set_result("granted")
+class _Policies:
+    """What only the management API shows."""
 
-        channel.confirm_delivery(
-            on_confirm,
-            callback=lambda _: channel.basic_publish(self._namespace, _UNROUTED, _PROBE),
-        )
+    def __init__(self, settings: Settings, address: RabbitMQAddress) -> None:
+        self._namespace = settings.namespace
+        self._address = address
+        self._urls = management.urls(address, settings.management)
+
+    def checks(self) -> Iterator[Check]:
+        for queue in Queue:
+            name = topology.queue_name(self._namespace, queue)
+            what = f"policies of {name}"
+            try:
+                details = self._read(name)
+            except management.NotShown as error:
+                yield Check(what, _NOT_SHOWN.format(policies.LOSING, name, error), known=False)
+                continue
+            applied = " and ".join(details.policies)
+            found = policies.effects(queue, details)
+            if not found:
+                yield Check(what, f"{applied}: none that loses messages" if applied else "none")
+                continue
+            text = (
+                f"{applied}: {'; '.join(effect.text for effect in found)}. Exempt both queues from "
+                f"operator policies by their pattern, and from others by "
+                f"{policies.exempting(self._namespace)}"
+            )
+            loses = any(effect.loses for effect in found)
+            yield Check(what, text, TopologyMismatch(text) if loses else None, warning=not loses)
+
+    def _read(self, name: str) -> management.QueueDetails:
+        reasons = []
+        for url in self._urls:
+            try:
+                return management.read_queue(url, self._address, name)
+            except management.NotShown as error:
+                reasons.append(f"{url}: {error}")
+        raise management.NotShown("; ".join(reasons))
+
+
+def _publishing(settings: Settings, stop: Stop) -> Iterator[Check]:
+    """Whether messages may be published, and are taken now.
+
+    On a connection of its own: once an alarm is on, RabbitMQ reads nothing more from it.
+    """
+    connection = Connection(settings, "examining publishing", stop, ensure_topology=False)
+    try:
+        connection.open()
+        for queue, routing_key in ROUTING_KEYS.items():
+            what = f"permission to publish {routing_key} ({_PUBLISHED_BY[queue]})"
+            ask = partial(_publish_and_roll_back, settings.namespace, routing_key)
+            try:
+                yield Check(what, connection.call(ask, settings.connect_timeout))
+            except NotDeclaredYet:
+                return
+            except BrokerUnreachable as error:
+                yield Check("publishing", str(error), error)
+                return
+            except DlmonError as error:
+                yield Check(what, str(error), error)
+    except DlmonError as error:
+        yield Check("publishing", str(error), error)
+    finally:
+        connection.close()
+
+
+def _publish_and_roll_back(
+    exchange: str, routing_key: str, channel: Any, answer: Future[str]
+) -> None:
+    """Permissions, of topics too, are checked when a message is published, and a transaction that
+    is rolled back publishes none."""
+
+    def on_select_ok(_frame: object) -> None:
+        channel.basic_publish(exchange, routing_key, b"")
+        channel.tx_rollback(callback=lambda _: answer.set_result("granted"))
+
+    channel.tx_select(callback=on_select_ok)

@@ -38,6 +38,10 @@ class ClosedOverMessage(BrokerUnreachable):
         self.attempts = attempts
 
 
+class NotDeclaredYet(BrokerUnreachable):
+    """A queue or an exchange is missing, and is declared with the next connection."""
+
+
 class FailureKind(Enum):
     """What ended, and at which step."""
 
@@ -108,6 +112,7 @@ def _explain_virtual_host(failure: Failure, where: str, address: RabbitMQAddress
 
 def _explain_close(code: int, text: str, where: str, *, declares: bool) -> DlmonError:
     """Why the broker closed a channel or a connection."""
+    closed = f"{where} closed the connection or a channel ({text})."
     if code == ACCESS_REFUSED:
         return BrokerRefused(
             f"{where} refused a permission ({text}). Ask for it; --no-declare needs fewer."
@@ -121,12 +126,12 @@ def _explain_close(code: int, text: str, where: str, *, declares: bool) -> Dlmon
         return ClosedOverMessage(
             f"{where} refused a message ({text}): raise its max_message_size.", attempts=1
         )
-    if code == NOT_FOUND and not declares:
+    if code == NOT_FOUND:
+        if declares:
+            return NotDeclaredYet(closed)
         return TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
-    closed = f"{where} closed the connection or a channel ({text})."
-    if code in (FRAME_ERROR, SYNTAX_ERROR, COMMAND_INVALID):
-        return ClosedOverMessage(closed, attempts=3)
-    return BrokerUnreachable(closed)
+    over_message = code in (FRAME_ERROR, SYNTAX_ERROR, COMMAND_INVALID)
+    return ClosedOverMessage(closed, attempts=3) if over_message else BrokerUnreachable(closed)
 
 
 def _explain_tls(error: ssl.SSLError, where: str) -> BrokerRefused:

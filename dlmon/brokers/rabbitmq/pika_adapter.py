@@ -19,9 +19,9 @@ from pika.frame import Body, Header, Method
 from pika.spec import FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD
 
 from dlmon.brokers.rabbitmq.failures import Failure, FailureKind
+from dlmon.brokers.rabbitmq.tls import tls_context
 from dlmon.config.settings import Settings
-from dlmon.config.urls import RabbitMQAddress, Tls
-from dlmon.errors import SettingsError
+from dlmon.config.urls import RabbitMQAddress
 from dlmon.messages import Message
 
 _MAX_SHORT_STRING = 255  # bytes
@@ -323,7 +323,8 @@ def _parameters(config: ConnectionConfig, host: str, port: int) -> pika.Connecti
         connection_attempts=1,
         socket_timeout=settings.connect_timeout,
         stack_timeout=settings.connect_timeout,
-        ssl_options=None if address.tls is None else _ssl_options(address.tls, host),
+        ssl_options=address.tls
+        and pika.SSLOptions(tls_context(address.tls), address.tls.server_name or host),
         client_properties={"connection_name": config.name, "product": "dlmon"},
     )
 
@@ -332,21 +333,6 @@ def _credentials(address: RabbitMQAddress) -> Any:
     if address.external:
         return pika.credentials.ExternalCredentials()
     return pika.PlainCredentials(address.user, address.password.read())
-
-
-def _ssl_options(tls: Tls, host: str) -> pika.SSLOptions:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-    except OSError as error:
-        raise SettingsError(f"Cannot use the CA file {tls.ca_file}: {error.strerror}.") from error
-    if tls.cert_file is not None:
-        try:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-        except OSError as error:
-            raise SettingsError(
-                f"Cannot use the client certificate {tls.cert_file}: {error.strerror}."
-            ) from error
-    return pika.SSLOptions(context, tls.server_name or host)
 
 
 def classify(reason: object) -> Failure:

@@ -19,6 +19,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
     next_channel,
     to_deliveries,
 )
+from dlmon.brokers.rabbitmq.streams import refuse_from_stream
 from dlmon.errors import BrokerUnreachable, DlmonError, Interrupted
 from dlmon.messages import Delivery
 from dlmon.runtime.stop import Stop
@@ -77,6 +78,7 @@ class RabbitMQReader(Reader):
                 raise self._lost
             received = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
             self._unsettled.add([method.delivery_tag for method, _, _ in received])
+        refuse_from_stream(received, self._queue)
         return to_deliveries(received, self._channel_number)
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:

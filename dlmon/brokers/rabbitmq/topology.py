@@ -20,7 +20,12 @@ def queue_name(namespace: str, queue: Queue) -> str:
 def queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
     """What a queue is declared with."""
     if queue is Queue.REJECTS:
-        return {"x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT}
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": NO_DELIVERY_LIMIT,
+            # A policy with a max-length, meant for other queues, would drop the oldest ones.
+            "x-overflow": "reject-publish",
+        }
     return {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
@@ -31,13 +36,33 @@ def queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
     }
 
 
-def declare(channel: Any, namespace: str, on_done: Callable[[object], None]) -> None:
+def older_queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
+    """What the first releases declared a queue with: such a queue is used as it is."""
+    arguments = queue_arguments(namespace, queue)
+    if queue is Queue.REJECTS:
+        del arguments["x-overflow"]
+    return arguments
+
+
+def is_older(text: str, namespace: str) -> bool:
+    """Whether RabbitMQ says this about a queue that an early release declared."""
+    name = queue_name(namespace, Queue.REJECTS)
+    return f"'x-overflow' for queue '{name}'" in text and "current is none" in text
+
+
+def declare(
+    channel: Any, namespace: str, on_done: Callable[[object], None], *, older: bool = False
+) -> None:
     """Create what is missing. The broker closes the channel where something exists with other
-    arguments."""
+    arguments.
+
+    older: with the arguments of the first releases.
+    """
+    arguments = older_queue_arguments if older else queue_arguments
     channel.exchange_declare(namespace, "topic", durable=True)
     for queue, routing_key in ROUTING_KEYS.items():
         name = queue_name(namespace, queue)
-        channel.queue_declare(name, durable=True, arguments=queue_arguments(namespace, queue))
+        channel.queue_declare(name, durable=True, arguments=arguments(namespace, queue))
         last = on_done if queue is Queue.REJECTS else None
         channel.queue_bind(name, namespace, routing_key, callback=last)
 

@@ -1,0 +1,79 @@
+"""What RabbitMQ's management API says of a queue: AMQP shows neither arguments nor policies."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+
+from dlmon.brokers.rabbitmq.tls import tls_context
+from dlmon.config.urls import RabbitMQAddress
+
+_HTTP_PORT = 15672
+_HTTPS_PORT = 15671
+_MAX_ANSWER = 1024 * 1024  # bytes
+_TIMEOUT = 3.0
+
+
+class NotShown(Exception):
+    """The API cannot be asked, or does not answer; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDetails:
+    """A queue as the API describes it.
+
+    arguments: what it was declared with. policies: the names of those that apply. effective: what
+    they define together.
+    """
+
+    kind: str
+    arguments: dict[str, Any]
+    policies: tuple[str, ...]
+    effective: dict[str, Any]
+
+
+def urls(address: RabbitMQAddress, url: str | None) -> list[str]:
+    """Where the API may answer: `url`, or the usual port of each host of the broker."""
+    if url is not None:
+        return [url.rstrip("/")]
+    scheme, port = ("http", _HTTP_PORT) if address.tls is None else ("https", _HTTPS_PORT)
+    hosts = (f"[{host}]" if ":" in host else host for host, _ in address.hosts)
+    return [f"{scheme}://{host}:{port}" for host in hosts]
+
+
+def read_queue(url: str, address: RabbitMQAddress, name: str) -> QueueDetails:
+    """Raises: NotShown."""
+    if address.external:
+        raise NotShown("it knows no logins by client certificate")
+    login = base64.b64encode(f"{address.user}:{address.password.read()}".encode()).decode()
+    request = Request(  # noqa: S310  (the setting is http or https)
+        f"{url}/api/queues/{quote(address.vhost, safe='')}/{quote(name, safe='')}",
+        headers={"Authorization": f"Basic {login}"},
+    )
+    # No proxy: the password goes to the broker's host and nowhere else.
+    opener = build_opener(ProxyHandler({}))
+    if address.tls is not None and url.startswith("https:"):
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=tls_context(address.tls)))
+    try:
+        with opener.open(request, timeout=_TIMEOUT) as response:
+            found = json.loads(response.read(_MAX_ANSWER))
+        policies = (found.get("policy"), found.get("operator_policy"))
+        return QueueDetails(
+            kind=str(found["type"]),
+            arguments=dict(found["arguments"]),
+            policies=tuple(str(policy) for policy in policies if policy),
+            effective=dict(found.get("effective_policy_definition") or {}),
+        )
+    except HTTPError as error:
+        if error.code in (401, 403):
+            raise NotShown(f"it refuses {address.user!r}, who needs the tag monitoring") from error
+        raise NotShown(f"it answers {error.code} {error.reason}") from error
+    except URLError as error:
+        raise NotShown(str(getattr(error.reason, "strerror", None) or error.reason)) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotShown(f"it answers something else ({error})") from error

@@ -1,0 +1,64 @@
+"""Queues that are streams: they keep no record of what was acknowledged, so that dlmon cannot use
+them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from dlmon.brokers.rabbitmq.connection import Connection
+from dlmon.brokers.rabbitmq.deliveries import Received
+from dlmon.errors import BrokerRefused, TopologyMismatch
+
+_OFFSET = "x-stream-offset"
+"""The header that RabbitMQ gives to what it delivers from a stream."""
+
+_INEQUIVALENT = re.compile(
+    r"inequivalent arg '(?P<name>[^']*)' for queue .*"
+    r"current is (?:the value )?'(?P<value>[^']*)'(?: of type '(?P<type>[^']*)')?"
+)
+_STREAM = (
+    "The queue {} is a stream, which keeps no record of what was acknowledged. Delete it if nobody "
+    "needs it, or choose another --namespace: dlmon needs a quorum queue."
+)
+
+
+def refuse_stream(connection: Connection, queue: str, timeout: float | None = None) -> None:
+    """Raise TopologyMismatch for a queue that is a stream, as far as this user may know.
+
+    A queue that exists is declared again as a quorum queue. RabbitMQ changes nothing, and names one
+    argument that differs; one that is not the type is taken over, and asked again.
+    """
+    arguments: dict[str, str | int] = {"x-queue-type": "quorum"}
+
+    def declare(channel: Any, answer: Future[None]) -> None:
+        channel.queue_declare(
+            queue, durable=True, arguments=arguments, callback=lambda _: answer.set_result(None)
+        )
+
+    while True:
+        try:
+            connection.call(declare, timeout)
+        except BrokerRefused:
+            return  # without permission to configure; what is delivered will show it
+        except TopologyMismatch as error:
+            found = _INEQUIVALENT.search(str(error))
+            if found is None or found["name"] in arguments:
+                if found is not None and (found["name"], found["value"]) == (
+                    "x-queue-type",
+                    "stream",
+                ):
+                    raise TopologyMismatch(_STREAM.format(queue)) from error
+                return
+            value = found["value"]
+            arguments[found["name"]] = value if found["type"] == "longstr" else int(value)
+        else:
+            return
+
+
+def refuse_from_stream(received: Sequence[Received], queue: str) -> None:
+    """Raise TopologyMismatch for deliveries of a stream."""
+    if received and _OFFSET in received[0][1].headers:
+        raise TopologyMismatch(_STREAM.format(queue))
