@@ -21,6 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from dlmon import __version__
+from dlmon.cli.command import Command
 from dlmon.errors import DlmonError, ExitCode, UsageError
 from dlmon.runtime.stdio import install_reliable_streams
 from dlmon.runtime.text import escape
@@ -57,7 +58,7 @@ class _LazyCommands(MutableMapping[str, Any]):
             function = name.replace("-", "_")
             module = importlib.import_module(f"dlmon.cli.{function}")
             alone = typer.Typer(add_completion=False, context_settings=_CONTEXT_SETTINGS)
-            alone.command(name)(getattr(module, function))
+            alone.command(name, cls=Command)(getattr(module, function))
             self._made[name] = typer.main.get_command(alone)
         return self._made[name]
 

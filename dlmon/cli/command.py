@@ -6,10 +6,14 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from dlmon.cli.options import CONFIG, Options
+from typer.core import TyperCommand
+
+from dlmon.cli.options import ALL_SETTINGS, CONFIG, Options
+from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
@@ -25,6 +29,29 @@ def described_as(text: str) -> Callable[[_Function], _Function]:
         return function
 
     return decorate
+
+
+class Command(TyperCommand):
+    """A command that refuses what is no number or no text, before it does anything."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for parameter in self.params:
+            # Those of settings are checked with the settings.
+            if parameter.name not in ALL_SETTINGS:
+                values = ctx.params.get(parameter.name)
+                for value in values if isinstance(values, list | tuple) else (values,):
+                    _check(parameter.opts[0], value)
+        return super().invoke(ctx)
+
+
+def _check(option: str, value: object) -> None:
+    """Raises: UsageError."""
+    # Compared with NaN, any limit seems to be kept.
+    if isinstance(value, float) and not isfinite(value):
+        raise UsageError(f"{option}: expected a number, got {value}.")
+    # What is not UTF-8 is in Python's arguments as surrogates. A path may be any bytes.
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"{option}: expected UTF-8 text.")
 
 
 def takes_settings(*groups: Options, **defaults: str) -> Callable[[_Function], Callable[..., None]]:

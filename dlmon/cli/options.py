@@ -170,3 +170,6 @@ CONFIG: Options = {
         ),
     ],
 }
+
+ALL_SETTINGS = frozenset().union(*(BROKER, STORE, RETENTION, VALIDATION, METRICS, LOGGING, CONFIG))
+"""The names of all these options."""

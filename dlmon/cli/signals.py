@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from dlmon.errors import ExitCode
+from dlmon.runtime.polling import wait_until_ready
 from dlmon.runtime.stdio import STDERR, is_terminal
 from dlmon.runtime.stop import GRACE, Stop
 
@@ -77,10 +77,10 @@ def _on_signal(_number: int, _frame: FrameType | None) -> None:
 def _watch(reader: int, stop: Stop, consequence: str) -> None:
     """Request the stop at the first signal; end the process at a second Ctrl-C, or once the grace
     is over."""
-    poll = select.poll()
-    poll.register(reader, select.POLLIN)
     deadline: float | None = None
-    while poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
+    while wait_until_ready(
+        readable=(reader,), seconds=None if deadline is None else deadline - time.monotonic()
+    ):
         number = os.read(reader, 1)
         if not number:
             return
@@ -99,6 +99,6 @@ def _end_process(message: str) -> NoReturn:
     text = f"\x1b[?25h{message}" if os.isatty(STDERR) else message
     # Not through sys.stderr, whose lock the main thread may hold; and only if it does not block.
     with suppress(OSError):
-        if select.select([], [STDERR], [], 0)[1]:
+        if wait_until_ready(writable=(STDERR,), seconds=0):
             os.write(STDERR, text.encode())
     os._exit(ExitCode.INTERRUPTED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import shlex
 import subprocess
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from dlmon.errors import SettingsError
+from dlmon.runtime.polling import wait_until_ready
 
 _TIMEOUT = 30.0  # seconds for a command, or for what writes to a named pipe
 _TICK = 0.05
@@ -88,9 +88,7 @@ def _read_file(path: Path) -> bytes:
 
 def _read(descriptor: int, deadline: float) -> bytes:
     """The next bytes, none at the end. Raises: OSError; TimeoutError after the deadline."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+    if not wait_until_ready((descriptor,), seconds=deadline - time.monotonic()):
         raise TimeoutError(errno.ETIMEDOUT, f"nothing came within {_TIMEOUT:g} s")
     return os.read(descriptor, _MAX_BYTES)
 
@@ -123,17 +121,17 @@ def _output(process: subprocess.Popen[bytes], what: str) -> bytes:
         raise ValueError("the process was started without a pipe")
     deadline = time.monotonic() + _TIMEOUT
     printed = b""
-    poll = select.poll()
-    poll.register(process.stdout, select.POLLIN)
+    pipe = process.stdout.fileno()
+    open_pipes = [pipe]
     while time.monotonic() < deadline:
         ended = process.poll() is not None
-        if poll.poll(0 if ended else _TICK * 1000):
-            part = os.read(process.stdout.fileno(), _MAX_BYTES)
+        if wait_until_ready(open_pipes, seconds=0 if ended else _TICK):
+            part = os.read(pipe, _MAX_BYTES)
             printed += part
             if len(printed) > _MAX_BYTES:
                 raise SettingsError(f"{what} printed more than {_MAX_BYTES:,} bytes.")
             if not part:
-                poll.unregister(process.stdout)
+                open_pipes.clear()
         elif ended:
             return printed
     raise SettingsError(f"{what} did not end within {_TIMEOUT:g} s.")

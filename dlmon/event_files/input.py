@@ -6,7 +6,6 @@ Compression is recognized by content, never by name: exports are renamed and pip
 from __future__ import annotations
 
 import os
-import select
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ from dlmon.event_files.compression import (
     detect_compression,
 )
 from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.polling import wait_until_ready
 from dlmon.runtime.stop import Stop
 
 STDIN = Path("-")
@@ -32,7 +32,7 @@ PIECE_BYTES = 128 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """The longest line that `Input.lines` gives."""
 
-_POLL_MS = 100
+_TICK = 0.1  # seconds
 
 
 class Input(Closeable):
@@ -168,12 +168,10 @@ class Input(Closeable):
 
         Raises: FileError.
         """
-        poll = select.poll()
-        poll.register(self.descriptor, select.POLLIN)
         if not self._blocking:
-            return bool(poll.poll(0))
+            return bool(wait_until_ready((self.descriptor,), seconds=0))
         while self._stop is None or not self._stop.requested:
-            if poll.poll(_POLL_MS):
+            if wait_until_ready((self.descriptor,), seconds=_TICK):
                 return True
         return False
 

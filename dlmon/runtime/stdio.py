@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from dlmon.errors import FileError
+from dlmon.runtime.polling import wait_until_ready
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -33,7 +33,7 @@ def write_all(descriptor: int, data: ReadableBuffer) -> None:
         try:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
-            _wait_until_writable(descriptor)
+            wait_until_ready(writable=(descriptor,))
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -73,13 +73,6 @@ def _reserve_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-
-
-def _wait_until_writable(descriptor: int) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    if any(event & select.POLLNVAL for _, event in poll.poll()):
-        select.select([], [descriptor], [])  # macOS cannot poll(2) terminals
 
 
 class _Stream(io.RawIOBase):

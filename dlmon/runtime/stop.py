@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 import weakref
 
+from dlmon.runtime.polling import wait_until_ready
+
 GRACE = 4.0
 """Seconds that work in hand may take after a stop was requested; a process may take 5 in all."""
-
-_LONGEST_POLL = 2**31 - 1
-"""Milliseconds, 24 days: poll(2) takes a C int."""
 
 
 class Stop:
@@ -48,9 +46,6 @@ class Stop:
 
         descriptor: the wait also ends when there is something to read from it.
         """
-        poll = select.poll()
-        poll.register(self._readable, select.POLLIN)
-        if descriptor is not None:
-            poll.register(descriptor, select.POLLIN)
-        poll.poll(None if seconds is None else min(max(0.0, seconds) * 1000, _LONGEST_POLL))
+        others = () if descriptor is None else (descriptor,)
+        wait_until_ready(readable=(self._readable, *others), seconds=seconds)
         return self.requested
