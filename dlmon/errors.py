@@ -9,6 +9,7 @@
     │   ├── BrokerUnreachable         3   nothing answers (again later, it may)
     │   ├── BrokerRefused             3   login, vhost or permission
     │   ├── TopologyMismatch          3   a queue or exchange exists with other arguments
+    │   ├── RejectsReturned           3   the broker moves rejects to arrivals, again and again
     │   └── PublishRefused            3   the broker did not take these messages
     │       └── UnpublishableMessages 3   and never will, as they are
     ├── StoreError                    4
@@ -77,6 +78,10 @@ class BrokerRefused(BrokerError):
 
 class TopologyMismatch(BrokerError):
     """An exchange or a queue exists already, declared in another way."""
+
+
+class RejectsReturned(BrokerError):
+    """A binding or a policy moves what is parked in rejects back to arrivals."""
 
 
 class PublishRefused(BrokerError):

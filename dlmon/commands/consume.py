@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from dlmon.brokers.base import Broker, Consumer
 from dlmon.commands.batches import BATCH, delivery_count_of, portions
+from dlmon.commands.returning import ReturningRejects, rejects_returned
 from dlmon.errors import (
     BrokerError,
     BrokerUnreachable,
@@ -83,8 +84,8 @@ def consume(
     other consumer has events of it in hand. name: goes into each rejection as its consumer. hold:
     seconds that a batch is held before it is given back.
 
-    Raises: BrokerError when the broker cannot be used any more, BrokenPipeError when stdout is the
-    store and its reader has gone.
+    Raises: BrokerError when the broker cannot be used any more, RejectsReturned when it moves what
+    is parked back to arrivals. BrokenPipeError when stdout is the store and its reader has gone.
     """
     run = _ConsumeRun(
         broker=broker,
@@ -129,6 +130,8 @@ class _ConsumeRun:
     hold: float
     totals: ConsumeTotals = field(default_factory=ConsumeTotals)
     in_hand: int = 0
+    returning: ReturningRejects = field(default_factory=ReturningRejects)
+    looping: list[Delivery] = field(default_factory=list)
 
     def run(self) -> None:
         self.observer.on_idle(self.totals)
@@ -191,9 +194,12 @@ class _ConsumeRun:
             origins = dict(zip(map(id, entries), sources, strict=True))
             sources = [origins[id(entry)] for entry in written.stored]
             for entry, violation in written.refused:
-                rejections.append(self._reject(origins[id(entry)], (violation,), entry.event))
+                self._reject(rejections, origins[id(entry)], (violation,), entry.event)
         with self._timed("park"):
             self._park(rejections)
+        if self.looping:
+            left = set(map(id, self.looping))
+            deliveries = [delivery for delivery in deliveries if id(delivery) not in left]
         consumer.acknowledge(deliveries)
         self.in_hand -= len(deliveries)
 
@@ -212,6 +218,8 @@ class _ConsumeRun:
                 totals.delay.add(max(0, delay), times)
         totals.speed.add_all(_speeds(written.stored))
         self.observer.on_settled(totals, written.stored, rejections)
+        if self.looping:
+            raise rejects_returned(self.looping)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -229,9 +237,9 @@ class _ConsumeRun:
         for delivery in deliveries:
             value, found = self.validator.validate(delivery.body)
             if delivery.undecodable_headers is not None:
-                rejections.append(self._reject(delivery, (_UNDECODABLE_HEADERS,), value))
+                self._reject(rejections, delivery, (_UNDECODABLE_HEADERS,), value)
             elif found:
-                rejections.append(self._reject(delivery, found, value))
+                self._reject(rejections, delivery, found, value)
             else:
                 event_id = event_id_of(value) or message_id_of(delivery)
                 entries.append(Entry(event_id, delivery.body, value))
@@ -239,9 +247,14 @@ class _ConsumeRun:
         return entries, sources, rejections
 
     def _reject(
-        self, delivery: Delivery, violations: Sequence[Violation], value: object
-    ) -> Rejection:
-        return reject(
+        self,
+        rejections: list[Rejection],
+        delivery: Delivery,
+        violations: Sequence[Violation],
+        value: object,
+    ) -> None:
+        """Add the rejection of a delivery, unless it is one that comes back for ever."""
+        rejection = reject(
             delivery,
             violations,
             message_id=message_id_of(delivery, value),
@@ -249,6 +262,10 @@ class _ConsumeRun:
             rejected_by=self.name,
             rejected_at=_now(),
         )
+        if self.returning.is_loop(delivery, rejection):
+            self.looping.append(delivery)
+        else:
+            rejections.append(rejection)
 
     def _write(self, entries: Sequence[Entry]) -> WriteResult:
         if not entries:
