@@ -34,13 +34,23 @@ import orjson
 from dlmon.errors import FileError
 from dlmon.event import MAX_MESSAGE_ID
 from dlmon.event_files.input import Input
-from dlmon.rejects.headers import MAX_SHORT_TEXT, kept_headers
+from dlmon.rejects.headers import (
+    MAX_COUNT,
+    MAX_RAW_HEADERS,
+    MAX_REASON,
+    MAX_SHORT_TEXT,
+    clip,
+    kept_headers,
+    time_or_none,
+)
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
 from dlmon.runtime.timestamps import from_rfc3339, to_rfc3339
+from dlmon.validation.duplicate_keys import duplicate_keys, may_have_duplicate_keys
+from dlmon.validation.validator import MAX_VIOLATIONS
 from dlmon.validation.violations import Violation
 
 
@@ -89,26 +99,23 @@ def from_record(record: object) -> Rejection:
     message_id = _field(record, "message_id", str)
     if not 0 < len(message_id.encode()) <= MAX_MESSAGE_ID:
         raise ValueError(f"message_id must have 1 to {MAX_MESSAGE_ID} bytes")
-    violations = tuple(
-        Violation(*(_field(item, name, str) for name in ("code", "path", "reason")))
-        for item in _field(record, "violations", list)
-    )
+    violations = tuple(map(_violation, _field(record, "violations", list)[:MAX_VIOLATIONS]))
     if not violations:
         raise ValueError("violations is empty")
     return Rejection(
         message_id=message_id,
         body=_body(record),
         violations=violations,
-        schema=_field(record, "schema", str, ""),
-        origin=_field(record, "origin", str, ""),
+        schema=_text(record, "schema", MAX_REASON),
+        origin=_text(record, "origin", 2 * MAX_SHORT_TEXT),
         rejected_at=_milliseconds(record, "rejected_at"),
-        rejected_by=_field(record, "rejected_by", str, ""),
+        rejected_by=_text(record, "rejected_by", MAX_SHORT_TEXT),
         replays=_replays(record),
         published_at=_milliseconds(record, "published_at"),
         headers=kept_headers(_field(record, "headers", dict, {})),
         content_type=_property(record, "content_type"),
         correlation_id=_property(record, "correlation_id"),
-        raw_headers=_field(record, "raw_headers", str, ""),
+        raw_headers=_text(record, "raw_headers", MAX_RAW_HEADERS),
         content_encoding=_property(record, "content_encoding"),
         type=_property(record, "type"),
         app_id=_property(record, "app_id"),
@@ -179,9 +186,21 @@ def read_rejects(path: Path, stop: Stop | None = None) -> Iterator[Rejection]:
 
 def _from_line(line: bytes, where: str) -> Rejection:
     try:
-        return from_record(orjson.loads(line))
-    except ValueError as error:
+        record = orjson.loads(line)
+        _refuse_duplicate_keys(line, record)
+        return from_record(record)
+    except (ValueError, orjson.JSONEncodeError) as error:
         raise FileError(f"{where}: {error}.") from error
+
+
+def _refuse_duplicate_keys(line: bytes, record: object) -> None:
+    """A parser keeps one of two equal keys, and nobody knows which one was meant.
+
+    Raises: ValueError. orjson.JSONEncodeError for a line that is nested too deeply.
+    """
+    if may_have_duplicate_keys(line, record):
+        for pointer in duplicate_keys(line):
+            raise ValueError(f"the key {pointer} stands more than once")
 
 
 _REQUIRED = object()
@@ -198,6 +217,16 @@ def _field(record: object, name: str, kind: type, default: Any = _REQUIRED) -> A
     return value
 
 
+def _text(record: object, name: str, limit: int) -> str:
+    """A text that only people read, in the bounds that it has as a header."""
+    return clip(_field(record, name, str, ""), limit)
+
+
+def _violation(item: object) -> Violation:
+    code, path, reason = (_field(item, name, str) for name in ("code", "path", "reason"))
+    return Violation(clip(code, MAX_SHORT_TEXT), clip(path, MAX_REASON), clip(reason, MAX_REASON))
+
+
 def _property(record: object, name: str) -> str | None:
     """A property that AMQP carries as a short string."""
     text: str | None = _field(record, name, str, None)
@@ -209,6 +238,8 @@ def _property(record: object, name: str) -> str | None:
 def _body(record: object) -> bytes:
     encoded: str | None = _field(record, "body_base64", str, None)
     if encoded is not None:
+        if isinstance(record, dict) and record.get("body") is not None:
+            raise ValueError("body and body_base64 are both given: leave one out")
         return base64.b64decode(encoded, validate=True)
     body: str = _field(record, "body", str)
     return body.encode()
@@ -216,14 +247,19 @@ def _body(record: object) -> bytes:
 
 def _replays(record: object) -> int:
     replays: int = _field(record, "replays", int, 0)
-    if replays < 0:
-        raise ValueError("replays must not be negative")
+    if not 0 <= replays <= MAX_COUNT:
+        raise ValueError("replays must not be negative" if replays < 0 else "replays is too large")
     return replays
 
 
 def _milliseconds(record: object, name: str) -> int | None:
     text: str | None = _field(record, name, str, None)
-    return None if text is None else from_rfc3339(text)
+    if text is None:
+        return None
+    at = time_or_none(from_rfc3339(text))
+    if at is None:
+        raise ValueError(f"{name} must be in the years 1970 to 9999")
+    return at
 
 
 def _to_rfc3339(at: int | None) -> str | None:

@@ -27,6 +27,7 @@ from itertools import islice
 import orjson
 
 from dlmon.messages import HeaderValue, Message
+from dlmon.validation.validator import MAX_VIOLATIONS
 from dlmon.validation.violations import Violation
 
 CODE = "dlmon-code"
@@ -176,19 +177,27 @@ def violations_to_json(violations: Sequence[Violation], bounds: Bounds) -> str:
 
 def read_violations(headers: Mapping[str, object]) -> tuple[Violation, ...]:
     """The violations in the headers of a reject; none where dlmon has not written them."""
-    try:
-        items = orjson.loads(read_text(headers, VIOLATIONS) or "[]")
-        return tuple(
-            Violation(str(item["code"]), str(item["path"]), str(item["reason"])) for item in items
-        )
-    except (orjson.JSONDecodeError, TypeError, KeyError):
+    text = headers.get(VIOLATIONS)
+    if not isinstance(text, str):
         return ()
+    try:
+        items = orjson.loads(text)
+        return tuple(
+            Violation(
+                clip(item["code"], MAX_SHORT_TEXT),
+                clip(item["path"], MAX_REASON),
+                clip(item["reason"], MAX_REASON),
+            )
+            for item in items[:MAX_VIOLATIONS]
+        )
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        return ()  # not in the shape that dlmon writes
 
 
-def read_text(headers: Mapping[str, object], name: str) -> str:
-    """A header that should be a text; empty where it is missing or something else."""
+def read_text(headers: Mapping[str, object], name: str, limit: int) -> str:
+    """A header that should be a text, clipped; empty where it is missing or something else."""
     value = headers.get(name)
-    return value if isinstance(value, str) else ""
+    return clip(value, limit) if isinstance(value, str) else ""
 
 
 def read_count(headers: Mapping[str, object], name: str) -> int | None:
@@ -200,10 +209,13 @@ def read_count(headers: Mapping[str, object], name: str) -> int | None:
 
 
 def read_time(headers: Mapping[str, object], name: str) -> int | None:
-    """A header that should be a time in milliseconds since the epoch; None where it is not one
-    before the year 10000."""
-    at = read_count(headers, name)
-    return at if at is not None and at < END_OF_TIME else None
+    """A header that should be a time in milliseconds since the epoch; None where it is not."""
+    return time_or_none(read_count(headers, name))
+
+
+def time_or_none(at: int | None) -> int | None:
+    """A time in milliseconds, if it is in the years 1970 to 9999."""
+    return at if at is not None and 0 <= at < END_OF_TIME else None
 
 
 def clip(text: str, limit: int) -> str:

@@ -173,14 +173,14 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
     """
     headers = delivery.headers
     violations = header.read_violations(headers)
-    schema = header.read_text(headers, header.SCHEMA)
+    schema = header.read_text(headers, header.SCHEMA, header.MAX_REASON)
     at = header.read_time(headers, header.REJECTED_AT)
-    origin = header.read_text(headers, header.ORIGIN)
+    origin = header.read_text(headers, header.ORIGIN, 2 * header.MAX_SHORT_TEXT)
     if not violations:
         violations = _find_violations(delivery, validator)
         schema = validator.schema.version
         if delivery.dead_letter is not None:
-            at = delivery.dead_letter.at if at is None else at
+            at = header.time_or_none(delivery.dead_letter.at) if at is None else at
             origin = origin or header.clip(delivery.dead_letter.queue, header.MAX_SHORT_TEXT)
     # A look reads a great many rejects: only a body that has to identify itself is parsed.
     value = None if delivery.message_id else validator.validate(delivery.body).value
@@ -189,10 +189,10 @@ def from_delivery(delivery: Delivery, validator: Validator) -> Rejection:
         violations,
         message_id=message_id_of(delivery, value),
         schema=schema,
-        rejected_by=header.read_text(headers, header.REJECTED_BY),
+        rejected_by=header.read_text(headers, header.REJECTED_BY, header.MAX_SHORT_TEXT),
         rejected_at=at,
         origin=origin,
-        raw_headers=header.read_text(headers, header.RAW_HEADERS),
+        raw_headers=header.read_text(headers, header.RAW_HEADERS, header.MAX_RAW_HEADERS),
     )
 
 
@@ -238,7 +238,8 @@ def _find_violations(delivery: Delivery, validator: Validator) -> tuple[Violatio
     if delivery.dead_letter is not None:
         letter = delivery.dead_letter
         reason = _DEAD_LETTER_REASONS.get(letter.reason, letter.reason)
-        return (Violation(UNDELIVERABLE, "", f"dead-lettered from {letter.queue}: {reason}"),)
+        text = header.clip(f"dead-lettered from {letter.queue}: {reason}", header.MAX_REASON)
+        return (Violation(UNDELIVERABLE, "", text),)
     found = validator.validate(delivery.body).violations
     return found or (
         Violation(FOREIGN, "", "published here by another program; the event itself is valid"),

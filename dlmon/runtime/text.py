@@ -1,5 +1,7 @@
 """Text from outside, made safe and short enough to show."""
 
+import json
+
 _MAX_QUOTED = 60
 
 
@@ -11,6 +13,16 @@ def escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def escape_json(text: str) -> str:
+    r"""The same JSON values, with what a terminal could act on as `\u` escapes (RFC 8259).
+
+    text: lines of JSON. It has no controls below U+0020, but may have those above, such as U+009B.
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def quote(text: str) -> str:

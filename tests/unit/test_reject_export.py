@@ -24,6 +24,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+DEEP: list[object] = []
+for _ in range(300):
+    DEEP = [DEEP]
 ONE, OTHER = slow(), slow()
 TEXT = st.text(max_size=20)
 REJECTIONS = st.builds(
@@ -115,10 +118,15 @@ def test_three_fields_are_enough_to_read(tmp_path: Path) -> None:
         ({"violations": ["type"]}, "expected a JSON object"),
         ({"violations": [{"code": "type"}]}, "path is missing"),
         ({"body": {"a": 1}}, "body must be of type str"),
-        ({"body_base64": "???"}, "base64"),
+        ({"body": None, "body_base64": "???"}, "base64"),
         ({"replays": -1}, "replays must not be negative"),
         ({"replays": True}, "replays must be of type int"),
         ({"rejected_at": "yesterday"}, "RFC 3339"),
+        ({"rejected_at": "1969-12-31T23:59:59Z"}, "rejected_at must be in the years 1970 to 9999"),
+        ({"published_at": "9999-12-31T23:59:59-23:59"}, "published_at must be in the years"),
+        ({"replays": 2**63}, "replays is too large"),
+        ({"body_base64": ""}, "body and body_base64 are both given"),
+        ({"headers": {"deep": DEEP}}, "[Rr]ecursion"),
         ({"content_type": "t" * 256}, "content_type must have at most 255 bytes"),
         ({"correlation_id": "ü" * 128}, "correlation_id must have at most 255 bytes"),
         ({"app_id": 7}, "app_id must be of type str"),
@@ -131,6 +139,39 @@ def test_a_wrong_line_is_named_with_what_is_wrong(
     path.write_bytes(to_line(slow()) + json.dumps({**to_record(slow()), **change}).encode())
     with pytest.raises(FileError, match=rf"rejects\.ndjson:2: .*{complaint}"):
         list(read_rejects(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "pointer"),
+    [
+        (b'{"message_id":"1","body":"{}","body":"[]","violations":V}', "/body"),
+        (b'{"message_id":"1","message_id":"2","body":"{}","violations":V}', "/message_id"),
+        (b'{"message_id":"1","body":"","headers":{"a":1,"a":1},"violations":V}', "/headers/a"),
+        (
+            b'{"message_id":"1","body":"","violations":[{"path":"a","path":""}]}',
+            "/violations/0/path",
+        ),
+        (b'{"message_id":"1","body":"","bod\\u0079":"","violations":V}', "/body"),
+        (b'{"message_id":"1","body":"","own":{"":1,"":2},"violations":V}', "/own/"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_as_in_events(
+    tmp_path: Path, line: bytes, pointer: str
+) -> None:
+    path = tmp_path / "rejects.ndjson"
+    violations = b'[{"code":"a","path":"","reason":"b"}]'
+    path.write_bytes(to_line(slow()) + line.replace(b":V}", b":" + violations + b"}"))
+    reading = read_rejects(path)
+    next(reading)
+    with pytest.raises(FileError, match=rf"rejects\.ndjson:2: the key {pointer} stands more than"):
+        next(reading)
+
+
+def test_a_key_that_stands_twice_in_the_event_is_no_matter_of_the_line(tmp_path: Path) -> None:
+    body = b'{"a": 1, "a": 2}'
+    path = tmp_path / "rejects.ndjson"
+    path.write_bytes(to_line(replace(slow(), body=body)))
+    assert [one.body for one in read_rejects(path)] == [body]
 
 
 def test_a_torn_line_is_an_error_after_the_whole_ones(tmp_path: Path) -> None:

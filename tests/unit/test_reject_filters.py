@@ -57,6 +57,14 @@ def test_filters_leave_out(reject_filter: RejectFilter) -> None:
     assert not reject_filter.matches(REJECTION)
 
 
+@pytest.mark.parametrize("given", [ID, ID.upper(), ID[:9].upper() + ID[9:]])
+def test_ids_are_compared_as_the_stores_compare_them(given: str) -> None:
+    for parked in (ID, ID.upper()):
+        one = rejection(make_body(event_id=parked, file_size=-1))
+        assert one.message_id == parked
+        assert RejectFilter(ids=frozenset({given})).matches(one)
+
+
 def test_a_time_selects_no_rejection_without_one() -> None:
     assert RejectFilter().matches(UNTIMED)
     assert not RejectFilter(since=0).matches(UNTIMED)

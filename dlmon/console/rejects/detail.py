@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -23,6 +24,7 @@ _MAX_TEXT = 4096  # bytes of a body that is not JSON, around the place where it 
 _MAX_HEX = 512
 _HEX_ROW = 16
 _MARGIN = "  "
+_MIN_WIDTH = 8  # bytes of a line of text, however narrow a terminal says it is
 _UNCUT = 1 << 30
 
 
@@ -45,7 +47,7 @@ def show_rejection(rejection: Rejection, verdict: Verdict) -> None:
         line = Text("  ").append(safe(describe_rule(violation.code, violation.path)), "yellow")
         print_line(console, line.append(f": {safe(violation.reason)}"), wrap=True)
     print_line(console, Text())
-    width = console.width - len(_MARGIN) if console.is_terminal else _UNCUT
+    width = max(_MIN_WIDTH, console.width - len(_MARGIN)) if console.is_terminal else _UNCUT
     for line in _body(rejection, verdict, width):
         print_line(console, line)
 
@@ -96,15 +98,17 @@ def _body(rejection: Rejection, verdict: Verdict, width: int) -> Iterator[Text]:
 
 def _marks(text: bytes, violations: Sequence[Violation]) -> list[_Mark]:
     """Where a JSON text breaks the rules; nothing for a place that it does not have."""
-    found = list(value_spans(text))
+    # By place, since a rejection from outside can name any number of places in a large event.
+    spans = defaultdict(list)
+    for span in value_spans(text):
+        spans[span.pointer, span.duplicate].append(span)
     marks = []
     for violation in violations:
         duplicate = violation.code == DUPLICATE_KEY
-        for one in found:
-            if one.pointer == violation.path and one.duplicate == duplicate:
-                # Of a key that stands twice, the key is wrong, not the value.
-                start = one.start if one.key_start is None or not duplicate else one.key_start
-                marks.append(_Mark(start, one.end, f"{violation.code}: {violation.reason}"))
+        for span in spans[violation.path, duplicate]:
+            # Of a key that stands twice, the key is wrong, not the value.
+            start = span.start if span.key_start is None or not duplicate else span.key_start
+            marks.append(_Mark(start, span.end, f"{violation.code}: {violation.reason}"))
     return marks
 
 

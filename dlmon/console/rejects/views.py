@@ -21,6 +21,7 @@ from dlmon.errors import FileError
 from dlmon.rejects.export import to_line
 from dlmon.rejects.groups import Groups, Latest, Revalidation
 from dlmon.rejects.rejection import Rejection, revalidate
+from dlmon.runtime.text import escape_json
 from dlmon.validation.validator import Validator
 
 _MAX_DETAILS = 10
@@ -125,7 +126,10 @@ class JsonView:
             raise FileError("There is no stdout to write to: it was closed at the start.")
 
     def visit(self, rejections: Sequence[Rejection]) -> None:
-        sys.stdout.buffer.write(b"".join(map(to_line, rejections)))
+        lines = b"".join(map(to_line, rejections))
+        if sys.stdout.isatty():
+            lines = escape_json(lines.decode()).encode()
+        sys.stdout.buffer.write(lines)
         sys.stdout.buffer.flush()
 
     def finish(self, look: Look) -> None:
