@@ -11,8 +11,10 @@ from typing import Any
 from dlmon.config.paths import config_file, parse_path
 from dlmon.config.values import SETTINGS
 from dlmon.errors import SettingsError
+from dlmon.runtime.files import read_at_most
 
 _IN_THE_CURRENT_FOLDER = Path("dlmon.toml")
+_MAX_BYTES = 1024 * 1024
 
 
 def read_config(named: Path | None, environ: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
@@ -50,7 +52,7 @@ def _exists(path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text("utf-8-sig"))
+        values = tomllib.loads(read_at_most(path, _MAX_BYTES).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise SettingsError(f"There is no configuration file {path}.") from error
     except OSError as error:

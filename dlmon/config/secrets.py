@@ -43,25 +43,33 @@ class Secret:
         Raises: SettingsError when the file cannot be read, the command fails, or there is nothing.
         """
         if self._file is not None:
-            return _text(_read_file(self._file), f"The password file {self._file} is")
+            what = f"The password file {self._file}"
+            return _text(_read_file(self._file), f"{what} is", f"{what} is empty")
         if self._command is not None:
             program, *arguments = shlex.split(self._command)
             what = f"The password command {program}"
             line = _run(program, arguments, what).partition(b"\n")[0]
-            return _text(line, f"{what} printed something that is")
+            return _text(line, f"{what} printed something that is", f"{what} printed nothing")
         return self._value
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether none was configured."""
+        return not self._value and self._file is None and self._command is None
 
     def __repr__(self) -> str:
         return "***"
 
 
-def _text(secret: bytes, it_is: str) -> str:
+def _text(secret: bytes, it_is: str, it_is_empty: str) -> str:
     try:
         text = secret.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise SettingsError(f"{it_is} not UTF-8 text.") from error
-    if not text or "\0" in text:
-        raise SettingsError(f"{it_is} {'no password: it has a NUL' if text else 'empty'}.")
+    if not text:
+        raise SettingsError(f"{it_is_empty}.")
+    if "\0" in text:
+        raise SettingsError(f"{it_is} no password: it has a NUL.")
     return text
 
 

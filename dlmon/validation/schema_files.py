@@ -10,11 +10,15 @@ from typing import Any
 import orjson
 
 from dlmon.errors import SchemaError
+from dlmon.runtime.files import read_at_most
 from dlmon.validation.data_formats import BYTE_ORDER_MARK, recognize_format
 from dlmon.validation.duplicate_keys import duplicate_keys, may_have_duplicate_keys
 from dlmon.validation.json_positions import offset_deeper_than
 
 DEFAULT_SCHEMA = "download_event.schema.json"
+
+MAX_SCHEMA_BYTES = 64 * 1024 * 1024
+"""Of one file, so that a wrong path, be it /dev/zero, is not read without end."""
 
 MAX_SCHEMA_DEPTH = 200
 """Levels of nesting of a schema file."""
@@ -38,7 +42,7 @@ def read_schema(path: Path) -> Any:
     key twice in one object: which one counts would be anybody's guess.
     """
     try:
-        text = path.read_bytes()
+        text = read_at_most(path, MAX_SCHEMA_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise SchemaError(f"Cannot read the schema {path}: {reason}.") from error

@@ -51,6 +51,17 @@ def test_a_wrong_password(
     assert "refused the login: check user and password" in line
 
 
+@pytest.mark.parametrize("login", ["guest@", "guest:@", "somebody@"])
+def test_a_login_without_any_password(
+    private_node: PrivateNode, private_settings: Settings, tmp_path: Path, login: str
+) -> None:
+    url = private_node.url.replace("guest:guest@", login)
+    line = refused(private_settings, tmp_path, url, ["status"])
+    user = login.rstrip(":@")
+    assert f"refused the login: no password is configured for '{user}'." in line
+    assert "DLMON_BROKER_PASSWORD" in line
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_virtual_host_that_does_not_exist(
     private_node: PrivateNode, private_settings: Settings, tmp_path: Path, command: list[str]

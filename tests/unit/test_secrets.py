@@ -70,7 +70,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("command", ["true", "echo", r"printf '\r\n'", r"printf '\nsecond'"])
     def test_nothing_is_no_password(self, command: str) -> None:
-        assert refused(Secret.printed_by(command)).endswith(" printed something that is empty.")
+        assert refused(Secret.printed_by(command)).endswith(" printed nothing.")
 
     def test_a_nul_is_no_part_of_a_password(self) -> None:
         assert "has a NUL" in refused(Secret.printed_by(rf"printf '{HIDDEN}\0'"))
@@ -83,7 +83,7 @@ class TestCommand:
         assert python(f"print('{HIDDEN}'); print('x' * 60_000)").read() == HIDDEN
 
     def test_it_has_no_standard_input(self) -> None:
-        assert "empty" in refused(Secret.printed_by("cat"))
+        assert "printed nothing" in refused(Secret.printed_by("cat"))
 
 
 class TestFile:
@@ -91,7 +91,7 @@ class TestFile:
     def test_nothing_is_no_password(self, content: str, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_bytes(content.encode())
-        assert refused(Secret.in_file(file)) == f"The password file {file} is empty."
+        assert refused(Secret.in_file(file)) == (f"The password file {file} is empty.")
 
     def test_a_file_without_end_is_refused(self) -> None:
         assert refused(Secret.in_file(Path("/dev/zero"))) == (

@@ -207,6 +207,13 @@ class TestFile:
     def test_a_file_that_is_nested_without_end_is_refused(self, toml: str) -> None:
         assert refusal(toml) == "The configuration dlmon.toml is nested too deeply."
 
+    @pytest.mark.parametrize("name", ["/dev/zero", "large.toml"])
+    def test_a_file_without_end_is_refused(self, name: str) -> None:
+        Path("large.toml").write_text("# much\n" * 200_000)
+        assert refusal(environ={"DLMON_CONFIG": name}) == (
+            f"Cannot read the configuration {name}: it has more than 1,048,576 bytes."
+        )
+
     @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
     def test_a_file_in_another_encoding_is_refused(self, encoding: str) -> None:
         Path("other.toml").write_text('namespace = "ä"', encoding)

@@ -73,15 +73,7 @@ def explain(failure: Failure, address: RabbitMQAddress, settings: Settings) -> D
     if kind is FailureKind.LOGIN:
         # What every broker says of a wrong password adds nothing; of an expired token it does.
         words = f" ({text})" if failure.code and "Login was refused" not in text else ""
-        return BrokerRefused(
-            f"{where} refused the login{words}: check "
-            + (
-                "that it takes client certificates (rabbitmq_auth_mechanism_ssl)."
-                if address.external
-                else "user and password, for example in DLMON_BROKER_USER and "
-                "DLMON_BROKER_PASSWORD."
-            )
-        )
+        return BrokerRefused(f"{where} refused the login{words}: {_mend_login(address)}")
     if kind is FailureKind.VIRTUAL_HOST:
         return _explain_virtual_host(failure, where, address)
     if failure.cause is not None:
@@ -108,6 +100,17 @@ def _explain_virtual_host(failure: Failure, where: str, address: RabbitMQAddress
         )
     words = f" ({failure.text})" if failure.code else ""
     return BrokerRefused(f"{into}{words}: check that it exists, and the permissions of the user.")
+
+
+def _mend_login(address: RabbitMQAddress) -> str:
+    if address.external:
+        return "check that it takes client certificates (rabbitmq_auth_mechanism_ssl)."
+    if address.password.is_missing:
+        return (
+            f"no password is configured for {address.user!r}. Set DLMON_BROKER_PASSWORD, or name a "
+            "file with it in DLMON_BROKER_PASSWORD_FILE."
+        )
+    return "check user and password, for example in DLMON_BROKER_USER and DLMON_BROKER_PASSWORD."
 
 
 def _explain_close(code: int, text: str, where: str, *, declares: bool) -> DlmonError:
