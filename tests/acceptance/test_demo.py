@@ -80,7 +80,7 @@ def test_ctrl_c_ends_it_early_and_it_still_adds_up(dlmon: Dlmon) -> None:
         # Before it come as many rejects as the first batch has.
         assert any("received" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 0, stderr
     produced, stored, rejected = counts(stdout)
     assert produced == stored + rejected > 0

@@ -118,7 +118,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
 
 def end(process: subprocess.Popen[str]) -> str:
     """What the command told until its end."""
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=PATIENCE)
     return told
 
 
@@ -129,7 +129,7 @@ def test_each_event_is_settled_once_and_there_is_one_summary(
     done = command_for(settings, store)(*WORKERS, "--until-empty")
     assert done.returncode == 0, done.stderr
     assert stored(store) == ids
-    assert depth(settings, Queue.REJECTS) == 30
+    wait_until(lambda: depth(settings, Queue.REJECTS) == 30)
     assert done.stdout == ""
     assert done.stderr.count("530 received: 500 stored, 0 duplicates, 30 rejected in") == 1
     assert done.stderr.count("minimum at /file_size") > 1
@@ -140,7 +140,8 @@ def test_count_is_for_all_of_them_together(settings: Settings, store: Path) -> N
     done = command_for(settings, store)(*WORKERS, "--count", "100")
     assert done.returncode == 0, done.stderr
     assert "100 received: 100 stored" in done.stderr
-    assert len(stored(store)) == depth(settings) == 100
+    assert len(stored(store)) == 100
+    wait_until(lambda: depth(settings) == 100)
 
 
 def test_a_count_smaller_than_the_number_of_workers(local: Settings, store: Path) -> None:
@@ -166,7 +167,7 @@ def test_one_stop_ends_all_of_them_cleanly(
     assert told.count(" received: ") >= 1
     assert "100 received: 100 stored" in told
     assert not any(map(alive, workers))
-    assert depth(settings) == 0
+    wait_until(lambda: depth(settings) == 0)
 
 
 def test_ctrl_c_on_a_terminal_stops_them_too(local: Settings, store: Path) -> None:
@@ -187,12 +188,11 @@ def test_a_second_ctrl_c_leaves_at_once(local: Settings, store: Path) -> None:
         publish(local, 100)
         read_until(process, "events are held")
         workers = children(process.pid)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.2)  # signals that come together are one
-        started = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        end(process)
-        assert time.monotonic() - started < 1
+        while process.poll() is None:  # signals that come together are one
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        told = end(process)
+        assert "within 4 s" not in told
         wait_until(lambda: not any(map(alive, workers)))
     assert process.returncode == 130
 
@@ -207,7 +207,8 @@ def test_what_cannot_be_stored_is_left_after_a_stop(local: Settings, store: Path
         told = end(process)
         assert time.monotonic() - started < STOP_WITHIN + BUSY
     assert process.returncode == 130
-    assert "events in hand were left and will be delivered again" in told
+    # Of the workers or, on a busy machine, of the command that waits for them.
+    assert "will be delivered again" in told
     # What a worker held that had to be ended is there again when its lease is over.
     wait_until(lambda: depth(local) == 100)
 
@@ -238,7 +239,7 @@ def test_a_worker_that_is_killed_at_work_is_replaced(settings: Settings, store: 
     assert process.returncode == 0, told
     assert "was killed by SIGKILL; another one takes its place." in told
     assert "Traceback" not in told
-    assert depth(settings) == 0
+    wait_until(lambda: depth(settings) == 0)
 
 
 def test_count_is_for_all_of_them_also_when_some_have_died(local: Settings, store: Path) -> None:

@@ -30,7 +30,7 @@ from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import Verdict
 from tests.support.events import make_body
-from tests.support.messages import wait_until
+from tests.support.messages import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_valid_events_are_stored_and_nothing_is_left(
     assert (totals.received, totals.stored, totals.duplicates) == (250, 250, 0)
     assert totals.delay.count == totals.speed.count == 250
     assert stored(path) == bodies
-    assert is_empty(broker)
+    wait_until(lambda: is_empty(broker))
 
 
 def test_the_same_events_again_are_duplicates(
@@ -147,7 +147,7 @@ def test_a_bad_body_is_parked_once_with_its_bytes_and_the_next_event_stored(
     assert rejection.rejected_by == "tester"
     assert rejection.schema == validator.schema.version
     assert stored(path) == [good]
-    assert is_empty(broker)
+    wait_until(lambda: is_empty(broker))
 
 
 def test_another_event_with_a_known_id_is_parked_as_a_conflict(
@@ -229,7 +229,7 @@ class Consuming(threading.Thread):
         self._result = self._consume()
 
     def result(self) -> ConsumeResult:
-        self.join(30)
+        self.join(PATIENCE)
         assert self._result is not None
         return self._result
 
@@ -243,7 +243,7 @@ def test_a_batch_is_held_while_the_store_is_locked_and_nothing_is_returned(
     with Locked(path) as lock:
         consuming = Consuming(broker, store, validator, Stop(), count=20, observer=watcher)
         consuming.start()
-        assert watcher.held.wait(20)
+        assert watcher.held.wait(PATIENCE)
         assert broker.depth(Queue.ARRIVALS).ready == 0
         lock.unlock()
         totals = consuming.result().totals
@@ -280,7 +280,7 @@ def test_a_stop_leaves_a_batch_that_cannot_be_stored_and_says_so(
     with Locked(path):
         consuming = Consuming(broker, store, validator, stop, observer=watcher)
         consuming.start()
-        assert watcher.held.wait(20)
+        assert watcher.held.wait(PATIENCE)
         stop.request()
         result = consuming.result()
     assert "20 events in hand were left" in str(result.interrupted)
@@ -361,7 +361,7 @@ def test_a_refused_park_is_tried_again_and_nothing_is_parked_twice(
         publish(broker, [*bad, good])
         result = consume(broker, store, validator, Stop(), until_empty=True)
         assert Counter(r.body for r in parked(broker, validator)) == Counter(bad)
-        assert is_empty(broker)
+        wait_until(lambda: is_empty(broker))
     assert stored(path) == [good]
     assert (result.totals.stored, result.totals.rejected.count) == (1, 8)
 
@@ -378,7 +378,7 @@ def test_nothing_is_acknowledged_while_parking_is_refused(
         publish(broker, [b"bad", b"worse", make_body()])
         consuming = Consuming(broker, store, validator, stop, observer=watcher)
         consuming.start()
-        assert watcher.held.wait(20)
+        assert watcher.held.wait(PATIENCE)
         assert broker.depth(Queue.ARRIVALS).held == 3
         stop.request()
         assert "The queue is full" in str(consuming.result().interrupted)

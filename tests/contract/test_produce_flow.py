@@ -32,7 +32,7 @@ from tests.support.amqp import raw_channel
 from tests.support.dlmon import url_of
 from tests.support.events import make_body
 from tests.support.ledger import read_ledger
-from tests.support.messages import in_queue, receive, wait_until
+from tests.support.messages import PATIENCE, in_queue, receive, wait_until
 
 Closed = Callable[[], AbstractContextManager[None]]
 
@@ -154,7 +154,7 @@ def test_recorded_events_go_out_byte_for_byte_all_of_them(broker: Broker, tmp_pa
 def test_a_duration_ends_it_with_exactly_its_events(broker: Broker) -> None:
     started = time.monotonic()
     result = produce(broker, Simulation(), Pace(200, duration=1.0), Stop())
-    assert 1.0 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 1.0
     assert (result.totals.sent, result.totals.confirmed) == (200, 200)
 
 
@@ -168,7 +168,7 @@ def test_events_arrive_when_they_are_due_and_are_confirmed_while_nothing_more_is
     started = time.monotonic()
     running.stop.request()
     result = running.result()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PATIENCE  # the next event is due in 100 s
     assert (result.totals.sent, result.totals.confirmed, result.error) == (1, 1, None)
 
 
@@ -216,12 +216,13 @@ def test_while_events_are_refused_the_schedule_stands_still(
     with closed():
         running = Running(bare_broker, Simulation(), Pace(100))
         wait_until(lambda: len(running.watcher.refusals) >= 4)
-        sent = running.watcher.sent
+        sent, opened = running.watcher.sent, time.monotonic()
     wait_until(lambda: running.watcher.refusals[-1] is None)
     running.stop.request()
     result = running.result()
     assert result.totals.sent == result.totals.confirmed
-    assert result.totals.sent < sent + 60
+    # No more than what was due since then, and none of what was due while they were refused.
+    assert result.totals.sent < sent + 60 + 100 * (time.monotonic() - opened)
 
 
 def test_a_stop_that_expires_says_how_many_events_are_unconfirmed(

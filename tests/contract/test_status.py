@@ -14,7 +14,7 @@ from dlmon.config.settings import Settings
 from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 from tests.support.dlmon import Dlmon
-from tests.support.messages import make_messages, wait_until
+from tests.support.messages import PATIENCE, make_messages, wait_until
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_json_is_one_object_for_each_look(broker: Broker, dlmon: Dlmon, namespac
         assert process.stdout is not None
         first, second = (json.loads(process.stdout.readline()) for _ in range(2))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert first["arrivals"]["queue"] == f"{namespace}.arrivals"
     assert (first["arrivals"]["ready"], first["arrivals"]["rate"]) == (2, None)
     assert (second["arrivals"]["ready"], second["arrivals"]["rate"]) == (2, 0)

@@ -14,10 +14,10 @@ from dlmon.config.settings import Settings
 from dlmon.messages import Queue
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon, running
-from tests.support.messages import wait_until
+from tests.support.messages import PATIENCE, wait_until
 from tests.support.node import PrivateNode
 
-_FAILOVER = 60.0
+_FAILOVER = 180.0
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_a_node_dies_and_events_go_on(
         assert producer.returncode == 0, told
         wait_until(lambda: stored(tmp_path) == 6000, _FAILOVER)
         consumer.terminate()
-        assert consumer.wait(20) == 0
+        assert consumer.wait(PATIENCE) == 0
     assert "6,000 confirmed" in told
     with open_broker(settings) as broker:
-        assert broker.depth(Queue.ARRIVALS).ready == 0
+        wait_until(lambda: broker.depth(Queue.ARRIVALS).ready == 0)
 
 
 def stored(folder: Path) -> int:

@@ -22,8 +22,9 @@ from tests.support.amqp import RawProperties, nested_lists, raw_channel, text, t
 from tests.support.dlmon import Dlmon
 from tests.support.messages import in_queue
 from tests.support.pipeline import Pipeline
+from tests.support.thorough import repetitions
 
-MESSAGES = 1_500
+MESSAGES = repetitions(ordinary=500, thorough=5_000)
 KEY = "download.completed"
 
 MOST_MEGABYTES = 150

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +31,8 @@ def user(private_node: PrivateNode, namespace: str) -> Iterator[str]:
 
 def refused(settings: Settings, folder: Path, url: str, command: list[str]) -> str:
     """What a command that gave up at once has to say."""
-    started = time.monotonic()
-    result = Dlmon(settings, folder)(*command, "--broker", url, "--wait", "30")
-    assert time.monotonic() - started < 10
+    # Where it waited, this would take longer than the test does.
+    result = Dlmon(settings, folder)(*command, "--broker", url, "--wait", "600")
     assert (result.returncode, result.stdout) == (3, "")
     [line] = [line for line in result.stderr.splitlines() if line.startswith("dlmon: ")]
     assert "Connecting again" not in result.stderr

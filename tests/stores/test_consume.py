@@ -29,6 +29,7 @@ from tests.conftest import settings_for
 from tests.stores.conftest import PostgresPlace, WebhookPlace
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body, make_entry
+from tests.support.messages import PATIENCE
 from tests.support.metrics import samples
 from tests.support.node import free_port
 from tests.support.postgres import PostgresServer
@@ -67,7 +68,7 @@ def running(dlmon: Dlmon, *arguments: str) -> Iterator[Popen[str]]:
 
 
 def wait_until(condition: Callable[[], bool], process: Popen[str]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -86,7 +87,7 @@ def test_events_survive_a_postgresql_that_restarts_again_and_again(
             wait_until(partial(breakable.has, seen), process)
             postgres_server.kill()
             postgres_server.start()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.DONE
     assert sorted(breakable.bodies()) == sorted(bodies)
     assert "Trying again; 20 events are held." in errors
@@ -166,7 +167,7 @@ def test_events_wait_for_a_webhook_that_fails_and_only_those_it_refuses_are_park
     with running(dlmon, "consume", "--store", webhook.url, "--until-empty") as process:
         wait_until(lambda: len(webhook.posts) >= 3, process)
         place.be_picky()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == ExitCode.DONE
     assert place.bodies() == bodies[:13] + bodies[14:]
     assert parked(settings) == [(bodies[13], "unstorable", "the webhook answers 422: no thirteens")]
@@ -187,7 +188,7 @@ def test_log_rotation_makes_a_new_file_and_ends_no_consumer(
         publish(settings, [second])
         wait_until(lambda: path.exists() and second in path.read_bytes().splitlines(), process)
         process.terminate()
-        assert process.wait(timeout=20) == ExitCode.DONE
+        assert process.wait(timeout=PATIENCE) == ExitCode.DONE
     assert rotated.read_bytes() == first + b"\n"
     # The file may have been renamed before the consumer saw that its write was in the current one.
     assert path.read_bytes().splitlines() in ([second], [first, second])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pexpect
 
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
+from tests.support.environment import bare_environment
 
 
 class Dlmon:
@@ -22,8 +22,7 @@ class Dlmon:
         """variables: of the environment, besides those that the settings make."""
         self.folder = folder
         self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
+            **bare_environment(folder),
             "DLMON_LOG_FORMAT": "console",
             "DLMON_BROKER": url_of(settings),
             "DLMON_NAMESPACE": settings.namespace,
@@ -39,7 +38,7 @@ class Dlmon:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
@@ -65,7 +64,7 @@ class Dlmon:
             cwd=str(self.folder),
             dimensions=(rows, columns),
             encoding="utf-8",
-            timeout=30,
+            timeout=90,
         )
 
     def command(self, *arguments: str) -> list[str]:

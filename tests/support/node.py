@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.shared import Server
 
 _PROGRAMS = (Path("/usr/lib/rabbitmq/bin"), Path("/usr/local/opt/rabbitmq/sbin"))
-_BOOT = 60.0
+_BOOT = 180.0
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 
@@ -138,7 +138,7 @@ class PrivateNode:
             cwd=self._folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         if done.returncode:

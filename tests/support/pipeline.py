@@ -18,14 +18,15 @@ from tests.support.messages import wait_until
 from tests.support.odd_store import PROGRAM
 from tests.support.reconcile import Reconciliation, reconcile
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 """Seconds in which everything is back to normal once a fault is over, reconnecting included."""
 
 STOP_WITHIN = 5.0
 """Seconds that a process takes to end when it is asked to, at most."""
 
-BUSY = 1.0
-"""Seconds that a process which has ended by itself may take to be gone, on a busy machine."""
+BUSY = 10.0
+"""Seconds that a busy machine may take longer. What takes too long on a quiet one is left by dlmon
+itself after 4 s, and then its exit code says so."""
 
 
 def eventually(
@@ -157,7 +158,7 @@ class Pipeline:
     def drain(self) -> Running:
         """Consume until nothing is left."""
         consumer = self.consume("--until-empty")
-        assert consumer.ends(60) == 0, consumer.said
+        assert consumer.ends() == 0, consumer.said
         return consumer
 
     def reconcile(self) -> Reconciliation:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pexpect
+
+from tests.support.environment import bare_environment
 
 
 class ValidateFile:
@@ -15,7 +16,7 @@ class ValidateFile:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        self._environment = bare_environment(folder)
 
     def __call__(
         self, *arguments: str, stdin: bytes = b"", **variables: str
@@ -66,7 +67,7 @@ class ValidateFile:
             cwd=str(self.folder),
             dimensions=(40, columns),
             encoding="utf-8",
-            timeout=30,
+            timeout=90,
         )
 
     def command(self, *arguments: str) -> list[str]:

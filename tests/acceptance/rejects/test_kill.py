@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -21,12 +23,13 @@ from dlmon.rejects.export import read_rejects
 from dlmon.validation.violations import Violation
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
-from tests.support.messages import wait_until
+from tests.support.messages import PATIENCE, wait_until
 from tests.support.rejections import ids, park, rejection
+from tests.support.thorough import repetitions
 
-ROUNDS = 8
+ROUNDS = repetitions(ordinary=5, thorough=20)
 GROWTH = 1.5  # from round to round, so that a slow machine gets something done too
-PARKED = 8000
+PARKED = repetitions(ordinary=4_000, thorough=8_000)
 
 
 def in_queue(settings: Settings, broker: Broker, queue: Queue) -> set[str]:
@@ -51,6 +54,12 @@ def in_files(folder: Path) -> set[str]:
         except FileError:
             continue
     return found
+
+
+def _has_begun(process: Popen[str], receipt: Path, *, lines: bool) -> bool:
+    """Whether there is a receipt, with lines in it where that is asked, or it has ended."""
+    there = receipt.exists() and (not lines or receipt.stat().st_size > 0)
+    return there or process.poll() is not None
 
 
 @pytest.mark.parametrize(
@@ -79,8 +88,8 @@ def test_a_killed_action_loses_nothing(
         receipt = tmp_path / f"receipt-{number}"
         arguments = [option.format(number) for option in options]
         process = dlmon.start(command, "--yes", "--receipt", str(receipt), *arguments)
-        while not receipt.exists() and process.poll() is None:
-            time.sleep(0.005)
+        # Every other time it has done something by then.
+        wait_until(partial(_has_begun, process, receipt, lines=number % 2 == 1))
         time.sleep(chance.uniform(0, duration * GROWTH**number))
         killed += process.poll() is None
         process.kill()
@@ -109,7 +118,7 @@ def test_an_interrupted_action_has_done_what_its_receipt_says(
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.1 * number))
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=PATIENCE)
         assert not stderr
         codes.append(process.returncode)
         fates = map(json.loads, receipt.read_text().splitlines())

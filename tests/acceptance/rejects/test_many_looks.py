@@ -16,7 +16,7 @@ from dlmon.rejects.actions import BATCH_SIZE
 from dlmon.rejects.export import read_rejects, to_line
 from tests.support.dlmon import Dlmon, running
 from tests.support.events import make_body
-from tests.support.messages import wait_until
+from tests.support.messages import PATIENCE, wait_until
 from tests.support.rejections import contents, ids, park, rejection, slow
 
 
@@ -28,7 +28,7 @@ def test_looks_at_once_cost_nothing_and_none_tells_a_false_total(
     for _ in range(3):
         looks = [dlmon.start("inspect-rejects") for _ in range(3)]
         for look in looks:
-            stdout, stderr = look.communicate(timeout=60)
+            stdout, stderr = look.communicate(timeout=PATIENCE)
             assert look.returncode == 0, stderr
             whole = stdout.startswith("3,000 rejects") and "all looked at" in stdout
             assert whole or "another reader holds" in stderr or "another reader may hold" in stderr
@@ -42,7 +42,7 @@ def test_ctrl_c_ends_a_look_which_says_how_far_it_came(broker: Broker, dlmon: Dl
     with running(dlmon.start("inspect-rejects", "--json")) as look:
         wait_until(lambda: broker.depth(Queue.REJECTS).ready < count)
         look.send_signal(signal.SIGINT)
-        stdout, stderr = look.communicate(timeout=60)
+        stdout, stderr = look.communicate(timeout=PATIENCE)
     assert look.returncode == 130
     seen = len(stdout.splitlines())
     assert 0 <= seen < count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import resource
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.environment import bare_environment
 from tests.support.events import make_body, make_event
 from tests.support.validate_file import ValidateFile
 
@@ -124,7 +124,7 @@ def test_ctrl_c_tells_what_was_found_so_far(validate: ValidateFile) -> None:
         assert process.stdout.read(1) == b"<", "findings are told while there is more to come"
         process.send_signal(signal.SIGINT)
         # Its stdin stays open until it has ended: at an end of file there is nothing to interrupt.
-        process.wait(20)
+        process.wait(90)
         out, err = process.communicate()
     assert out.splitlines()[-1] == (
         b"2 events: 1 valid, 1 invalid, 1 finding. Interrupted: this is not all."
@@ -167,7 +167,7 @@ def test_hostile_input_is_a_finding_in_bounded_memory(
         input=bomb(512) if stdin is None else stdin,  # not while tests are collected
         capture_output=True,
         preexec_fn=limited,
-        env={"PATH": os.environ["PATH"], "HOME": str(validate.folder)},
+        env=bare_environment(validate.folder),
         timeout=120,
         check=False,
     )

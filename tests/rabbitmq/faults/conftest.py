@@ -15,7 +15,7 @@ import pytest
 from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
 from tests.support.node import PrivateNode
-from tests.support.pipeline import Pipeline, eventually
+from tests.support.pipeline import BUSY, Pipeline, eventually
 from tests.support.proxy import Proxy
 
 HEARTBEAT = 2
@@ -115,7 +115,7 @@ def both_sides_go_on(
     started = time.monotonic()
     with fault:
         for side in (producer, consumer):
-            side.says(LOST, NOTICED_WITHIN + 1)
+            side.says(LOST, NOTICED_WITHIN + BUSY)
         noticed = time.monotonic() - started
     pipeline.goes_on()
     assert producer.stop() == 0, producer.said
@@ -124,14 +124,14 @@ def both_sides_go_on(
 
 
 def settled(count: Callable[[], int]) -> int:
-    """A number, once it has stayed the same for half a second."""
+    """A number, once it has stayed the same for a second."""
     seen, since = count(), time.monotonic()
 
     def stays() -> bool:
         nonlocal seen, since
         if (now := count()) != seen:
             seen, since = now, time.monotonic()
-        return time.monotonic() - since > 0.5
+        return time.monotonic() - since > 1.0
 
     eventually(stays)
     return seen

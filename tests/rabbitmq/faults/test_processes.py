@@ -21,13 +21,14 @@ from tests.support.ledger import read_ledger
 from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 from tests.support.proxy import Proxy
+from tests.support.thorough import repetitions
 
 
 def test_a_consumer_killed_after_the_commit_and_before_its_acknowledgement(
     private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
 ) -> None:
     producer = proxied.produce("--broker", private_node.url, "--rate", "1000", "--invalid", "5%")
-    for _ in range(3):
+    for _ in range(repetitions(ordinary=2, thorough=10)):
         consumer = proxied.consume("--batch", "50")
         proxied.goes_on(100)
         proxy.swallow(to_client=False, of=b"consuming")
@@ -44,7 +45,7 @@ def test_a_consumer_killed_after_the_park_and_before_its_acknowledgement(
 ) -> None:
     producer = proxied.produce("--broker", private_node.url, "--rate", "500", "--invalid", "20%")
     parked = 0
-    for _ in range(3):
+    for _ in range(repetitions(ordinary=2, thorough=10)):
         consumer = proxied.consume("--batch", "50")
         consumer.says("Rejected")  # so that it has a connection to park with
         proxy.swallow(to_server=False, of=b"publishing")
@@ -66,7 +67,7 @@ def test_four_consumers_and_two_producers_of_which_any_is_killed_at_random(
     producers = [pipeline.produce(*produce) for _ in range(2)]
     consumers = [pipeline.consume("--batch", "50") for _ in range(4)]
     pipeline.goes_on()
-    over = time.monotonic() + 15
+    over = time.monotonic() + repetitions(ordinary=8, thorough=60)
     kills = 0
     while time.monotonic() < over:
         time.sleep(chance.uniform(0.2, 1.0))
@@ -108,7 +109,7 @@ def test_signals_at_any_moment(pipeline: Pipeline, reconciled: Reconciled) -> No
     longest = 0.0
     codes: Counter[int] = Counter()
     steady = pipeline.produce("--rate", "500", "--invalid", "5%")
-    for number in (signal.SIGINT, signal.SIGTERM) * 6:
+    for number in (signal.SIGINT, signal.SIGTERM) * repetitions(ordinary=3, thorough=20):
         producer = pipeline.produce("--rate", "500", "--invalid", "5%")
         consumer = pipeline.consume()
         time.sleep(chance.uniform(0, 2.0))

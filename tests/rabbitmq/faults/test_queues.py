@@ -80,7 +80,7 @@ def test_queues_that_are_deleted_underneath(
     consumer = pipeline.consume()
     assert pipeline.produce("--rate", "0", "--count", "500").ends() == 0
     eventually(lambda: pipeline.stored == 500)
-    consumer.says("500 received", 20)
+    consumer.says("500 received")
     with raw_channel(private_node.url) as channel:
         for queue in ("arrivals", "rejects"):
             channel.queue_delete(f"{private_settings.namespace}.{queue}")
