@@ -11,7 +11,6 @@ from dlmon.validation.violations import Violation
 MAX_BLOCK_EVENTS = 768
 """Events of one block: the findings of all of them have to fit into memory."""
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BYTE_ORDER_MARK_REASON = "a byte order mark, which no JSON text begins with (RFC 8259 section 8.1)"
 
 WHITESPACE = b" \t\r\n"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dlmon.validation.data_formats import SIGNATURES
+
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -114,19 +116,10 @@ class _ZstdFrame:
 
 
 _COMPRESSIONS = (
-    Compression("gzip", (b"\x1f\x8b",), _GzipMember),  # RFC 1952 section 2.3.1
-    Compression(
-        "zstd",
-        (
-            b"\x28\xb5\x2f\xfd",  # RFC 8878 section 3.1.1
-            *(bytes((low,)) + b"\x2a\x4d\x18" for low in range(0x50, 0x60)),  # 3.1.2, skippable
-        ),
-        _ZstdFrame,
-    ),
-    Compression(
-        "bzip2", tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)), None, "bzip2 -dc"
-    ),
-    Compression("xz", (b"\xfd7zXZ\0",), None, "xz -dc"),
-    Compression("lz4", (b"\x04\x22\x4d\x18",), None, "lz4 -dc"),
-    Compression("zip", (b"PK\x03\x04", b"PK\x05\x06"), None, "unzip -p"),
+    Compression("gzip", SIGNATURES["gzip"], _GzipMember),
+    Compression("zstd", SIGNATURES["zstd"], _ZstdFrame),
+    Compression("bzip2", SIGNATURES["bzip2"], None, "bzip2 -dc"),
+    Compression("xz", SIGNATURES["xz"], None, "xz -dc"),
+    Compression("lz4", SIGNATURES["lz4"], None, "lz4 -dc"),
+    Compression("zip", SIGNATURES["zip"], None, "unzip -p"),
 )

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import orjson
 
-from dlmon.event_files.block import BYTE_ORDER_MARK, WHITESPACE
+from dlmon.event_files.block import WHITESPACE
+from dlmon.validation.data_formats import BYTE_ORDER_MARK
 
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[")
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from dlmon.event_files.block import (
-    BYTE_ORDER_MARK,
     BYTE_ORDER_MARK_REASON,
     MAX_BLOCK_EVENTS,
     Block,
@@ -21,6 +20,7 @@ from dlmon.event_files.block import (
     Position,
     StrayViolation,
 )
+from dlmon.validation.data_formats import BYTE_ORDER_MARK
 from dlmon.validation.violations import NOT_JSON, Violation
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'

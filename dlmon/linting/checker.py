@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from dlmon.event import event_id_of
 from dlmon.event_files.block import (
-    BYTE_ORDER_MARK,
     BYTE_ORDER_MARK_REASON,
     Block,
     Position,
@@ -22,6 +21,7 @@ from dlmon.linting.findings import MAX_REASON, BlockReport, CheckOptions, Findin
 from dlmon.linting.locations import Location, locate, snippet
 from dlmon.linting.prefilter import UNKNOWN, Candidates, Prefilter
 from dlmon.linting.violation_counter import Rule, ViolationCounter
+from dlmon.validation.data_formats import BYTE_ORDER_MARK
 from dlmon.validation.validator import MAX_VIOLATIONS, Validator
 from dlmon.validation.violations import NOT_JSON, Verdict, Violation
 

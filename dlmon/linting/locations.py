@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dlmon.event_files.block import BYTE_ORDER_MARK
 from dlmon.linting.findings import Snippet
+from dlmon.validation.data_formats import BYTE_ORDER_MARK
 from dlmon.validation.json_positions import ValueSpan, offset_deeper_than, value_spans
 from dlmon.validation.validator import MAX_DEPTH
 from dlmon.validation.violations import DUPLICATE_KEY, NOT_JSON, TOO_LARGE, Verdict, Violation

@@ -99,14 +99,14 @@ def oracle(text: str) -> bool:
 
 
 @given(st.lists(TOKENS, max_size=12).map("".join))
-def test_random_texts_are_judged_as_by_another_parser(text: str) -> None:
+def test_another_parser_takes_the_same_random_texts(text: str) -> None:
     line = text.replace("\n", " ").encode()
     if line.strip(b" \t\r"):
         assert (findings(line, Layout.NDJSON) == 0) == oracle(line.decode())
 
 
 @given(st.lists(TOKENS, max_size=12).map("".join))
-def test_random_arrays_are_judged_as_by_another_parser(text: str) -> None:
+def test_another_parser_takes_the_same_random_arrays(text: str) -> None:
     array = f"[{text}]"
     depths = accumulate({"[": 1, "]": -1}.get(character, 0) for character in array[:-1])
     # Several texts in one file are fine here, and are none for a parser of one text.

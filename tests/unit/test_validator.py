@@ -237,7 +237,7 @@ def test_text_that_is_no_json_says_at_which_byte() -> None:
     assert (violation.code, violation.offset) == ("not-utf8", 2)
 
 
-def test_an_event_that_breaks_very_many_rules_is_told_a_hundred() -> None:
+def test_of_very_many_violations_a_hundred_are_reported() -> None:
     schema = Schema({"items": {"type": "string"}}, "test")
     assert len(Validator(schema).validate(b"[" + b"1," * 500 + b"1]").violations) == 100
 
@@ -260,7 +260,7 @@ def test_a_schema_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
             load_schema(file)
 
 
-def test_the_version_tells_schemas_with_one_id_apart() -> None:
+def test_schemas_with_one_id_and_other_rules_have_other_versions() -> None:
     loose, strict = (Schema({"$id": "urn:x", "minimum": n}, "test") for n in (1, 2))
     assert loose.version.startswith("urn:x ")
     assert loose.version != strict.version

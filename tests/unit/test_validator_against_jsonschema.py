@@ -140,5 +140,5 @@ def test_paths_are_those_of_jsonschema(document: Any, value: Any) -> None:
     document = {**document, "$defs": {"x": {"type": "string"}}}
     verdict = Validator(Schema(document, "test")).validate(json.dumps(value).encode())
     errors = Draft202012Validator(document).iter_errors(value)
-    told = Counter(to_pointer(error.absolute_path) for error in errors)
-    assert Counter(one.path for one in verdict.violations) == told
+    expected = Counter(to_pointer(error.absolute_path) for error in errors)
+    assert Counter(one.path for one in verdict.violations) == expected
