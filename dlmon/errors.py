@@ -1,4 +1,4 @@
-"""Everything that can go wrong, and the exit code each mistake ends with.
+"""Everything that can go wrong, with the exit code of each.
 
     DlmonError
     ├── UsageError                    2
@@ -6,7 +6,7 @@
     │   ├── SchemaError               2   the event schema is missing or is no JSON Schema
     │   └── FileError                 2   a file of events cannot be read or written
     ├── BrokerError                   3
-    │   ├── BrokerUnreachable         3   nothing answers (again later, it may)
+    │   ├── BrokerUnreachable         3   nothing answers (it may later)
     │   ├── BrokerRefused             3   login, vhost or permission
     │   ├── TopologyMismatch          3   a queue or exchange exists with other arguments
     │   ├── RejectsReturned           3   the broker moves rejects to arrivals, again and again
@@ -30,7 +30,7 @@ from dlmon.messages import Message
 
 
 class ExitCode(IntEnum):
-    """What a `dlmon` process ends with."""
+    """The exit codes of `dlmon`."""
 
     DONE = 0
     INVALID_DATA = 1
@@ -114,6 +114,6 @@ class EventsRefused(StoreError):
 
 
 class Interrupted(DlmonError):
-    """A stop was asked for, and what was in hand could not be finished in time."""
+    """A stop was requested, and what was in hand could not be finished in time."""
 
     exit_code = ExitCode.INTERRUPTED

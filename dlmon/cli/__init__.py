@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections import UserDict
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -44,40 +44,26 @@ class _BrokenPipe(BaseException):
     """The reader of our output has gone. Not an OSError: typer would exit with 1."""
 
 
-class _LazyCommands(MutableMapping[str, Any]):
-    """Commands by name, each imported and made when it is asked for.
+class _LazyCommands(UserDict[str, Any]):
+    """Commands by name, each imported and made when it is asked for. Those that are not yet made
+    are None.
 
     Making the parsers of all of them takes a tenth of a start.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._made: dict[str, Any] = dict.fromkeys(names)
-
     def __getitem__(self, name: str) -> Any:
-        if self._made[name] is None:
+        if self.data[name] is None:
             function = name.replace("-", "_")
             module = importlib.import_module(f"dlmon.cli.{function}")
             alone = typer.Typer(add_completion=False, context_settings=_CONTEXT_SETTINGS)
             alone.command(name, cls=Command)(getattr(module, function))
-            self._made[name] = typer.main.get_command(alone)
-        return self._made[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._made[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._made)
-
-    def __len__(self) -> int:
-        return len(self._made)
+            self.data[name] = typer.main.get_command(alone)
+        return self.data[name]
 
 
 class _Commands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes | {"commands": _LazyCommands(_COMMANDS)})
+        super().__init__(**attributes | {"commands": _LazyCommands(dict.fromkeys(_COMMANDS))})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         installs = "--install-completion" in args
@@ -132,7 +118,7 @@ def _root(
 
 
 class _CtrlC(BaseException):
-    """Ctrl-C outside of `stop_on_signals`. Not a KeyboardInterrupt: typer would end with 1."""
+    """Ctrl-C outside of `stop_on_signals`. Not a KeyboardInterrupt: typer would exit with 1."""
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

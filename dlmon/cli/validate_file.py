@@ -95,7 +95,9 @@ def validate_file(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Processes to check in. Default: one a core."),
+        typer.Option(
+            min=1, max=256, metavar="N", help="Processes to check in. Default: one a core."
+        ),
     ] = None,
 ) -> None:
     from dlmon.commands import validate_file as command

@@ -49,31 +49,31 @@ def demo(
 ) -> DemoResult:
     """Publish the events of a source at a pace, consume them, and reconcile by event id.
 
-    open_broker: connects to a broker, whose waits a stop ends. A stop ends the production: what was
-    produced is consumed and reconciled in any case.
+    open_broker: connects to the broker; the stop ends its waits. stop: ends the production; what
+    was produced until then is consumed and reconciled.
 
     Raises: BrokerError, StoreUnavailable.
     """
-    noted = _Noted(source)
+    recorded = _RecordingSource(source)
     finished = Stop()
     with open_broker(stop) as producing, open_broker(finished) as consuming:
-        producer = _Producer(producing, noted, pace, stop)
+        producer = _Producer(producing, recorded, pace, stop)
         producer.start()
         try:
-            until_done = _UntilDone(consuming, producer, finished, observer)
+            stop_when_done = _StopWhenDone(consuming, producer, finished, observer)
             consumed = consume(
-                consuming, store, validator, finished, name="demo", observer=until_done
+                consuming, store, validator, finished, name="demo", observer=stop_when_done
             )
         finally:
             stop.request()
             producer.join()
-        rejects = _rejected(consuming, validator)
-    known = store.known(event.message_id for event in noted.events if event.verdict == VALID)
-    return _reconciled(producer.result(), consumed, noted.events, known, rejects)
+        rejects = _count_rejects(consuming, validator)
+    known = store.known(event.message_id for event in recorded.events if event.verdict == VALID)
+    return _reconcile(producer.result(), consumed, recorded.events, known, rejects)
 
 
-class _Noted(EventSource):
-    """A source that remembers what it gave."""
+class _RecordingSource(EventSource):
+    """A source that keeps the events that were taken from it."""
 
     def __init__(self, source: EventSource) -> None:
         self._source = source
@@ -110,8 +110,8 @@ class _Producer(threading.Thread):
         return self._result
 
 
-class _UntilDone(ConsumeObserver):
-    """Ends the consumer once nothing is left to consume, and passes everything on."""
+class _StopWhenDone(ConsumeObserver):
+    """Stops the consumer once nothing is left to consume; passes every call on."""
 
     def __init__(
         self, broker: Broker, producer: threading.Thread, finished: Stop, observer: ConsumeObserver
@@ -137,8 +137,8 @@ class _UntilDone(ConsumeObserver):
                 self._finished.request()
 
 
-def _rejected(broker: Broker, validator: Validator) -> Counter[tuple[str, str]]:
-    """How often rejects has which message id and code."""
+def _count_rejects(broker: Broker, validator: Validator) -> Counter[tuple[str, str]]:
+    """How often each pair of message id and code is in rejects."""
     found: Counter[tuple[str, str]] = Counter()
     with broker.open_reader(Queue.REJECTS) as reader:
         while deliveries := reader.read(_CHUNK):
@@ -148,14 +148,14 @@ def _rejected(broker: Broker, validator: Validator) -> Counter[tuple[str, str]]:
     return found
 
 
-def _reconciled(
+def _reconcile(
     produced: ProduceResult,
     consumed: ConsumeResult,
     events: Sequence[PlannedEvent],
     known: AbstractSet[str],
     rejects: Counter[tuple[str, str]],
 ) -> DemoResult:
-    """Look for each event in the one place where its verdict says it should be."""
+    """Look for each event where its verdict says it should be."""
     stored = rejected = 0
     missing = []
     for event in events:

@@ -1,4 +1,4 @@
-"""What a demo came to, and what to type next."""
+"""The result of a demo, and what to type next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 5
 
 
 def show_demo(result: DemoResult, store: Path) -> None:
-    """On stdout, where every event is. store: the SQLite file."""
+    """Print on stdout where every event is. store: the SQLite file."""
     console = stdout()
     totals = result.consumed.totals
     counts = (
