@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,10 @@ from dlmon.errors import StoreUnavailable
 from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.stdio import write_all
 from dlmon.stores.base import Entry, Store, WriteResult
+
+_START = re.compile(rb"[ \t\r\n]*([{\[\"\-0-9tfn][^\x00-\x08\x0e-\x1f]*)?")
+"""How a file of JSON texts starts. A binary file soon has a NUL: SQLite's log starts with a 7."""
+_START_BYTES = 64
 
 
 class NdjsonStore(Store):
@@ -67,6 +72,11 @@ class NdjsonStore(Store):
                         "or --store stdout and a pipe."
                     )
                 fcntl.flock(file, fcntl.LOCK_EX)
+                if not _START.fullmatch(os.pread(file, _START_BYTES, 0)):
+                    raise StoreUnavailable(
+                        f"{self._path} holds something else than events as NDJSON: "
+                        "choose another path."
+                    )
                 if status.st_size == 0:
                     fsync_folder(self._path.parent)  # the name, too, survives a crash
                 yield file

@@ -1,24 +1,30 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import os
 import re
 import resource
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
+from dlmon.brokers.local import LocalBroker
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, StoreUnavailable
+from dlmon.messages import Message, Queue
 from dlmon.stores import open_store
 from dlmon.stores.ndjson import NdjsonStore
+from dlmon.stores.sqlite import SqliteStore
 from tests.support.events import make_body, make_entry, make_event
-from tests.support.messages import PATIENCE
+from tests.support.messages import PATIENCE, receive
 
 
 def test_bodies_are_appended_byte_for_byte_one_a_line(tmp_path: Path) -> None:
@@ -134,8 +140,64 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
         NdjsonStore(Path("/dev/null"))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"SQLite format 3\0" + b"\x10\0" * 50,
+        b"\x37\x7f\x06\x82\0\x2d\xe2\x18\0\0\x10\0",  # of SQLite's write-ahead log
+        gzip.compress(b'{"event_id": "a"}\n'),
+        b"\x28\xb5\x2f\xfd",
+        b"root:x:0:0:root:/root:/bin/bash\n",
+        b"\0" * 100,
+        b"# notes\n",
+        b"\xef\xbb\xbf{}",
+    ],
+)
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(content)
+    with pytest.raises(StoreUnavailable, match="something else than events as NDJSON"):
+        NdjsonStore(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"{", b"\n\n", b"[1]\n", b'"x"\n', b"-7\n", b"\r\n {}\n"])
+def test_a_file_of_json_texts_is_appended_to(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(content)
+    entry = make_entry(make_body())
+    NdjsonStore(path).write([entry])
+    assert path.read_bytes().startswith(content)
+    assert path.read_bytes().endswith(b"\n" + entry.body + b"\n")
+
+
+def test_a_file_that_becomes_something_else_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    store = NdjsonStore(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE message (body)")
+    before = path.read_bytes()
+    with pytest.raises(StoreUnavailable, match="something else"):
+        store.write([make_entry(make_body())])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_the_local_brokers_own_files_are_left_alone(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "broker.db"
+    body = make_body()
+    with LocalBroker(path, "dlmon") as broker:
+        broker.publish(Queue.ARRIVALS, [[Message(body, "one")]])
+        with pytest.raises(StoreUnavailable, match="something else"):
+            NdjsonStore(path.with_name(path.name + suffix))
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(path.with_name(path.name + suffix))
+        with broker.open_consumer(1) as consumer:
+            assert [delivery.body for delivery in receive(consumer, 1)] == [body]
+
+
 def test_a_url_without_a_path_is_refused() -> None:
-    with pytest.raises(SettingsError, match="ndjson:PATH"):
+    with pytest.raises(SettingsError, match="expected a path"):
         open_store(StoreAddress("ndjson:"))
 
 
@@ -143,7 +205,7 @@ WRITE_TO_STDOUT = """
 import sys
 from dlmon.config.urls import StoreAddress
 from dlmon.stores import open_store
-from tests.support.messages import PATIENCE
+from tests.support.messages import PATIENCE, receive
 from tests.support.events import make_entry
 entry = make_entry(sys.argv[1].encode())
 with open_store(StoreAddress("stdout")) as store:
