@@ -117,6 +117,9 @@ class Broker(Closeable):
     Made by `dlmon.brokers.open_broker`, which has connected and declared the topology.
     """
 
+    has_policies = False
+    """Whether an operator can have the broker drop messages by rules that dlmon does not see."""
+
     @abstractmethod
     def publish(
         self,

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dlmon.brokers.base import Broker, Consumer
+from dlmon.brokers.counts import ParkedCount, explain_vanished
 from dlmon.commands.batches import BATCH, delivery_count_of, portions
 from dlmon.commands.returning import ReturningRejects, rejects_returned
 from dlmon.errors import (
@@ -103,6 +104,7 @@ def consume(
     interrupted = None
     try:
         run.run()
+        run.check_parked(due=False)
     except Interrupted as error:
         interrupted = error
     return ConsumeResult(run.totals, time.monotonic() - started, interrupted)
@@ -132,6 +134,10 @@ class _ConsumeRun:
     in_hand: int = 0
     returning: ReturningRejects = field(default_factory=ReturningRejects)
     looping: list[Delivery] = field(default_factory=list)
+    parked: ParkedCount = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parked = ParkedCount(self.broker, self.stop)
 
     def run(self) -> None:
         self.observer.on_idle(self.totals)
@@ -161,6 +167,7 @@ class _ConsumeRun:
             for portion in portions(deliveries):
                 self._settle(consumer, portion)
             self._trim()
+            self.check_parked()
             if deliveries:
                 was_empty = False
             elif was_empty:
@@ -169,6 +176,11 @@ class _ConsumeRun:
             else:
                 self.observer.on_idle(self.totals)
                 was_empty = self.until_empty and self._arrivals_is_empty()
+
+    def check_parked(self, *, due: bool = True) -> None:
+        """Warn of rejects that were parked, and are gone."""
+        if vanished := self.parked.vanished(due=due):
+            _log.warning("%s", explain_vanished("the rejects queue", vanished))
 
     def _trim(self) -> None:
         """Delete old events. A failure is only logged, because no event is in hand."""
@@ -289,6 +301,7 @@ class _ConsumeRun:
     def _park(self, rejections: Sequence[Rejection]) -> None:
         if not rejections:
             return
+        self.parked.before_parking()
         pending = rejections
         smallest = False
 
@@ -312,6 +325,7 @@ class _ConsumeRun:
         # Only parking shows whether parking works. What this parks after the batch was given back
         # is parked again later: twice is safer than never.
         self._retry(attempt, attempt)
+        self.parked.add(len(rejections))
 
     def _retry(self, attempt: Callable[[], None], probe: Callable[[], None] | None = None) -> None:
         """Call `attempt` until it succeeds.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from dlmon.brokers.base import Broker, Depth
+from dlmon.brokers.counts import count_vanished
 from dlmon.messages import Queue
 from dlmon.rejects.actions import BATCH_SIZE, OnProgress
 from dlmon.rejects.filters import RejectFilter
@@ -21,7 +22,8 @@ class Look:
 
     depth: of the queue, before. most_deliveries: the highest delivery count of a message.
     interrupted: a stop request ended it. ran_out: there were fewer than `depth` says, because
-    another reader holds the others or has taken them.
+    another reader holds the others or has taken them. vanished: how many fewer the queue has
+    afterwards, where nothing else consumed from it.
     """
 
     depth: Depth
@@ -30,11 +32,12 @@ class Look:
     most_deliveries: int
     interrupted: bool
     ran_out: bool
+    vanished: int = 0
 
     @property
     def partial(self) -> bool:
         """True when another reader holds rejects, or may, that this look did not get."""
-        return self.ran_out or self.depth.shared
+        return (self.ran_out and not self.vanished) or self.depth.shared
 
     def count(self, *, everything: bool) -> int:
         """How many rejects there are. everything: no filter was given, so that those that another
@@ -77,6 +80,9 @@ def look(
             most_deliveries = max(most_deliveries, *(one.delivery_count for one in deliveries))
             visit(chosen)
             on_progress(looked, depth.ready)
+    vanished = 0
+    if broker.has_policies and not stop.requested:
+        vanished = count_vanished(depth, broker.depth(Queue.REJECTS))
     return Look(
         depth,
         looked,
@@ -84,4 +90,5 @@ def look(
         most_deliveries,
         interrupted=stop.requested and looked < depth.ready,
         ran_out=ran_out,
+        vanished=vanished,
     )

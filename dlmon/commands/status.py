@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dlmon.brokers.base import Broker, Depth
+from dlmon.brokers.counts import count_vanished
 from dlmon.errors import BrokerUnreachable
 from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
@@ -20,11 +21,14 @@ class Status:
     """The depths at a time (seconds since the epoch), and how fast they change.
 
     rates: messages a second by which each queue grows; none where there was no look before.
+    vanished: how many messages each queue has fewer than at the look before, where nothing consumed
+    from it at either look.
     """
 
     at: float
     depths: dict[Queue, Depth]
     rates: dict[Queue, float]
+    vanished: dict[Queue, int] = field(default_factory=dict)
 
 
 def look(broker: Broker, before: Status | None = None) -> Status:
@@ -40,7 +44,13 @@ def look(broker: Broker, before: Status | None = None) -> Status:
             queue: (_count(depth) - _count(before.depths[queue])) / (now - before.at)
             for queue, depth in depths.items()
         }
-    return Status(now, depths, rates)
+    vanished = {
+        queue: count
+        for queue, depth in depths.items()
+        if before is not None and broker.has_policies
+        if (count := count_vanished(before.depths[queue], depth))
+    }
+    return Status(now, depths, rates, vanished)
 
 
 def watch(broker: Broker, stop: Stop, interval: float) -> Iterator[Status]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.live import Live
 from rich.text import Text
 
+from dlmon.brokers.counts import explain_vanished
 from dlmon.commands.status import Status
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
@@ -24,7 +25,8 @@ def show_status(status: Status, namespace: str, where: str) -> None:
 
 def show_json(status: Status, namespace: str) -> None:
     """One line of JSON: for each queue `ready`, `held` (null where nobody can tell), `consumers`
-    (those and readers) and `rate` (messages a second by which it grows, null at the first look)."""
+    (those and readers), `rate` (messages a second by which it grows, null at the first look) and
+    `vanished` (fewer than at the look before, though nothing was consuming)."""
     queues = {
         str(queue): {
             "queue": f"{namespace}.{queue}",
@@ -32,6 +34,7 @@ def show_json(status: Status, namespace: str) -> None:
             "held": depth.held,
             "consumers": depth.holders,
             "rate": status.rates.get(queue),
+            "vanished": status.vanished.get(queue, 0),
         }
         for queue, depth in status.depths.items()
     }
@@ -66,3 +69,5 @@ def _lines(status: Status, namespace: str, where: str) -> Iterator[Text]:
         if queue in status.rates:
             line.append(f"{status.rates[queue]:>+12,.1f}/s")
         yield line
+    for queue, count in status.vanished.items():
+        yield Text(explain_vanished(names[queue], count), "yellow")

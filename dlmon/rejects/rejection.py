@@ -29,6 +29,8 @@ _DECIDED_BY_THE_STORE = frozenset({UNSTORABLE, ID_CONFLICT})
 # RabbitMQ's reasons for a dead letter that need more words.
 _DEAD_LETTER_REASONS = {
     "delivery_limit": "delivery_limit, each consumer that received it crashed or gave it back",
+    "expired": "expired, a policy of RabbitMQ with a message-ttl applies to the queue",
+    "maxlen": "maxlen, a policy of RabbitMQ with a max-length applies to the queue",
 }
 
 

@@ -24,6 +24,8 @@ class RabbitMQBroker(Broker):
     """Two connections: under a memory or disk alarm RabbitMQ stops reading from one that publishes,
     and acknowledgements on it would be stuck too."""
 
+    has_policies = True
+
     def __init__(self, settings: Settings, stop: Stop | None = None) -> None:
         """Connect, and declare or check the topology.
 

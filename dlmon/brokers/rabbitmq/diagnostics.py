@@ -9,7 +9,8 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from dlmon.brokers.base import Check
+from dlmon.brokers.base import Check, Depth
+from dlmon.brokers.counts import count_vanished, explain_vanished
 from dlmon.brokers.rabbitmq import management, policies, topology
 from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.failures import NotDeclaredYet
@@ -56,11 +57,13 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
         return
     try:
         yield Check(what, "accepted")
-        yield from _Topology(connection, settings).checks()
+        topology_checks = _Topology(connection, settings)
+        yield from topology_checks.checks()
+        yield from _Policies(settings, address).checks()
+        yield from _publishing(settings, stop)
+        yield from topology_checks.counts()
     finally:
         connection.close()
-    yield from _Policies(settings, address).checks()
-    yield from _publishing(settings, stop)
 
 
 def _network(host: str, port: int, timeout: float) -> Iterator[Check]:
@@ -90,6 +93,7 @@ class _Topology:
         self._namespace = settings.namespace
         self._declares = settings.declare
         self._timeout = settings.connect_timeout
+        self._depths: dict[Queue, Depth] = {}
 
     def checks(self) -> Iterator[Check]:
         exchange = self._exists(f"exchange {self._namespace}", self._ask_exchange(passive=True))
@@ -102,6 +106,14 @@ class _Topology:
             yield found
             if found.error is None and found.known:
                 yield self._arguments(queue, name)
+
+    def counts(self) -> Iterator[Check]:
+        """Queues that have lost messages since they were looked at first."""
+        for queue, before in tuple(self._depths.items()):
+            name = topology.queue_name(self._namespace, queue)
+            found = self._exists(f"count of {name}", self._ask_queue(queue))
+            if found.error is None and (count := count_vanished(before, self._depths[queue])):
+                yield Check(found.name, explain_vanished(name, count), warning=True)
 
     def _exists(self, what: str, ask: _Ask) -> Check:
         try:
@@ -154,6 +166,7 @@ class _Topology:
 
         def on_declare_ok(frame: Any, answer: Future[str]) -> None:
             found = frame.method
+            self._depths[queue] = Depth(found.message_count, None, found.consumer_count)
             answer.set_result(f"{found.message_count:,} ready, {found.consumer_count} consumers")
 
         return lambda channel, answer: channel.queue_declare(

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from dlmon.brokers.counts import explain_vanished
 from dlmon.commands.inspect_rejects import Look
 from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import MAX_ID, clock, counted, fitted, safe
@@ -158,6 +159,8 @@ def _notes(look: Look, shown: int | None) -> Iterator[str]:
         yield f"another reader holds {look.depth.held:,} more rejects, which this view lacks."
     elif look.partial:
         yield "another reader may hold some rejects that this view lacks."
+    if look.vanished:
+        yield explain_vanished("the rejects queue", look.vanished)
     if look.most_deliveries > MANY_DELIVERIES:
         yield (
             f"delivered up to {look.most_deliveries} times so far. dlmon's queue sets no limit, "
