@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -29,6 +28,8 @@ def default_jobs() -> int:
 def can_fork() -> bool:
     """Whether processes may be forked. On macOS its own libraries start threads, which a forked
     process lacks; on Windows there is no fork."""
+    import multiprocessing
+
     return sys.platform != "darwin" and "fork" in multiprocessing.get_all_start_methods()
 
 
