@@ -75,6 +75,7 @@ def produce(
         typer.Option(
             "--from",
             metavar="FILE",
+            readable=False,
             help="Send recorded events instead, - for stdin: NDJSON, JSON or arrays of events, as "
             "they are or packed with gzip or zstd. Each goes out byte for byte, valid or not.",
         ),

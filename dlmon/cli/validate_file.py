@@ -47,7 +47,8 @@ def validate_file(
     settings: Settings,
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin."),
+        # readable: typer would end at a file that is not, and leave out the others.
+        typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin.", readable=False),
     ],
     *,
     output: Annotated[
