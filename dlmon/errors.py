@@ -5,6 +5,7 @@
     │   ├── SettingsError             2   a flag, a DLMON_* variable or the TOML file
     │   ├── SchemaError               2   the event schema is missing or is no JSON Schema
     │   └── FileError                 2   a file of events cannot be read or written
+    ├── ResourceError                 2   no more processes, open files, memory or room on the disk
     ├── BrokerError                   3
     │   ├── BrokerUnreachable         3   nothing answers (it may later)
     │   ├── BrokerRefused             3   login, vhost or permission
@@ -60,6 +61,10 @@ class SchemaError(UsageError):
 
 class FileError(UsageError):
     """A file cannot be read or written."""
+
+
+class ResourceError(DlmonError):
+    """The system has no more processes, threads, open files, memory or room on the disk."""
 
 
 class BrokerError(DlmonError):

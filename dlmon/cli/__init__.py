@@ -23,6 +23,7 @@ from typer.core import TyperGroup
 from dlmon import __version__
 from dlmon.cli.command import Command
 from dlmon.errors import DlmonError, ExitCode, UsageError
+from dlmon.runtime.resources import as_resource_error
 from dlmon.runtime.stdio import install_reliable_streams
 from dlmon.runtime.text import escape
 
@@ -138,7 +139,8 @@ def main() -> NoReturn:
     install_reliable_streams()
     _drop_useless_widths()
     try:
-        app()
+        with as_resource_error():
+            app()
         code = ExitCode.DONE
     except DlmonError as error:
         code = error.exit_code

@@ -38,7 +38,14 @@ def stop_on_signals(
     watchdog = threading.Thread(
         target=_watch, args=(reader, stop, consequence), name="signals", daemon=True
     )
-    watchdog.start()
+    try:
+        watchdog.start()
+    except RuntimeError:  # the system allows no more threads
+        os.close(reader)
+        os.close(writer)
+        with _stop_in_handlers(stop, consequence):
+            yield stop
+        return
     wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     handlers_before = {number: signal.signal(number, _on_signal) for number in _STOP_SIGNALS}
     try:
@@ -50,6 +57,32 @@ def stop_on_signals(
         os.close(writer)
         watchdog.join()
         os.close(reader)
+        stop.request()
+
+
+@contextmanager
+def _stop_in_handlers(stop: Stop, consequence: str) -> Iterator[None]:
+    """As `stop_on_signals` with handlers alone: no signal is noticed during a system call that
+    hangs."""
+
+    def on_stop_signal(number: int, _frame: FrameType | None) -> None:
+        if not stop.requested:
+            stop.request()
+            signal.setitimer(signal.ITIMER_REAL, GRACE + _BEYOND_GRACE)
+        elif number == signal.SIGINT:
+            _end_process("")
+
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
+        _end_process(_abandoned(consequence))
+
+    handlers = {**dict.fromkeys(_STOP_SIGNALS, on_stop_signal), signal.SIGALRM: on_alarm}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
         stop.request()
 
 
@@ -89,9 +122,12 @@ def _watch(reader: int, stop: Stop, consequence: str) -> None:
         if deadline is None and number[0] in _STOP_SIGNALS:
             stop.request()
             deadline = time.monotonic() + GRACE + _BEYOND_GRACE
-    _end_process(
-        f"dlmon: what was in hand did not finish within {GRACE:g} s and was left; {consequence}.\n"
-    )
+    _end_process(_abandoned(consequence))
+
+
+def _abandoned(consequence: str) -> str:
+    text = f"what was in hand did not finish within {GRACE:g} s and was left; {consequence}"
+    return f"dlmon: {text}.\n"
 
 
 def _end_process(message: str) -> NoReturn:

@@ -104,9 +104,9 @@ def validate_file(
     from dlmon.commands import validate_file as command
     from dlmon.console.reports.text import (
         progress_bar,
-        show_fewer_processes,
         show_summary,
         show_unreadable,
+        show_warning,
     )
     from dlmon.event_files.discovery import DEFAULT_GLOBS, find_files
     from dlmon.event_files.input import total_size
@@ -148,23 +148,24 @@ def validate_file(
         read={"FILE": [one.path for one in found]},
     )
     size = total_size(one.path for one in found if one.error is None)
-    report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
     with (
         command.start_workers(validator, wanted, size) as workers,
         stop_on_signals("not all events were checked") as stop,
-        progress_bar(report, size, hidden=quiet) as progress,
     ):
+        # Begun only now: a report that has begun has to be ended, whatever happens.
+        report = _report(output, summary=summary, quiet=quiet, to_stderr=bool(to_stdout))
         if workers.start_error is not None and not quiet:
-            show_fewer_processes(workers.jobs, workers.start_error)
-        result = command.validate_files(
-            found,
-            workers,
-            report,
-            stop=stop,
-            options=wanted,
-            limit=settings.max_event_bytes,
-            progress=progress,
-        )
+            show_warning(workers.start_error)
+        with progress_bar(report, size, hidden=quiet) as progress:
+            result = command.validate_files(
+                found,
+                workers,
+                report,
+                stop=stop,
+                options=wanted,
+                limit=settings.max_event_bytes,
+                progress=progress,
+            )
     with suppress(BrokenPipeError):
         show_unreadable(result)
         if not result.output_closed:

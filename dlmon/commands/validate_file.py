@@ -20,6 +20,7 @@ from dlmon.linting.findings import BlockReport, CheckOptions, Finding, Snippet, 
 from dlmon.linting.split import Split
 from dlmon.linting.worker_pool import End, Item, WorkerPool
 from dlmon.rejects.groups import MAX_GROUPS, OTHER
+from dlmon.runtime.resources import as_resource_error
 from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import ID_CONFLICT
@@ -177,26 +178,26 @@ def validate_files(
     progress: Progress = lambda _read, _counts: None,
 ) -> Result:
     """Check every event of some files, `-` for stdin. limit: bytes of an event."""
-    with ExitStack() as stack:
-        run = _CheckRun(files, report, options, progress)
-        try:
+    run = _CheckRun(files, report, options, progress)
+    try:
+        with as_resource_error(), ExitStack() as opened:
             if options.unique:
                 from dlmon.linting.duplicate_ids import SeenIds
 
-                run.ids = stack.enter_context(SeenIds(stop))
+                run.ids = opened.enter_context(SeenIds(stop))
             if options.split_valid is not None or options.split_invalid is not None:
                 split = Split(options.split_valid, options.split_invalid)
-                run.split = stack.enter_context(split)
+                run.split = opened.enter_context(split)
             for item, block in workers.check_all(run.items(limit, stop)):
                 run.add(item, block)
             run.find_repeated()
             run.result.interrupted = stop.requested
-        except BrokenPipeError:
-            run.result.output_closed = True
-        except DlmonError as error:  # not raised: a report has to be whole in any case
-            run.result.error = error
-        run.result.groups = run.groups.largest_first()
-        return run.result
+    except BrokenPipeError:
+        run.result.output_closed = True
+    except DlmonError as error:  # not raised: a report has to be whole in any case
+        run.result.error = error
+    run.result.groups = run.groups.largest_first()
+    return run.result
 
 
 class _CheckRun:

@@ -24,9 +24,12 @@ from dlmon.linting.checker import BlockChecker
 from dlmon.linting.findings import BlockReport
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.processes import can_fork
+from dlmon.runtime.resources import lacking, spare_descriptors
 
 _SLOTS = 4
 """Blocks that a worker has, so that it need not wait while this process is busy."""
+
+_SPARE_DESCRIPTORS = 16  # for the files that this process opens later
 
 _DATA_BYTES = 256 * 1024
 _MIN_BYTES = 32 * 1024
@@ -65,7 +68,7 @@ class _Job(NamedTuple):
 class WorkerPool(Closeable):
     """Checks blocks in several processes, this one among them. Use as a context manager.
 
-    `start_error` is why there are fewer processes than asked for, else None.
+    `start_error` says why there are fewer processes than asked for, else it is None.
     """
 
     def __init__(self, checker: BlockChecker, jobs: int) -> None:
@@ -74,15 +77,20 @@ class WorkerPool(Closeable):
         self._checker = checker
         self._workers: list[_Worker] = []
         self.start_error: str | None = None
+        wanted = jobs
         if jobs > 1 and not can_fork():
             self.start_error = "this system cannot fork"
             jobs = 1
-        for _ in range(jobs - 1):
-            try:
-                self._workers.append(_Worker(checker, self._workers))
-            except OSError as error:  # no more processes, descriptors or memory
-                self.start_error = error.strerror or str(error)
-                break
+        with spare_descriptors(_SPARE_DESCRIPTORS):
+            for _ in range(jobs - 1):
+                try:
+                    self._workers.append(_Worker(checker, self._workers))
+                except OSError as error:  # no more processes, descriptors or memory
+                    self.start_error = lacking(error) or error.strerror
+                    break
+        if self.start_error is not None:
+            counts = f"{self.jobs} of {wanted} processes could be started"
+            self.start_error = f"{counts}: {self.start_error}."
         self._max_waiting = 2 * _SLOTS * self.jobs
 
     @property

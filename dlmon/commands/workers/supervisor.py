@@ -25,11 +25,12 @@ from dlmon.commands.workers.protocol import (
     WorkerConfig,
 )
 from dlmon.config.settings import Settings
-from dlmon.errors import DlmonError, Interrupted, UsageError
+from dlmon.errors import DlmonError, Interrupted, ResourceError, UsageError
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.backoff import Backoff
+from dlmon.runtime.resources import lacking
 from dlmon.runtime.stop import GRACE, Stop
 from dlmon.stores.base import Entry
 from dlmon.stores.retention import uptime
@@ -89,26 +90,31 @@ class _WorkerProcess:
         self.earlier_totals = ConsumeTotals()  # of the processes that have died
         self.totals = ConsumeTotals()  # of the current process
         self.held: str | None = None
-        self.start_at: float | None = None  # when to start the next process, if there is none
+        self.start_at: float | None = time.monotonic()  # of the next process, if there is none
+        self.was_started = False
         self.is_ready = False  # the current process
         self.was_ready = False  # any of its processes
         self.backoff = Backoff()
-        self.start()
 
     def start(self) -> None:
-        """Start a process."""
-        self.start_at = None
+        """Start a process. Raises: OSError where the system allows no more of them."""
         self.is_ready = False
         self.pipe, theirs = multiprocessing.Pipe()
         with theirs:
             descriptor = theirs.fileno()
-            self.process = subprocess.Popen(  # noqa: S603  (this very program)
-                # -P: never import a module from the current folder.
-                [sys.executable, "-P", "-m", _MODULE, str(descriptor)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(descriptor,),
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(  # noqa: S603  (this very program)
+                    # -P: never import a module from the current folder.
+                    [sys.executable, "-P", "-m", _MODULE, str(descriptor)],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(descriptor,),
+                    start_new_session=True,
+                )
+            except OSError:
+                self.pipe.close()
+                raise
+        self.start_at = None
+        self.was_started = True
         self.send(self.config)
 
     def send(self, message: WorkerConfig | StopRequest) -> None:
@@ -161,7 +167,6 @@ class _Supervisor:
 
     def add(self, worker: _WorkerProcess) -> None:
         self._workers.append(worker)
-        self._running[worker.pipe] = worker
 
     def run(self, stop: Stop) -> None:
         """Return once every worker has finished."""
@@ -252,9 +257,25 @@ class _Supervisor:
         scheduled = [worker for worker in self._workers if worker.start_at is not None]
         for worker in scheduled:
             if worker.start_at is not None and now >= worker.start_at:
-                worker.start()
-                self._running[worker.pipe] = worker
-        return bool(scheduled or self._running)
+                try:
+                    worker.start()
+                except OSError as error:
+                    self._on_start_failed(worker, error)
+                else:
+                    self._running[worker.pipe] = worker
+        return bool(self._running) or any(one.start_at is not None for one in self._workers)
+
+    def _on_start_failed(self, worker: _WorkerProcess, error: OSError) -> None:
+        reason = lacking(error) or error.strerror
+        if not any(one.was_started for one in self._workers):
+            self.failure = ResourceError(f"No worker can be started: {reason}.")
+            self._stop()
+        elif worker.was_started or worker.config.count is not None:  # it has work that is not done
+            _log.warning("%s cannot be started: %s. Trying again.", worker.name, reason)
+            worker.start_at = time.monotonic() + worker.backoff.delay()
+        else:
+            _log.warning("%s cannot be started: %s. Going on without it.", worker.name, reason)
+            self._workers.remove(worker)
 
     def _stop(self) -> None:
         """Send a stop to all workers, once; kill those that run on after the grace."""

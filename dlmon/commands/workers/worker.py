@@ -32,11 +32,12 @@ from dlmon.commands.workers.protocol import (
     Ready,
     WorkerConfig,
 )
-from dlmon.errors import DlmonError, ExitCode
+from dlmon.errors import DlmonError, ExitCode, ResourceError
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
+from dlmon.runtime.resources import as_resource_error
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
 from dlmon.stores.base import Entry
@@ -57,9 +58,16 @@ def main() -> None:
         config: WorkerConfig = pipe.recv()
     except EOFError:
         _exit()
-    stop = Stop()
-    threading.Thread(target=_await_stop, args=(pipe, stop), name="supervisor", daemon=True).start()
     channel = _Channel(pipe)
+    try:
+        with as_resource_error():
+            stop = Stop()
+            threading.Thread(
+                target=_await_stop, args=(pipe, stop), name="supervisor", daemon=True
+            ).start()
+    except ResourceError as error:
+        channel.send(Finished(ConsumeTotals(), Failure(error.exit_code, str(error))))
+        return
     logger = logging.getLogger("dlmon")
     logger.handlers = [_LogForwarder(channel)]
     logger.propagate = False
@@ -74,7 +82,7 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
         validator = Validator(
             load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
         )
-        with ExitStack() as opened:
+        with as_resource_error(), ExitStack() as opened:
             store = opened.enter_context(
                 open_store(
                     settings.store,

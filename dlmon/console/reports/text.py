@@ -90,10 +90,9 @@ def show_summary(result: Result, omitted: int) -> None:
     print_line(stderr(), Text(text), wrap=True)
 
 
-def show_fewer_processes(jobs: int, reason: str) -> None:
-    """On stderr, that not all processes could be started."""
-    text = f"dlmon: Checking in {_number(jobs, 'process')}: no more can be started ({reason})."
-    print_line(stderr(), Text(safe(text)), wrap=True)
+def show_warning(text: str) -> None:
+    """A line on stderr."""
+    print_line(stderr(), Text(f"dlmon: {safe(text)}"), wrap=True)
 
 
 def show_unreadable(result: Result) -> None:
