@@ -238,7 +238,7 @@ def _unusable(document: Any, source: str, error: Exception) -> str:
     if isinstance(error, jsonschema_rs.ValidationError) and error.instance_path:
         where = f" at {to_pointer(error.instance_path)}"
         if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Format):
-            reason += " that jsonschema-rs can match (ECMA 262, without what its engine has not)"
+            reason += ": patterns are those of ECMA 262 that jsonschema-rs can match"
     else:
         where = _quoted_location(document, reason)
     return f"The schema {source} cannot be used{where}: {reason}."
