@@ -18,7 +18,7 @@ import orjson
 from dlmon.event_files.block import WHITESPACE, Block
 from dlmon.validation.duplicate_keys import count_strings, may_have_duplicate_keys
 from dlmon.validation.json_positions import count_rare
-from dlmon.validation.validator import MAX_DEPTH, Validator
+from dlmon.validation.validator import MAX_DEPTH, Validator, may_be_too_deep
 
 _BYTES_AT_ONCE = 8 * 1024
 """Values of this many bytes fit into a processor's cache, and often all of them are valid."""
@@ -130,10 +130,7 @@ class Prefilter:
         ) or all(map(self._is_small, part.texts()))
 
     def _is_small(self, text: bytes) -> bool:
-        return len(text) <= self._max_bytes and (
-            # Each level takes two brackets.
-            len(text) <= 2 * MAX_DEPTH or text.count(b"{") + text.count(b"[") <= MAX_DEPTH
-        )
+        return len(text) <= self._max_bytes and not may_be_too_deep(text)
 
     def _known(self, text: bytes, value: Any) -> Any:
         """The value of a text if it can break only rules of the schema, else `UNKNOWN`."""

@@ -54,12 +54,7 @@ class Validator:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             return Verdict(None, (_not_json(body, error),))
-        # Each level takes two brackets: a text with no room for them, or with fewer, is not walked.
-        if (
-            len(body) > 2 * MAX_DEPTH
-            and body.count(b"{") + body.count(b"[") > MAX_DEPTH
-            and _depth(value) > MAX_DEPTH
-        ):
+        if may_be_too_deep(body) and _depth(value) > MAX_DEPTH:
             reason = f"nested more than {MAX_DEPTH} levels deep"
             return Verdict(None, (Violation(NOT_JSON, "", reason),))
         if may_have_duplicate_keys(body, value) and (duplicates := _duplicates(body)):
@@ -79,6 +74,12 @@ class Validator:
         paths = InstancePaths(compiled.evaluate(value)) if may_have_empty_keys(body) else None
         errors = islice(compiled.iter_errors(value), MAX_VIOLATIONS)
         return tuple(_violation(error, paths) for error in errors)
+
+
+def may_be_too_deep(text: bytes) -> bool:
+    """Whether the depth of a JSON text has to be measured. Never False for a text too deep."""
+    # Each level takes two brackets.
+    return len(text) > 2 * MAX_DEPTH and text.count(b"{") + text.count(b"[") > MAX_DEPTH
 
 
 def _not_json(body: bytes, error: orjson.JSONDecodeError) -> Violation:
