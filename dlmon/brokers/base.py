@@ -128,6 +128,7 @@ class Broker(Closeable):
         *,
         confirmed: Confirmed | None = None,
         stop: Stop | None = None,
+        patience: float | None = None,
     ) -> int:
         """Publish every message of every batch, and return how many once the broker has them all.
 
@@ -137,6 +138,8 @@ class Broker(Closeable):
 
         Raises: PublishRefused with the messages that were refused or unroutable; nothing more is
         taken from the iterable once there is one, and all others in the window are waited for.
+        BrokerUnreachable when RabbitMQ has answered nothing for `patience` seconds, because of an
+        alarm, say: what was not confirmed may still arrive.
         Interrupted when `stop` has expired before everything was confirmed. (A stop that is only
         requested has no effect here: it is the iterable that should end.)
         """

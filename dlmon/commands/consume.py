@@ -311,7 +311,7 @@ class _ConsumeRun:
             max_bytes = 0 if smallest else self.broker.max_properties_bytes
             messages = [to_message(rejection, max_bytes) for rejection in pending]
             try:
-                self.broker.publish(Queue.REJECTS, [messages], stop=self.stop)
+                self.broker.publish(Queue.REJECTS, [messages], stop=self.stop, patience=self.hold)
             except PublishRefused as refusal:
                 refused = set(map(id, refusal.messages))
                 smallest = isinstance(refusal, UnpublishableMessages)

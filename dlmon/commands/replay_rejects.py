@@ -25,6 +25,10 @@ from dlmon.sources.pacing import Pace
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import NOT_JSON, NOT_UTF8, Verdict, describe_rule
 
+PATIENCE = 5 * 60.0
+"""Seconds without an answer, because of an alarm of RabbitMQ, say, after which a replay ends: until
+then it holds its rejects."""
+
 _DECIDED_AT_ONCE = 100
 """Rejects that are decided on together: enough for a patch, whose process they go to and fro. With
 a limit, the last of them may be for nothing."""
@@ -208,6 +212,7 @@ def _publish(
             [messages] if pace is None else pace.spread(messages, stop),
             confirmed=lambda taken: confirmed.update(map(id, taken)),
             stop=stop,
+            patience=PATIENCE,
         )
     except (BrokerError, Interrupted) as error:
         return confirmed, error

@@ -63,6 +63,7 @@ class LocalBroker(Broker):
         *,
         confirmed: Confirmed | None = None,
         stop: Stop | None = None,
+        patience: float | None = None,  # noqa: ARG002  (no alarm can block it)
     ) -> int:
         name = f"{self._namespace}.{queue}"
         return LocalPublisher(self._path, name, confirmed, stop or self._stop).run(batches)

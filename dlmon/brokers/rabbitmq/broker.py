@@ -53,10 +53,17 @@ class RabbitMQBroker(Broker):
         *,
         confirmed: Confirmed | None = None,
         stop: Stop | None = None,
+        patience: float | None = None,
     ) -> int:
         publisher = self._take_publisher()
         try:
-            count = publisher.publish(ROUTING_KEYS[queue], batches, confirmed, stop or self._stop)
+            count = publisher.publish(
+                ROUTING_KEYS[queue],
+                batches,
+                confirmed=confirmed,
+                stop=stop or self._stop,
+                patience=patience,
+            )
         except BaseException:
             # Also after a refusal: RabbitMQ 3.10 may never answer again on a channel on which it
             # refused messages while a queue had no leader (seen when a node of a cluster died).

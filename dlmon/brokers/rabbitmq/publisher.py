@@ -74,6 +74,7 @@ class RabbitMQPublisher:
         self._waiting: list[_Outgoing] = []
         self._open = 0
         self._open_bytes = 0
+        self._patience: float | None = None  # seconds of silence after which to give up
         self._silent_since = 0.0  # the last confirm, or the first message that waits for one
         self._warned_after = 0.0  # seconds of silence at the last warning
         self._confirmed: list[Message] = []
@@ -88,11 +89,14 @@ class RabbitMQPublisher:
         self,
         routing_key: str,
         batches: Iterable[Sequence[Message]],
+        *,
         confirmed: Confirmed | None,
         stop: Stop,
+        patience: float | None,
     ) -> int:
         """As `Broker.publish`. After an error the publisher has to be closed."""
         self._routing_key = routing_key
+        self._patience = patience
         call = _PublishCall(self, confirmed, stop)
         left: list[Message] = []
         try:
@@ -151,6 +155,7 @@ class RabbitMQPublisher:
                 self._connection.check_thread()
                 if stop.expired:
                     raise Interrupted(f"{self._open} messages were not confirmed in time.")
+                self._give_up_after_patience()
                 self._changed.wait(TICK)
                 self._warn_of_silence()
                 if self._waiting:  # for another publisher that had the connection to itself
@@ -163,6 +168,12 @@ class RabbitMQPublisher:
         if self._open and silent >= self._warned_after + WARN_EVERY:
             _log.warning(_SILENT, silent, self._open)
             self._warned_after = silent
+
+    def _give_up_after_patience(self) -> None:
+        silent = time.monotonic() - self._silent_since
+        if self._patience is not None and silent >= self._patience:
+            why = f" An alarm is on ({self._connection.alarm})." if self._connection.alarm else ""
+            raise BrokerUnreachable(f"{_SILENT % (silent, self._open)}{why}")
 
     def _end_silence(self) -> None:
         self._silent_since = time.monotonic()
