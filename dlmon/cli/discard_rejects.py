@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @described_as(
     """Remove rejected events for good, or move them to a file.
 
-    Shows what would be removed and asks; where nobody can be asked, needs --yes.
+    Shows what would be removed and asks; without a terminal, it needs --yes.
 
     \b
     Examples:

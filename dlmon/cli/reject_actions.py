@@ -53,7 +53,7 @@ class RejectAction:
         if options.dry_run or not options.yes:
             if not options.dry_run and (self._reads_stdin or not _can_ask()):
                 raise UsageError(
-                    f"Nobody can be asked here: add --yes to {self.verb}, or --dry-run to look."
+                    f"No terminal to ask on: add --yes to {self.verb}, or --dry-run to look."
                 )
             would_be, seen = self._run(options, None, dry_run=True)
             self.show_preview(would_be)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     """Put rejected events back on arrivals once they would pass.
 
     Each is validated again, published, confirmed, and only then removed.
-    Shows what would be replayed and asks; where nobody can be asked, needs --yes.
+    Shows what would be replayed and asks; without a terminal, it needs --yes.
 
     \b
     Examples:

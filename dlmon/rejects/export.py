@@ -194,7 +194,7 @@ def _from_line(line: bytes, where: str) -> Rejection:
 
 
 def _refuse_duplicate_keys(line: bytes, record: object) -> None:
-    """A parser keeps one of two equal keys, and nobody knows which one was meant.
+    """A parser keeps one of two equal keys, and it may not be the one that was meant.
 
     Raises: ValueError. orjson.JSONEncodeError for a line that is nested too deeply.
     """

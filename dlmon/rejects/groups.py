@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # what they import takes a while, and `validate-file` has only findings
+if TYPE_CHECKING:  # `validate-file` has findings only, and these imports take time
     from dlmon.rejects.rejection import Rejection
     from dlmon.validation.violations import Violation
 
 MAX_GROUPS = 1000
-"""Groups that are told apart. Paths come from events, so that a flood can have any number."""
+"""Groups that are counted apart. Paths come from events, so a flood can have any number of them."""
 
 MAX_NAMES = 8
-"""Schema versions and origins that are remembered of a group."""
+"""Schema versions and origins that are kept of a group."""
 
 OTHER = "(other)"
 """The code of the group for everything beyond `MAX_GROUPS`."""

@@ -19,7 +19,7 @@ def test_rejections_are_grouped_by_code_and_path_of_the_first_violation() -> Non
     assert groups.count == 5
 
 
-def test_a_group_tells_when_it_was_seen_first_and_last_and_has_the_last_as_sample() -> None:
+def test_a_group_says_when_it_was_seen_first_and_last_and_has_the_last_as_sample() -> None:
     groups = Groups()
     last = replace(slow(), rejected_at=AT + 5000, message_id="the last one")
     for one in (replace(slow(), rejected_at=AT), last, replace(slow(), rejected_at=AT - 1)):

@@ -124,7 +124,7 @@ def _what(group: Group) -> str:
 
 def _background(group: Group) -> list[str]:
     """The schemas that rejects were validated by, and where they come from."""
-    facts = (("judged by", group.schemas), ("sent to", group.origins))
+    facts = (("validated by", group.schemas), ("sent to", group.origins))
     return [f"{what} {safe(', '.join(names))}" for what, names in facts if names]
 
 

@@ -51,7 +51,7 @@ def test_the_default_view_is_groups_with_their_share_times_and_a_sample(
     assert lines[3].strip() == '"25.5" is not of type "number"'
     assert newest.message_id in lines[4]
     assert lines[5].split()[:5] == ["1", "25%", "minimum", "at", "/file_size"]
-    assert f"judged by {VALIDATOR.schema.version}" in result.stdout
+    assert f"validated by {VALIDATOR.schema.version}" in result.stdout
     assert "sent to dlmon download.completed" in result.stdout
     assert len(ids(broker, Queue.REJECTS)) == 4
 
@@ -73,13 +73,13 @@ def test_forty_groups_fit_a_screen_and_the_rest_is_counted(broker: Broker, dlmon
     assert sum("type at /" in line for line in screen(everything, "820 rejects in")) == 40
 
 
-def test_what_all_groups_have_in_common_is_told_once(broker: Broker, dlmon: Dlmon) -> None:
+def test_what_all_groups_have_in_common_is_shown_once(broker: Broker, dlmon: Dlmon) -> None:
     first, second = slow(), rejection(make_body(file_size=-1))
     park(broker, [first, replace(first, origin="agents 1"), second])
     lines = [line.strip() for line in dlmon("inspect-rejects").stdout.splitlines()]
     assert lines.count("sent to dlmon download.completed") == 1
     assert {"sent to dlmon download.completed, agents 1"} < set(lines)
-    assert lines[-1] == f"all judged by {VALIDATOR.schema.version}"
+    assert lines[-1] == f"all validated by {VALIDATOR.schema.version}"
 
 
 def test_what_another_reader_holds_is_no_empty_queue(broker: Broker, dlmon: Dlmon) -> None:
@@ -190,7 +190,7 @@ def test_an_export_is_a_new_file_with_what_was_selected(
     assert "exists already" in again.stderr
 
 
-def test_revalidate_tells_how_many_would_pass_now(broker: Broker, dlmon: Dlmon) -> None:
+def test_revalidate_counts_how_many_would_pass_now(broker: Broker, dlmon: Dlmon) -> None:
     park(broker, [mended(), mended(), slow()])
     result = dlmon("inspect-rejects", "--revalidate")
     assert "Of 3, 2 would pass now." in result.stdout
@@ -269,11 +269,11 @@ def test_replay_hands_over_a_receipt_by_id(broker: Broker, dlmon: Dlmon, tmp_pat
         ["1", "would", "be", "rejected", "again:", "type", "at", "/download_speed"],
         ["failed", "0"],
     ]
-    fates = [json.loads(line) for line in (tmp_path / "receipt.ndjson").read_text().splitlines()]
-    assert sorted((one["message_id"], one["outcome"]) for one in fates) == sorted(
+    entries = [json.loads(line) for line in (tmp_path / "receipt.ndjson").read_text().splitlines()]
+    assert sorted((one["message_id"], one["outcome"]) for one in entries) == sorted(
         [(passing.message_id, "replayed"), (failing.message_id, "left")]
     )
-    assert {one["dry_run"] for one in fates} == {False}
+    assert {one["dry_run"] for one in entries} == {False}
 
 
 def test_a_receipt_is_continued_and_says_what_was_a_dry_run(
@@ -284,8 +284,8 @@ def test_a_receipt_is_continued_and_says_what_was_a_dry_run(
     assert dlmon(*replay, "--dry-run").returncode == 0
     assert len(ids(broker, Queue.REJECTS)) == 1
     assert dlmon(*replay, "--yes").returncode == 0
-    fates = [json.loads(line) for line in (tmp_path / "receipt.ndjson").read_text().splitlines()]
-    assert [(one["outcome"], one["dry_run"]) for one in fates] == [
+    entries = [json.loads(line) for line in (tmp_path / "receipt.ndjson").read_text().splitlines()]
+    assert [(one["outcome"], one["dry_run"]) for one in entries] == [
         ("replayed", True),
         ("replayed", False),
     ]
@@ -365,9 +365,9 @@ def test_ctrl_c_ends_a_slow_replay_with_its_receipt(
     assert (process.returncode, stderr) == (130, "")
     assert "Stopped before it was finished" in stdout
     replayed = [
-        fate["message_id"]
-        for fate in map(json.loads, receipt.read_text().splitlines())
-        if fate["outcome"] == "replayed"
+        entry["message_id"]
+        for entry in map(json.loads, receipt.read_text().splitlines())
+        if entry["outcome"] == "replayed"
     ]
     assert 12 <= len(replayed) < 50
     assert ids(broker, Queue.ARRIVALS) == sorted(replayed)

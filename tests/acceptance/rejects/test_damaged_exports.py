@@ -88,7 +88,7 @@ def settings(tmp_path: Path) -> Settings:
         (not_utf8, ":201: "),
     ],
 )
-def test_what_comes_before_the_damage_is_replayed_and_told(
+def test_what_comes_before_the_damage_is_replayed_and_counted(
     *,
     settings: Settings,
     tmp_path: Path,

@@ -121,13 +121,13 @@ def test_an_interrupted_action_has_done_what_its_receipt_says(
         _, stderr = process.communicate(timeout=PATIENCE)
         assert not stderr
         codes.append(process.returncode)
-        fates = map(json.loads, receipt.read_text().splitlines())
-        done += [fate["message_id"] for fate in fates if fate["outcome"] != "left"]
+        entries = map(json.loads, receipt.read_text().splitlines())
+        done += [entry["message_id"] for entry in entries if entry["outcome"] != "left"]
     assert len(done) == len(set(done))
     assert in_queue(settings, broker, Queue.REJECTS) == parked.keys() - done
     if command == ["replay-rejects"]:
         assert ids(broker, Queue.ARRIVALS) == sorted(done)
-    # A signal that comes when all is done and told ends the process as it ends any other.
+    # A signal that comes when all is done and shown ends the process as it ends any other.
     assert set(codes) <= {0, 130, -signal.SIGINT}
     assert 130 in codes
 

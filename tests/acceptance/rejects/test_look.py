@@ -83,7 +83,7 @@ def test_a_limit_ends_the_look_early(broker: Broker, stop: Stop) -> None:
     assert not result.ran_out
 
 
-def test_messages_of_someone_else_are_judged_on_the_spot(broker: Broker, stop: Stop) -> None:
+def test_messages_of_another_program_are_validated_by_the_look(broker: Broker, stop: Stop) -> None:
     bodies = [b"not JSON", make_body(file_size="big"), make_body()]
     foreign = [Message(body, f"id {number}") for number, body in enumerate(bodies)]
     broker.publish(Queue.REJECTS, [foreign])
@@ -97,7 +97,7 @@ def test_messages_of_someone_else_are_judged_on_the_spot(broker: Broker, stop: S
     assert {one.rejected_at for one in seen} == {None}
 
 
-def test_a_look_tells_that_another_reader_holds_some(broker: Broker, stop: Stop) -> None:
+def test_a_look_says_that_another_reader_holds_some(broker: Broker, stop: Stop) -> None:
     park(broker, [slow() for _ in range(10)])
     with broker.open_reader(Queue.REJECTS, 4) as other:
         assert len(other.read(4)) == 4

@@ -20,7 +20,7 @@ from tests.support.messages import PATIENCE, wait_until
 from tests.support.rejections import contents, ids, park, rejection, slow
 
 
-def test_looks_at_once_cost_nothing_and_none_tells_a_false_total(
+def test_looks_at_once_cost_nothing_and_none_shows_a_false_total(
     broker: Broker, dlmon: Dlmon
 ) -> None:
     parked = [slow() for _ in range(3000)]
@@ -38,7 +38,7 @@ def test_looks_at_once_cost_nothing_and_none_tells_a_false_total(
 def test_ctrl_c_ends_a_look_which_says_how_far_it_came(broker: Broker, dlmon: Dlmon) -> None:
     count = BATCH_SIZE + 1000
     park(broker, [slow() for _ in range(count)])
-    # Nobody reads what it prints until it was interrupted: it cannot come to its end before.
+    # Its output is not read until it was interrupted: it cannot come to its end before.
     with running(dlmon.start("inspect-rejects", "--json")) as look:
         wait_until(lambda: broker.depth(Queue.REJECTS).ready < count)
         look.send_signal(signal.SIGINT)
@@ -64,7 +64,7 @@ def test_a_look_warns_once_messages_were_handed_out_often(
     assert "policy with a delivery-limit" in warned
 
 
-def test_an_event_that_nobody_could_take_is_a_group_and_goes_back_without_its_past(
+def test_an_event_that_no_consumer_could_take_is_a_group_and_goes_back_without_its_past(
     broker: Broker, dlmon: Dlmon
 ) -> None:
     body = make_body()

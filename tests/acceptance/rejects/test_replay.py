@@ -166,7 +166,7 @@ def test_a_patched_event_that_still_fails_stays_as_it_was(broker: Broker, stop: 
     assert [one.body for one in contents(broker, Queue.REJECTS)] == [parked.body]
 
 
-def test_rejects_that_another_reader_holds_are_left_and_told(broker: Broker, stop: Stop) -> None:
+def test_rejects_that_another_reader_holds_are_left_and_noted(broker: Broker, stop: Stop) -> None:
     park(broker, [mended() for _ in range(6)])
     with broker.open_reader(Queue.REJECTS, 2) as other:
         assert len(other.read(2)) == 2
@@ -277,7 +277,7 @@ def test_a_stop_ends_it_between_two_messages_and_none_is_lost(
         assert ids(later, Queue.REJECTS) == sorted({one.message_id for one in parked} - {*done})
 
 
-def test_what_arrivals_refuses_stays_in_rejects_and_is_told(
+def test_what_arrivals_refuses_stays_in_rejects_and_is_reported(
     rabbitmq_settings: Settings, rabbitmq_url: str, stop: Stop
 ) -> None:
     with open_broker(rabbitmq_settings, stop) as broker:
