@@ -43,7 +43,8 @@ def cpu_quota(
         return None
     quotas: list[float] = []
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         if controllers and "cpu" not in controllers.split(","):
             continue
         # Version 2 has one hierarchy without a name, version 1 one for each controller.
