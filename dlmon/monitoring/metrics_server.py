@@ -74,7 +74,7 @@ def _pages(collector: Collector, problem: Callable[[], str | None]) -> _Pages:
     def health(_accept: str) -> _Page:
         found = problem()
         status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
-        return _Page("text/plain; charset=utf-8", (found or "ok").encode(), status)
+        return _Page("text/plain; charset=utf-8", (found or "ok").encode(errors="replace"), status)
 
     return {"/metrics": metrics, "/healthz": health}
 

@@ -194,8 +194,8 @@ def _counter(name: str, what: str, values: Mapping[Labels, int], *labels: str) -
     from prometheus_client.core import CounterMetricFamily
 
     family = CounterMetricFamily(name, what, labels=labels)
-    for of, value in values.items():
-        family.add_metric(of, value)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
     return family
 
 
@@ -210,10 +210,10 @@ def _histogram(
     from prometheus_client.core import HistogramMetricFamily
 
     family = HistogramMetricFamily(name, what, labels=labels)
-    for of, histogram in values.items():
+    for label_values, histogram in values.items():
         count = histogram.count
         buckets = [
             (str(float(bound)), min(count, histogram.up_to(1000 * bound))) for bound in bounds
         ]
-        family.add_metric(of, [*buckets, ("+Inf", count)], histogram.total / 1000)
+        family.add_metric(label_values, [*buckets, ("+Inf", count)], histogram.total / 1000)
     return family

@@ -135,8 +135,10 @@ class Retention:
         return True
 
     def expected(self) -> float | None:
-        """The time by the monotonic clock: no event is dated earlier. None before `bounds`."""
-        return None if self._offset is None else uptime() + self._offset
+        """The time by the monotonic clock: no event is dated earlier. None if it is unknown."""
+        if self._offset is None or self._refusal is not None:
+            return None
+        return uptime() + self._offset
 
     @property
     def redates(self) -> bool:
@@ -167,9 +169,10 @@ class Retention:
 
     def _credible(self, now: float) -> float:
         """The time by the slower one of both clocks. A jump is logged once."""
-        if self._offset is None:
-            self._offset = now - uptime()
-        expected = uptime() + self._offset
+        passed = uptime()
+        if self._offset is None or abs(now - passed - self._offset) < _JUMP:
+            self._offset = now - passed  # clocks drift, and are corrected by seconds
+        expected = passed + self._offset
         jump = int((now - expected) / _JUMP)
         if jump and not self._jump:
             how = timedelta(seconds=round(abs(now - expected)))

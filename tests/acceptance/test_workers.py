@@ -106,7 +106,7 @@ def running(command: Dlmon, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> None:
-    """Read what the command tells up to a line with this text."""
+    """Read the output up to a line with this text."""
     assert process.stderr is not None
     patience = threading.Timer(PATIENCE, process.kill)
     patience.start()
@@ -117,9 +117,9 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    """What the command told until its end."""
-    _, told = process.communicate(timeout=PATIENCE)
-    return told
+    """The rest of the output of the command, once it has ended."""
+    _, output = process.communicate(timeout=PATIENCE)
+    return output
 
 
 def test_each_event_is_settled_once_and_there_is_one_summary(
@@ -161,11 +161,11 @@ def test_one_stop_ends_all_of_them_cleanly(
         wait_until(lambda: stored(store) == ids)
         started = time.monotonic()
         process.send_signal(number)
-        told = end(process)
-    assert process.returncode == 0, told
+        output = end(process)
+    assert process.returncode == 0, output
     assert time.monotonic() - started < STOP_WITHIN + BUSY
-    assert told.count(" received: ") >= 1
-    assert "100 received: 100 stored" in told
+    assert output.count(" received: ") >= 1
+    assert "100 received: 100 stored" in output
     assert not any(map(alive, workers))
     wait_until(lambda: depth(settings) == 0)
 
@@ -191,8 +191,8 @@ def test_a_second_ctrl_c_leaves_at_once(local: Settings, store: Path) -> None:
         while process.poll() is None:  # signals that come together are one
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        told = end(process)
-        assert "within 4 s" not in told
+        output = end(process)
+        assert "within 4 s" not in output
         wait_until(lambda: not any(map(alive, workers)))
     assert process.returncode == 130
 
@@ -204,11 +204,11 @@ def test_what_cannot_be_stored_is_left_after_a_stop(local: Settings, store: Path
         read_until(process, "events are held")
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        told = end(process)
+        output = end(process)
         assert time.monotonic() - started < STOP_WITHIN + BUSY
     assert process.returncode == 130
     # Of the workers or, on a busy machine, of the command that waits for them.
-    assert "will be delivered again" in told
+    assert "will be delivered again" in output
     # What a worker held that had to be ended is there again when its lease is over.
     wait_until(lambda: depth(local) == 100)
 
@@ -219,10 +219,10 @@ def test_a_frozen_worker_does_not_keep_the_others_from_ending(local: Settings, s
         os.kill(frozen, signal.SIGSTOP)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        told = end(process)
+        output = end(process)
     assert time.monotonic() - started < STOP_WITHIN + BUSY
     assert process.returncode == 130
-    assert "what was in hand did not finish within 4 s" in told
+    assert "what was in hand did not finish within 4 s" in output
     assert not alive(frozen)
 
 
@@ -235,10 +235,10 @@ def test_a_worker_that_is_killed_at_work_is_replaced(settings: Settings, store: 
         wait_until(lambda: len(children(process.pid) - first) == 1)
         wait_until(lambda: stored(store) == ids)
         process.send_signal(signal.SIGTERM)
-        told = end(process)
-    assert process.returncode == 0, told
-    assert "was killed by SIGKILL; another one takes its place." in told
-    assert "Traceback" not in told
+        output = end(process)
+    assert process.returncode == 0, output
+    assert "was killed by SIGKILL; another one takes its place." in output
+    assert "Traceback" not in output
     wait_until(lambda: depth(settings) == 0)
 
 

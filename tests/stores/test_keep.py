@@ -267,3 +267,16 @@ def test_events_of_a_first_boot_in_1970_are_spared_until_it_is_confirmed(
     with dated.open(confirm=True) as store:
         assert store.trim() == 1
     assert dated.ages() == [0]
+
+
+def test_a_clock_that_drifts_is_followed(
+    dated: Dated, uptimes: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    dated.add(29, 1)
+    with dated.open() as store:
+        for minutes in range(1, 6):
+            uptimes.append(3600)
+            dated.set_clock(minutes * timedelta(hours=1, seconds=-40))
+            assert store.trim() == 0
+        store.write([make_entry(make_body())])
+    assert "jumped" not in caplog.text
