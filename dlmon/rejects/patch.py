@@ -159,8 +159,8 @@ class Patch(Closeable):
         self._failures_in_a_row += 1
         if self._failures_in_a_row == _MAX_FAILURES_IN_A_ROW or self._failures == _MAX_FAILURES:
             raise UsageError(
-                f"{self._name} {failure}, and {self._failures} times in all: correct it, or select "
-                "the events that it is for by filters."
+                f"{self._name} {failure}, for event after event ({self._failures} so far): "
+                "correct it, or select the events that it is for by filters."
             )
 
     @property

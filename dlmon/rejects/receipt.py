@@ -14,7 +14,7 @@ import orjson
 from dlmon.errors import DlmonError, FileError
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.closeable import Closeable
-from dlmon.runtime.stdio import write_all
+from dlmon.runtime.files import AppendedLines
 
 MAX_REASONS = 1000
 """Reasons that a receipt counts apart: they name paths, and paths come from events."""
@@ -89,20 +89,12 @@ class Receipt:
 
 
 class ReceiptFile(Closeable):
-    """Appends entries to a file, one JSON object a line. Use as a context manager.
-
-    Each line is handed to the operating system at once: a killed action has noted what it did.
-    """
+    """Appends entries to a file, one JSON object a line. Use as a context manager."""
 
     def __init__(self, path: Path, *, dry_run: bool) -> None:
         """dry_run: noted in each line. Raises: FileError."""
-        self._path = path
+        self._lines = AppendedLines(path, "the receipt")
         self._dry_run = dry_run
-        try:
-            # Unbuffered, and not truncated: it continues the receipt of an earlier action.
-            self._file = path.open("ab", buffering=0)
-        except OSError as error:
-            raise self._failed(error) from error
 
     def append(self, entry: ReceiptEntry) -> None:
         """Raises: FileError."""
@@ -112,16 +104,10 @@ class ReceiptFile(Closeable):
             "why": entry.reason,
             "dry_run": self._dry_run,
         }
-        try:
-            write_all(self._file.fileno(), orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-        except OSError as error:
-            raise self._failed(error) from error
+        self._lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:
-        self._file.close()
-
-    def _failed(self, error: OSError) -> FileError:
-        return FileError(f"Cannot write the receipt {self._path}: {error.strerror}.")
+        self._lines.close()
 
 
 def _count(reasons: Counter[str], reason: str) -> None:

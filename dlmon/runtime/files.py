@@ -4,7 +4,57 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
+
+from dlmon.errors import FileError
+from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.stdio import write_all
+
+
+class AppendedLines(Closeable):
+    """A file that lines are appended to. Use as a context manager.
+
+    Each write reaches the operating system at once: it survives the end of the process.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        """name: of the file in words, such as `the ledger`.
+
+        Raises: FileError.
+        """
+        self._path = path
+        self._name = name
+        try:
+            self._file = path.open("ab", buffering=0)
+            if not self._ends_with_a_line():
+                write_all(self._file.fileno(), b"\n")
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def append(self, lines: bytes) -> None:
+        """lines: whole ones, each with its end.
+
+        Raises: FileError; a part of them may be written then.
+        """
+        try:
+            write_all(self._file.fileno(), lines)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _ends_with_a_line(self) -> bool:
+        """False where a killed process left a part of a line."""
+        status = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return True
+        with self._path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), 1, status.st_size - 1) == b"\n"
+
+    def _failed(self, error: OSError) -> FileError:
+        return FileError(f"Cannot write {self._name} {self._path}: {error.strerror}.")
 
 
 def fsync_folder(path: Path) -> None:

@@ -17,16 +17,14 @@ or known to be confirmed: skip it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
 
-from dlmon.errors import FileError
 from dlmon.messages import Message
 from dlmon.runtime.closeable import Closeable
-from dlmon.runtime.stdio import write_all
+from dlmon.runtime.files import AppendedLines
 from dlmon.sources.base import PlannedEvent
 
 
@@ -35,15 +33,7 @@ class Ledger(Closeable):
 
     def __init__(self, path: Path) -> None:
         """Raises: FileError."""
-        self._path = path
-        try:
-            # Unbuffered, so that every write reaches the operating system at once.
-            self._file = path.open("a+b", buffering=0)
-            end = os.fstat(self._file.fileno()).st_size
-            if end and os.pread(self._file.fileno(), 1, end - 1) != b"\n":
-                self._append(b"\n")
-        except OSError as error:
-            raise self._failed(error) from error
+        self._lines = AppendedLines(path, "the ledger")
 
     def plan(self, events: Iterable[PlannedEvent]) -> None:
         """Write that events are about to be sent.
@@ -60,19 +50,9 @@ class Ledger(Closeable):
         self._write({"id": message.message_id, "confirmed": True} for message in messages)
 
     def close(self) -> None:
-        self._file.close()
+        self._lines.close()
 
     def _write(self, records: Iterable[dict[str, str | bool | None]]) -> None:
-        lines = b"".join(
-            orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records
+        self._lines.append(
+            b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
         )
-        try:
-            self._append(lines)
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _append(self, lines: bytes) -> None:
-        write_all(self._file.fileno(), lines)
-
-    def _failed(self, error: OSError) -> FileError:
-        return FileError(f"Cannot write the ledger {self._path}: {error.strerror}.")

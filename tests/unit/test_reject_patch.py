@@ -120,7 +120,7 @@ def test_a_patch_that_never_ends_for_one_event_goes_on_with_the_others() -> None
 @pytest.mark.parametrize("number", [2, 1000])
 def test_a_patch_that_ends_for_no_event_is_given_up(number: int) -> None:
     started = time.monotonic()
-    with pytest.raises(UsageError, match=r"did not end within 0\.2 s, and 2 times in all"):
+    with pytest.raises(UsageError, match=r"did not end within 0\.2 s, for event after event"):
         patched("[repeat(.)]", *[{}] * number, seconds=0.2)
     assert time.monotonic() - started < 5
 
@@ -130,7 +130,7 @@ def test_a_patch_that_fails_for_every_second_event_is_given_up(
 ) -> None:
     monkeypatch.setattr("dlmon.rejects.patch._MAX_FAILURES", 4)
     events = [{"n": n} for n in range(100)]
-    with pytest.raises(UsageError, match="4 times in all"):
+    with pytest.raises(UsageError, match="4 so far"):
         patched("if .n % 2 == 1 then until(false; .) else . end", *events, seconds=0.1)
 
 

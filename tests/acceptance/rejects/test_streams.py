@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shlex
 import subprocess
@@ -10,15 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from dlmon.brokers import open_broker
+from dlmon.config.settings import Settings
+from dlmon.messages import Queue
 from dlmon.rejects.export import to_line
+from dlmon.validation.violations import Violation
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
-from tests.support.rejections import slow
+from tests.support.events import make_body
+from tests.support.rejections import ids, park, rejection, slow
+
+OLD = Violation("type", "/file_size", "what an older schema said")
 
 
 @pytest.fixture
-def dlmon(tmp_path: Path) -> Dlmon:
-    return Dlmon(settings_for(f"sqlite:///{tmp_path / 'broker.db'}", "dlmon", tmp_path), tmp_path)
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(f"sqlite:///{tmp_path / 'broker.db'}", "dlmon", tmp_path)
 
 
 def in_shell(dlmon: Dlmon, redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,3 +71,30 @@ def test_a_compressed_export_is_read_from_a_pipe(dlmon: Dlmon, tmp_path: Path) -
     done = in_shell(dlmon, "< export", "replay-rejects", "--from", "-", "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"selected +1\b", done.stdout)
+
+
+@pytest.mark.parametrize("command", [["replay-rejects"], ["discard-rejects", "--all"]])
+def test_a_receipt_that_cannot_be_written_ends_the_action_after_the_batch_in_hand(
+    dlmon: Dlmon, settings: Settings, command: list[str]
+) -> None:
+    parked = [rejection(make_body(), OLD) for _ in range(3)]
+    with open_broker(settings) as broker:
+        park(broker, parked)
+        done = dlmon(*command, "--yes", "--receipt", "/dev/full")
+        assert done.returncode == 2
+        assert done.stderr == (
+            "dlmon: Cannot write the receipt /dev/full: No space left on device.\n"
+        )
+        assert re.search(r"(replayed|discarded) +3\n", done.stdout)
+        assert not ids(broker, Queue.REJECTS)
+        assert len(ids(broker, Queue.ARRIVALS)) == (3 if command == ["replay-rejects"] else 0)
+
+
+def test_a_receipt_goes_on_in_a_line_of_its_own(dlmon: Dlmon, tmp_path: Path) -> None:
+    (tmp_path / "receipt").write_text('{"message_id": "torn')
+    (tmp_path / "export").write_bytes(to_line(slow()))
+    done = dlmon("replay-rejects", "--from", "export", "--dry-run", "--receipt", "receipt")
+    assert done.returncode == 0
+    torn, line = (tmp_path / "receipt").read_text().splitlines()
+    assert torn == '{"message_id": "torn'
+    assert json.loads(line)["outcome"] == "left"
