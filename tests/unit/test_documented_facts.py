@@ -63,7 +63,7 @@ def test_every_option_in_the_documentation_exists() -> None:
     parameters = [*GROUP.params, *(p for one in GROUP.commands.values() for p in one.params)]
     exist = {option for one in parameters for option in (*one.opts, *one.secondary_opts)}
     # Of docker, rabbitmqctl, pip and gzip.
-    others = {"--apply-to", "--build", "--help", "--keep", "--priority", "--rm", "--scale", "--user"}
+    others = {"--apply-to", "--build", "--help", "--keep", "--priority", "--scale", "--user"}
     assert words(TEXTS.values(), OPTION.pattern) - exist <= others
 
 
