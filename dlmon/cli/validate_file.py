@@ -48,7 +48,11 @@ def validate_file(
     files: Annotated[
         list[Path],
         # readable: typer would end at a file that is not, and leave out the others.
-        typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin.", readable=False),
+        typer.Argument(
+            metavar="FILE...",
+            help="Files, folders, or - for stdin. Links to folders in a folder are not followed.",
+            readable=False,
+        ),
     ],
     *,
     output: Annotated[

@@ -83,7 +83,7 @@ def print_events(
 
 @dataclass(slots=True)
 class _ProduceRun:
-    """The state of one run. failure: what is wrong with the source or the ledger."""
+    """The state of one run. failure: the first error of the source or the ledger."""
 
     source: EventSource
     pace: Pace
@@ -94,6 +94,7 @@ class _ProduceRun:
     totals: ProduceTotals = field(default_factory=ProduceTotals)
     unconfirmed_bytes: int = 0
     failure: UsageError | None = None
+    ledger_failed: bool = False
 
     def result_of(self, run: Callable[[], None]) -> ProduceResult:
         started = time.monotonic()
@@ -183,8 +184,9 @@ class _ProduceRun:
         events = self.source.take(limit) if limit else []
         if not events:
             return []
-        if self.ledger is not None:
-            self.ledger.plan(events)
+        self._write_ledger(lambda ledger: ledger.plan(events))
+        if self.failure is not None:
+            return []
         self.pace.take(len(events))
         self.totals.sent += len(events)
         self.totals.verdicts.update(event.verdict for event in events if event.verdict is not None)
@@ -195,13 +197,19 @@ class _ProduceRun:
     def _confirm(self, messages: Sequence[Message]) -> None:
         self.totals.confirmed += len(messages)
         self.unconfirmed_bytes -= sum(len(message.body) for message in messages)
-        if self.ledger is not None and self.failure is None:
-            try:
-                self.ledger.confirm(messages)
-            except FileError as error:
-                # Not raised through the broker, which has to finish its batches.
-                self.failure = error
+        self._write_ledger(lambda ledger: ledger.confirm(messages))
         self.observer.on_progress(self.totals)
+
+    def _write_ledger(self, write: Callable[[Ledger], None]) -> None:
+        """Write to the ledger, if there is one, until that fails once."""
+        if self.ledger is None or self.ledger_failed:
+            return
+        try:
+            write(self.ledger)
+        except FileError as error:
+            # Not raised through the broker, which has to finish its batches.
+            self.failure = self.failure or error
+            self.ledger_failed = True
 
 
 def _in_one_line(body: bytes) -> bytes:
