@@ -9,6 +9,7 @@ from typing import IO
 from dlmon.commands.validate_file import FileResult, Result
 from dlmon.console.reports.paths import RepositoryPaths
 from dlmon.linting.findings import Finding
+from dlmon.runtime.text import escape
 from dlmon.validation.violations import describe_rule
 
 _IN_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -48,4 +49,4 @@ class GithubReport:
         written = ",".join(
             f"{name}={str(value).translate(_IN_PROPERTY)}" for name, value in properties.items()
         )
-        self._file.write(f"::error {written}::{message.translate(_IN_MESSAGE)}\n")
+        self._file.write(escape(f"::error {written}::{message.translate(_IN_MESSAGE)}") + "\n")

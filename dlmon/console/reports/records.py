@@ -9,6 +9,7 @@ import orjson
 
 from dlmon.commands.validate_file import Counts, FileResult, Result
 from dlmon.linting.findings import Finding
+from dlmon.runtime.text import escape_json
 
 
 class NdjsonReport:
@@ -90,8 +91,8 @@ def to_record(finding: Finding) -> dict[str, Any]:
 
 
 def as_json(value: Any) -> str:
-    """JSON in one line."""
-    return orjson.dumps(value).decode()
+    """JSON in one line, with nothing in it that a terminal could act on."""
+    return escape_json(orjson.dumps(value).decode())
 
 
 def _counts(counts: Counts) -> dict[str, int]:

@@ -160,3 +160,15 @@ def test_wrong_usage_is_told_in_one_line(
     assert words in done.stderr.decode()
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == b""
+
+
+@pytest.mark.parametrize("output", ["text", "json", "ndjson", "github", "sarif", "junit"])
+def test_no_report_can_act_on_a_terminal(validate: ValidateFile, output: str) -> None:
+    # U+009B is what ESC [ is in one character; U+202E reverses what follows.
+    event = make_event(event_id="\x9b31mred\x7f", timestamp="\u202ereversed", file_size=-1)
+    (validate.folder / "odd.ndjson").write_text(json.dumps(event, ensure_ascii=False) + "\n")
+    done = validate("odd.ndjson", "--output", output)
+    assert done.returncode == 1
+    shown = done.stdout.decode()
+    assert "reversed" in shown
+    assert not {"\x9b", "\x7f", "\u202e"} & set(shown)
