@@ -24,7 +24,7 @@ def show_status(status: Status, namespace: str, where: str) -> None:
 
 
 def show_json(status: Status, namespace: str) -> None:
-    """One line of JSON: for each queue `ready`, `held` (null where nobody can tell), `consumers`
+    """One line of JSON: for each queue `ready`, `held` (null where it is not known), `consumers`
     (those and readers), `rate` (messages a second by which it grows, null at the first look) and
     `vanished` (fewer than at the look before, though nothing was consuming)."""
     queues = {

@@ -114,19 +114,21 @@ def test_a_batch_is_out_before_the_next_one_is_asked_for(
         assert ids(receive(consumer, 1)) == ids([second])
 
 
-def test_confirmed_is_told_each_message_once_in_the_thread_that_publishes(broker: Broker) -> None:
+def test_confirmed_is_called_once_with_each_message_in_the_thread_that_publishes(
+    broker: Broker,
+) -> None:
     published = make_messages(5_000)
     batches = [published[:1], [], published[1:8], *([m] for m in published[8:1_000])]
-    told: list[Message] = []
+    seen: list[Message] = []
     threads: set[int] = set()
 
     def confirmed(messages: Sequence[Message]) -> None:
-        told.extend(messages)
+        seen.extend(messages)
         threads.add(threading.get_ident())
 
     count = broker.publish(Queue.ARRIVALS, [*batches, published[1_000:]], confirmed=confirmed)
     assert count == 5_000
-    assert sorted(told, key=lambda message: message.message_id) == published
+    assert sorted(seen, key=lambda message: message.message_id) == published
     assert threads == {threading.get_ident()}
 
 

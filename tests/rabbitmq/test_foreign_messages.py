@@ -42,7 +42,7 @@ def broker(rabbitmq_settings: Settings) -> Iterator[Broker]:
 
 @pytest.fixture
 def channel(broker: Broker, rabbitmq_url: str) -> Iterator[Any]:
-    """Somebody else's channel, once the queues are there."""
+    """Another client's channel, once the queues are there."""
     with raw_channel(rabbitmq_url) as channel:
         yield channel
 

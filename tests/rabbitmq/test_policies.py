@@ -102,9 +102,9 @@ def test_doctor_shows_what_the_policies_that_apply_do(
             assert check.text.startswith("for-others and for-others: max-length: more than 50")
             assert "message-ttl: messages that wait for 60000 ms" in check.text
             assert "--priority 1000" in check.text
-    node.add_user("nobody", "secret", ".*", ".*", ".*")
+    node.add_user("stranger", "secret", ".*", ".*", ".*")
     stranger = settings_for(
-        node.url.replace("guest:guest", "nobody:secret"), namespace, tmp_path, management=url
+        node.url.replace("guest:guest", "stranger:secret"), namespace, tmp_path, management=url
     )
     refused = [check for check in diagnose(stranger, Stop()) if check.name.startswith("policies")]
     assert [(check.known, check.error) for check in refused] == [(False, None)] * 2

@@ -23,7 +23,7 @@ COMMANDS = [
 
 @pytest.fixture
 def user(private_node: PrivateNode, namespace: str) -> Iterator[str]:
-    """Somebody who may log in and do nothing."""
+    """A user who may log in and do nothing."""
     private_node.add_user(namespace, PASSWORD, "^$", "^$", "^$")
     yield namespace
     private_node.ctl("delete_user", namespace)

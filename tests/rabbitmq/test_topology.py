@@ -20,7 +20,7 @@ COMMANDS = [["consume", "--until-empty"], ["produce", "--count", "1"], ["inspect
 
 
 def listed(node: PrivateNode, namespace: str, *what: str) -> dict[str, dict[str, Any]]:
-    """What `rabbitmqctl list_...` tells of a namespace, by the first of the columns."""
+    """What `rabbitmqctl list_...` says of a namespace, by the first of the columns."""
     rows = json.loads(node.ctl(*what, "--formatter=json"))
     key = what[1]
     return {row[key]: row for row in rows if row[key].startswith(namespace)}
@@ -74,10 +74,10 @@ def test_connections_tell_who_they_are(
 ) -> None:
     with open_broker(private_settings) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(1)])
-        told = private_node.ctl("list_connections", "client_properties")
-    assert " consuming" in told
-    assert " publishing" in told
-    assert "dlmon" in told
+        listed = private_node.ctl("list_connections", "client_properties")
+    assert " consuming" in listed
+    assert " publishing" in listed
+    assert "dlmon" in listed
 
 
 def _classic_queue(channel: Any, namespace: str) -> None:

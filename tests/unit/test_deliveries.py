@@ -1,4 +1,4 @@
-"""Which acknowledgements settle just what they should: a broker in a few lines tells."""
+"""Which acknowledgements settle just what they should: checked against a broker in a few lines."""
 
 from __future__ import annotations
 

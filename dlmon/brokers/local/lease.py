@@ -146,13 +146,13 @@ class Lease:
         return self._database.version(give_up)
 
     def take(self, limit: int, give_up: GiveUp) -> list[Delivery]:
-        """Hold up to `limit` messages that nobody holds, the oldest first.
+        """Hold up to `limit` messages that are not held, the oldest first.
 
         Raises: LeaseLost, BrokerUnreachable. Interrupted when it gave up waiting for another
         process.
         """
         here = {"queue": self._name(self._queue), "holder": self._holder, "limit": limit}
-        # Reading waits for nobody: an idle queue locks no one out.
+        # Reading takes no lock: polling an idle queue keeps no other process from writing.
         if limit <= 0 or not self._database.read(_READY, here, give_up=give_up):
             return []
         with self._database.write(give_up, durable=False) as connection:

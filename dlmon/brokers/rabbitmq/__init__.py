@@ -7,8 +7,13 @@ publisher     publishing with a window of unconfirmed messages
 consumer      receiving from arrivals, with acknowledgements in batches
 reader        looking at a queue, however long it is
 deliveries    deliveries, and which of them are still to be settled
+suspects      finding the message that the broker answers by a close
+streams       queues that are streams, and refused
 diagnostics   the steps of `dlmon doctor`
+policies      what policies of RabbitMQ do to the two queues
+management    RabbitMQ's management API, which shows them
 failures      why a channel or a connection ended, as an error that says what to do
+tls           certificates
 pika_adapter  what is needed of pika; no other module imports it
 """
 

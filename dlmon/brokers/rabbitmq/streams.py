@@ -20,8 +20,8 @@ _INEQUIVALENT = re.compile(
     r"current is (?:the value )?'(?P<value>[^']*)'(?: of type '(?P<type>[^']*)')?"
 )
 _STREAM = (
-    "The queue {} is a stream, which keeps no record of what was acknowledged. Delete it if nobody "
-    "needs it, or choose another --namespace: dlmon needs a quorum queue."
+    "The queue {} is a stream, which keeps no record of what was acknowledged. Delete it if it is "
+    "not needed, or choose another --namespace: dlmon needs a quorum queue."
 )
 
 

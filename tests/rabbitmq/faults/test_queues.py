@@ -1,6 +1,6 @@
-"""Queues that are full, or that somebody deletes, while both sides are at work.
+"""Queues that are full, or that are deleted, while both sides are at work.
 
-What exists with other arguments is told by tests/rabbitmq/test_topology.py, and what is refused
+What exists with other arguments is tested by tests/rabbitmq/test_topology.py, and what is refused
 (login, virtual host, permission) by tests/rabbitmq/test_refusals.py.
 """
 

@@ -1,7 +1,7 @@
 """Stores that are slow or that fail for a while: the batch is held, nothing is acknowledged or
 given back, and the connection lives on.
 
-What is given back once, after five minutes, is told by tests/contract/test_consume_flow.py; a
+What is given back once, after five minutes, is tested by tests/contract/test_consume_flow.py; a
 PostgreSQL that restarts and a webhook that fails by tests/stores/test_consume.py. Events that
 satisfy the schema and fit no store are among the invalid ones of every test of faults.
 """
