@@ -145,7 +145,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     [
         b"SQLite format 3\0" + b"\x10\0" * 50,
         b"\x37\x7f\x06\x82\0\x2d\xe2\x18\0\0\x10\0",  # of SQLite's write-ahead log
-        gzip.compress(b'{"event_id": "a"}\n'),
+        gzip.compress(b'{"event_id": "a"}\n', mtime=0),
         b"\x28\xb5\x2f\xfd",
         b"root:x:0:0:root:/root:/bin/bash\n",
         b"\0" * 100,
