@@ -42,6 +42,7 @@ def imported(private_node: PrivateNode, tmp_path: Path) -> Iterator[PrivateNode]
         pytest.skip("examples/definitions.json is not beside these tests")
     private_node.ctl("import_definitions", str(DEFINITIONS))
     yield private_node
+    private_node.ctl("clear_policy", "dlmon")
     delete_namespace(private_node.url, "dlmon")
 
 
@@ -70,6 +71,18 @@ def test_the_example_is_what_dlmon_declares(imported: PrivateNode, tmp_path: Pat
     delete_namespace(imported.url, "dlmon")
     with open_broker(settings):
         assert export(imported, tmp_path) == loaded
+
+
+def test_the_example_exempts_both_queues_from_policies_for_others(
+    imported: PrivateNode, tmp_path: Path
+) -> None:
+    imported.ctl("set_policy", "--apply-to", "queues", "others", ".*", '{"max-length": 3}')
+    try:
+        with open_broker(settings_for(imported.url, "dlmon", tmp_path)) as broker:
+            for queue in Queue:
+                assert broker.publish(queue, [make_messages(20)]) == 20
+    finally:
+        imported.ctl("clear_policy", "others")
 
 
 def export(node: PrivateNode, tmp_path: Path) -> dict[str, Any]:
