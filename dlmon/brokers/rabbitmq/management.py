@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import base64
-import json
+import time
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
+
+import orjson
 
 from dlmon.brokers.rabbitmq.tls import tls_context
 from dlmon.config.urls import RabbitMQAddress
@@ -46,6 +55,24 @@ def urls(address: RabbitMQAddress, url: str | None) -> list[str]:
     return [f"{scheme}://{host}:{port}" for host in hosts]
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    """Makes an error of an answer that leads elsewhere."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _read(response: Any) -> bytes:
+    """The whole answer, unless it is too long or takes too long."""
+    deadline = time.monotonic() + _TIMEOUT
+    answer = b""
+    while part := response.read1(_MAX_ANSWER):
+        answer += part
+        if len(answer) > _MAX_ANSWER or time.monotonic() > deadline:
+            raise ValueError("the answer does not end")
+    return answer
+
+
 def read_queue(url: str, address: RabbitMQAddress, name: str) -> QueueDetails:
     """Raises: NotShown."""
     if address.external:
@@ -55,13 +82,13 @@ def read_queue(url: str, address: RabbitMQAddress, name: str) -> QueueDetails:
         f"{url}/api/queues/{quote(address.vhost, safe='')}/{quote(name, safe='')}",
         headers={"Authorization": f"Basic {login}"},
     )
-    # No proxy: the password goes to the broker's host and nowhere else.
-    opener = build_opener(ProxyHandler({}))
+    # No proxy and no redirect: the password goes to this host and nowhere else.
+    handlers: list[Any] = [ProxyHandler({}), _NoRedirects()]
     if address.tls is not None and url.startswith("https:"):
-        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=tls_context(address.tls)))
+        handlers.append(HTTPSHandler(context=tls_context(address.tls)))
     try:
-        with opener.open(request, timeout=_TIMEOUT) as response:
-            found = json.loads(response.read(_MAX_ANSWER))
+        with build_opener(*handlers).open(request, timeout=_TIMEOUT) as response:
+            found = orjson.loads(_read(response))
         policies = (found.get("policy"), found.get("operator_policy"))
         return QueueDetails(
             kind=str(found["type"]),
@@ -75,5 +102,5 @@ def read_queue(url: str, address: RabbitMQAddress, name: str) -> QueueDetails:
         raise NotShown(f"it answers {error.code} {error.reason}") from error
     except URLError as error:
         raise NotShown(str(getattr(error.reason, "strerror", None) or error.reason)) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotShown(f"it answers something else ({error})") from error
