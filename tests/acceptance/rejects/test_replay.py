@@ -25,6 +25,7 @@ from dlmon.runtime.stop import Stop
 from dlmon.validation.violations import Violation
 from tests.support.amqp import raw_channel
 from tests.support.events import make_body
+from tests.support.messages import wait_until
 from tests.support.rejections import VALIDATOR, contents, ids, park, rejection, slow
 
 OLD = Violation("type", "/download_speed", "what an older schema said")
@@ -121,6 +122,8 @@ def test_what_was_replayed_often_enough_is_left_alone(broker: Broker, stop: Stop
     receipt = go(broker, stop)
     assert receipt.done == 1
     assert receipt.left == {"replayed 3 times, and rejected each time (--max-replays)": 1}
+    # What a reader returns at its end is there for the next one a moment later.
+    wait_until(lambda: broker.depth(Queue.REJECTS).ready == 1)
     assert go(broker, stop, max_replays=4).done == 1
 
 
