@@ -43,10 +43,10 @@ def start(prepared: Bench, *arguments: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Wait for its end, and return what it printed. Raises: RuntimeError if it failed."""
-    _, told = process.communicate()
+    _, output = process.communicate()
     if process.returncode:
-        raise RuntimeError(told)
-    return told
+        raise RuntimeError(output)
+    return output
 
 
 def publish_times(prepared: Bench) -> list[float]:
@@ -121,12 +121,12 @@ def memory(prepared: Bench, count: int) -> str:
         time.sleep(_LOOK)
     finish(producer)
     finish(consumer)
-    told = (
+    sizes = (
         f"{name} {values[len(values) // 10]:.0f} MB after a tenth, {max(values):.0f} MB at most, "
         f"{values[-1]:.0f} MB at the end"
         for name, values in seen.items()
     )
-    return f"memory over {count:,} events: {'; '.join(told)}"
+    return f"memory over {count:,} events: {'; '.join(sizes)}"
 
 
 def large(prepared: Bench, count: int) -> str:
