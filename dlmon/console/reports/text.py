@@ -106,7 +106,7 @@ def show_unreadable(result: Result) -> None:
 def progress_bar(report: FinalReport, size: int | None, *, hidden: bool) -> Iterator[Progress]:
     """A bar on a terminal, where a report would not run into it.
 
-    size: bytes of all files, None if nobody knows.
+    size: bytes of all files, None if that is unknown.
     """
     console = stderr()
     if isinstance(report, TextReport) and report.console.is_terminal:
