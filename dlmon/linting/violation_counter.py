@@ -54,13 +54,13 @@ class ViolationCounter:
     def __init__(self, schema: Schema) -> None:
         reported: list[Any] = []  # each value, followed by the rules that it breaks
 
-        class Start:
+        class StartKeyword:
             """The keyword that each value meets first: rules reported next are about this one."""
 
             def __init__(self, *_: Any) -> None:
                 self.validate = reported.append
 
-        class Report:
+        class ReportKeyword:
             """The keyword that is met where a rule is broken. Its value is that rule."""
 
             def __init__(self, _schema: Any, rule: list[str], _path: Any) -> None:
@@ -75,7 +75,7 @@ class ViolationCounter:
         if _can_be_rewritten(schema.document) and schema.always_decides:
             derived = schema.derive(
                 lambda uri: _rewrite_for_each(schema.document, uri),
-                keywords={_START: Start, _REPORT: Report},
+                keywords={_START: StartKeyword, _REPORT: ReportKeyword},
             )
             self._run = None if derived is None else derived.is_valid
 

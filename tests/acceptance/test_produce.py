@@ -140,10 +140,10 @@ def test_a_stop_leaves_nothing_unconfirmed(
     process = dlmon.start("produce", "--rate", "0")
     wait_until(lambda: len(arrived()) > 1_000)
     process.send_signal(number)
-    _, told = process.communicate(timeout=PATIENCE)
+    _, err = process.communicate(timeout=PATIENCE)
     count = len(arrived())
     assert process.returncode == 0
-    assert f"{count:,} sent, {count:,} confirmed" in told
+    assert f"{count:,} sent, {count:,} confirmed" in err
 
 
 def test_a_stop_does_not_wait_for_the_next_event(dlmon: Dlmon, arrived: Arrived) -> None:
@@ -369,7 +369,7 @@ def test_a_slow_stdin_delays_neither_its_events_nor_a_stop(dlmon: Dlmon, arrived
         (["--schema", "nowhere", "--ledger", "l"], "Cannot read the schema nowhere"),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line_before_anything_is_sent(
+def test_wrong_usage_is_explained_in_a_line_before_anything_is_sent(
     dlmon: Dlmon, arrived: Arrived, arguments: list[str], words: str
 ) -> None:
     result = dlmon("produce", *arguments)
@@ -381,7 +381,7 @@ def test_what_cannot_be_is_told_in_a_line_before_anything_is_sent(
     assert arrived() == []
 
 
-def test_an_unreachable_broker_is_told_without_its_password(dlmon: Dlmon) -> None:
+def test_an_unreachable_broker_is_reported_without_its_password(dlmon: Dlmon) -> None:
     result = dlmon("produce", "--broker", "amqp://user:geheim@127.0.0.1:1/")
     assert result.returncode == 3
     assert "Cannot reach" in result.stderr

@@ -47,14 +47,14 @@ def test_a_torn_line_stays_a_line_of_its_own(tmp_path: Path) -> None:
     assert [orjson.loads(line)["id"] for line in rest] == ["id-1", 'id "2"']
 
 
-def test_a_ledger_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"Cannot write the ledger .*: Is a directory\.") as caught:
         Ledger(tmp_path)
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_an_error() -> None:
     with Ledger(Path("/dev/full")) as ledger:
         with pytest.raises(FileError, match="No space left"):
             ledger.plan(EVENTS)

@@ -47,6 +47,7 @@ TEXTS = st.sampled_from(
 @example([[b"[" * 300 + b"]" * 300]])
 @example([[b"[1", b"2]", b"3,4"]])
 @example([[b'{"a":[{}', b"{}]}", b"{},{}"]])
+@example([[b'1,"",2', b"[1", b"2]"]])
 def test_every_invalid_event_is_a_candidate(
     document: Any, limit: int, lists: list[list[bytes]]
 ) -> None:

@@ -143,7 +143,7 @@ def test_chosen_faults_are_the_only_ones() -> None:
     assert sorted(len(event.body) > 500 for event in events) == [False] * 5 + [True] * 5
 
 
-def test_an_unknown_kind_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_kind_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"Did you mean truncated\?.*not-utf8") as caught:
         find_faults(["truncate"])
     assert caught.value.exit_code == 2

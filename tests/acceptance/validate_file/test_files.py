@@ -43,7 +43,7 @@ def test_zstd_is_known_by_its_content(validate: ValidateFile) -> None:
     assert b"its zstd data is cut off" in cut.stderr
 
 
-def test_damaged_gzip_is_told_with_its_place(validate: ValidateFile) -> None:
+def test_damaged_gzip_is_reported_with_its_position(validate: ValidateFile) -> None:
     packed = bytearray(gzip.compress(GOOD * 10_000, compresslevel=0))
     packed[-4000] ^= 0xFF
     done = validate("-", stdin=bytes(packed))
@@ -86,7 +86,7 @@ def test_a_long_event_is_split_off_whole_without_being_held(validate: ValidateFi
     assert b"<stdin>:3:" in done.stdout
 
 
-def test_ids_that_stand_twice_are_told_with_both_places(validate: ValidateFile) -> None:
+def test_repeated_ids_are_reported_with_both_positions(validate: ValidateFile) -> None:
     event = make_event()
     same, other = make_body(**event), make_body(**{**event, "file_size": 7})
     (validate.folder / "a").write_bytes(GOOD + same)
@@ -102,7 +102,9 @@ def test_ids_that_stand_twice_are_told_with_both_places(validate: ValidateFile) 
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])
-def test_all_jobs_tell_the_same_in_the_order_of_the_file(validate: ValidateFile, jobs: str) -> None:
+def test_all_jobs_report_the_same_in_the_order_of_the_file(
+    validate: ValidateFile, jobs: str
+) -> None:
     lines = [BAD if number % 997 == 0 else GOOD for number in range(60_000)]
     (validate.folder / "events").write_bytes(b"".join(lines))
     (validate.folder / "array").write_bytes(b"[" + b",".join(lines) + b"]")
@@ -113,7 +115,7 @@ def test_all_jobs_tell_the_same_in_the_order_of_the_file(validate: ValidateFile,
         assert done.stdout.endswith(b"60,000 events: 59,939 valid, 61 invalid, 61 findings.\n")
 
 
-def test_ctrl_c_tells_what_was_found_so_far(validate: ValidateFile) -> None:
+def test_ctrl_c_reports_what_was_found_so_far(validate: ValidateFile) -> None:
     with validate.start("-") as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -121,7 +123,7 @@ def test_ctrl_c_tells_what_was_found_so_far(validate: ValidateFile) -> None:
         process.stdin.flush()
         process.stdin.write(b"{")
         process.stdin.flush()
-        assert process.stdout.read(1) == b"<", "findings are told while there is more to come"
+        assert process.stdout.read(1) == b"<", "findings are shown while there is more to come"
         process.send_signal(signal.SIGINT)
         # Its stdin stays open until it has ended: at an end of file there is nothing to interrupt.
         process.wait(90)

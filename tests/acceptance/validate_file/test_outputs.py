@@ -152,7 +152,7 @@ def test_a_terminal_shows_the_place(validate: ValidateFile) -> None:
         (("--schema", "missing.json"), "Cannot read the schema missing.json"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(
+def test_wrong_usage_is_explained_in_one_line(
     validate: ValidateFile, arguments: tuple[str, ...], words: str
 ) -> None:
     done = validate("-", *arguments)

@@ -110,7 +110,7 @@ def test_the_exit_code_is_a_verdict_also_when_nobody_reads(
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_streams_that_were_closed_are_told(validate: ValidateFile) -> None:
+def test_closed_streams_are_an_error(validate: ValidateFile) -> None:
     (validate.folder / "events").write_bytes(BAD)
     for redirection, words in (("<&-", b"no stdin"), (">&-", b"no stdout")):
         done = validate.in_shell(f"dlmon validate-file events - {redirection}")

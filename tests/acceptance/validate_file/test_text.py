@@ -41,7 +41,7 @@ def test_stdin_is_a_file_too(validate: ValidateFile) -> None:
     assert done.returncode == 1
 
 
-def test_events_in_a_pretty_printed_array_are_told_where_they_stand(
+def test_events_in_a_pretty_printed_array_are_reported_where_they_stand(
     validate: ValidateFile, tmp_path: Path
 ) -> None:
     events = [make_event(), make_event(coordinates={"latitude": 91})]
