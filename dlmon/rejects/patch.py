@@ -33,7 +33,8 @@ SECONDS = 5.0
 """How long a patch may take for one event. jq takes microseconds."""
 
 MEMORY = 512 * 1024 * 1024
-"""Bytes of address space of the process that a patch runs in; some 50 MB are Python's own."""
+"""Bytes of address space of the process that a patch runs in; some 50 MB are Python's own. Where
+events may be larger than 8 MB, it is 64 times as much as one: jq needs many bytes for each."""
 
 # Failures that ended the process. For other events, the patch goes on in a new one.
 _MAX_FAILURES = 10
@@ -173,7 +174,8 @@ class _PatchProcess:
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
         """Raises: UsageError when it cannot be started."""
-        limits = [str(MEMORY), str(max_bytes), str(seconds)]
+        self._memory = max(MEMORY, 64 * max_bytes)
+        limits = [str(self._memory), str(max_bytes), str(seconds)]
         command = [sys.executable, "-I", "-S", "-B", patch_process.__file__, *limits, *_libraries()]
         try:
             # The folder is removed at once: the process stays in it, and nothing gets in.
@@ -257,7 +259,7 @@ class _PatchProcess:
         if code in (-signal.SIGPROF, -signal.SIGXCPU):
             return _did_not_end(seconds)
         if code == patch_process.NO_MEMORY or b"memory" in said:
-            return f"took more than {MEMORY // 2**20} MB of memory"
+            return f"took more than {self._memory // 2**20} MB of memory"
         if code < 0:
             return f"ended its process ({signal.Signals(-code).name})"
         return f"ended its process (exit code {code})"

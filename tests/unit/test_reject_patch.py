@@ -68,6 +68,12 @@ def test_events_larger_than_a_pipe_go_there_and_back() -> None:
     assert patched(".", *large) == [orjson.dumps(one) for one in large]
 
 
+def test_large_events_get_the_memory_that_they_need() -> None:
+    large = ["x" * 99] * 150_000
+    with Patch("map(length)", max_bytes=16 * 2**20) as patch:
+        assert patch.apply([large]) == [orjson.dumps([99] * 150_000)]
+
+
 @pytest.mark.parametrize("expression", [".a |=", "nonsense", '"unfinished', "", "$unknown", "}"])
 def test_what_is_no_jq_is_wrong_usage(expression: str) -> None:
     with pytest.raises(UsageError, match="is no jq expression"):
