@@ -260,7 +260,7 @@ def test_files_of_any_layout_and_packing_are_sent_event_by_event(
                 stdin=stdin,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=180,
                 check=False,
             )
             assert done.returncode == 0, done.stderr

@@ -41,7 +41,7 @@ def run(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=180,
         check=False,
     )
 

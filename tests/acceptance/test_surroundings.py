@@ -33,7 +33,7 @@ def run(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -198,7 +198,7 @@ class TestStderr:
                     stdout=subprocess.PIPE,
                     stderr=stderr,
                     text=True,
-                    timeout=60,
+                    timeout=180,
                     check=False,
                 )
 

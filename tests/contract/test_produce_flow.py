@@ -81,7 +81,7 @@ class Running:
         self._thread.start()
 
     def result(self) -> ProduceResult:
-        self._thread.join(30)
+        self._thread.join(PATIENCE)
         [result] = self._results
         return result
 

@@ -155,7 +155,7 @@ def test_a_program_that_ends_without_closing_has_published(
         "for number in range(100): publisher.publish({'event_id': str(number)})\n"
     )
     subprocess.run(
-        [sys.executable, "-c", program, url, namespace], check=True, cwd=tmp_path, timeout=60
+        [sys.executable, "-c", program, url, namespace], check=True, cwd=tmp_path, timeout=180
     )
     assert len(in_queue(broker, Queue.ARRIVALS)) == 100
 
@@ -186,7 +186,7 @@ def test_the_example_publishes_what_is_valid_and_says_what_is_not(
         )
     )
     done = subprocess.run(
-        [sys.executable, str(example), url], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, str(example), url], capture_output=True, text=True, check=True, timeout=180
     )
     assert done.stdout == (
         "The event was not published: minimum at /download_speed: "
@@ -211,7 +211,7 @@ def test_events_survive_a_broker_that_is_away(private_node: PrivateNode, namespa
     with pytest.raises(BrokerUnreachable, match=r"100 events are not confirmed after 0\.2 s"):
         publisher.flush(timeout=0.2)
     private_node.start()
-    publisher.flush(timeout=60)
+    publisher.flush(timeout=180)
     assert publisher.unconfirmed == 0
     publisher.close()
     assert len(ids) == 100

@@ -89,7 +89,7 @@ def test_what_is_no_management_api_is_said_in_time(
     started = time.monotonic()
     with server(answer) as (url, _), pytest.raises(NotShown, match=words):
         read_queue(url, address(), "dlmon.rejects")
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
 
 
 def test_the_login_is_not_sent_to_where_an_answer_leads() -> None:

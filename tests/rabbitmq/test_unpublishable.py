@@ -113,7 +113,7 @@ def test_one_thread_does_not_have_the_messages_of_another_refused(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     assert refused == [culprit.message_id]
     assert set(ids(in_queue(broker, Queue.ARRIVALS))) == set(ids(others[:599]))
 

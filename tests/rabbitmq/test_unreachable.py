@@ -139,7 +139,7 @@ def test_what_comes_while_waiting_is_used(
         assert process.stderr is not None
         assert "Connecting again" in process.stderr.readline()
         with Proxy(private_node.port, port):
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=90) == 0
 
 
 def test_of_several_hosts_one_is_enough(

@@ -130,7 +130,7 @@ def test_a_consumer_empties_no_store_until_that_is_confirmed(
     with running(dlmon, *arguments, "--confirm-keep", "--metrics", str(port)) as process:
         wait_until(lambda: samples(port).get("dlmon_events_deleted_total", 0) >= 10, process)
         process.terminate()
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=90)
     assert stored(path) <= 1
     assert "events deleted from the store" in said
 

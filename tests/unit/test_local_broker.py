@@ -147,7 +147,7 @@ with LocalBroker(Path({str(path)!r}), "dlmon") as broker:
     broker.publish(Queue.ARRIVALS, [[Message(b"", "one")]])
 """
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(6)]
-    assert [process.wait(30) for process in processes] == [0] * 6
+    assert [process.wait(PATIENCE) for process in processes] == [0] * 6
     with LocalBroker(path, "dlmon") as broker:
         assert broker.depth(Queue.ARRIVALS).ready == 6
 

@@ -30,7 +30,7 @@ def port() -> Iterator[int]:
 def ask(
     port: int, path: str = "/metrics", method: str = "GET", host: str = "127.0.0.1", **headers: str
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    with closing(http.client.HTTPConnection(host, port, timeout=10)) as client:
+    with closing(http.client.HTTPConnection(host, port, timeout=60)) as client:
         client.request(method, path, headers=headers)
         response = client.getresponse()
         return response, response.read()
@@ -116,7 +116,7 @@ def test_a_client_that_breaks_the_connection_leaves_no_traceback(
     port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for request in (b"", b"GET /met", b"GET /metrics HTTP/1.0\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.sendall(request)
             # At close, RST in place of FIN.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

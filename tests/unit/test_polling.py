@@ -71,7 +71,7 @@ class TestReady:
     def test_the_wait_ends(self, ends: tuple[int, int], seconds: float) -> None:
         started = time.monotonic()
         assert wait_until_ready((ends[0],), seconds=seconds) == set()
-        assert seconds - 0.01 < time.monotonic() - started < 5
+        assert seconds - 0.01 < time.monotonic() - started < 30
 
     def test_a_stop_ends_a_wait_for_it(self, ends: tuple[int, int]) -> None:
         stop = Stop()

@@ -36,7 +36,7 @@ class TestCommand:
     def test_a_child_that_it_leaves_behind_is_not_waited_for(self, child: str) -> None:
         started = time.monotonic()
         assert Secret.printed_by(f"sh -c 'echo {HIDDEN}; ({child}) &'").read() == HIDDEN
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
 
     @pytest.mark.parametrize(
         "command",
@@ -50,7 +50,7 @@ class TestCommand:
     def test_output_without_end_is_refused(self, command: str) -> None:
         started = time.monotonic()
         assert refused(Secret.printed_by(command)).endswith("printed more than 65,536 bytes.")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
 
     @pytest.mark.parametrize(
         "command",

@@ -103,10 +103,10 @@ def test_what_comes_before_the_damage_is_replayed_and_counted(
     if from_stdin:
         with export.open("rb") as stdin:
             process = dlmon.start(*arguments, "-", stdin=stdin.fileno())
-            stdout, stderr = process.communicate(timeout=30)
+            stdout, stderr = process.communicate(timeout=90)
     else:
         process = dlmon.start(*arguments, "export")
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 2
     assert stderr.startswith("dlmon: ")
     assert complaint in stderr

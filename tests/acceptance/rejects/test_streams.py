@@ -36,7 +36,7 @@ def in_shell(dlmon: Dlmon, redirection: str, *arguments: str) -> subprocess.Comp
         cwd=dlmon.folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=180,
         check=False,
     )
 

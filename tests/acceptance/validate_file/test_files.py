@@ -170,7 +170,7 @@ def test_hostile_input_is_a_finding_in_bounded_memory(
         capture_output=True,
         preexec_fn=limited,
         env=bare_environment(validate.folder),
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 1, done.stderr

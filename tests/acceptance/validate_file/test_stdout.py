@@ -50,7 +50,7 @@ def test_ctrl_c_ends_it_while_nobody_reads_on(validate: ValidateFile) -> None:
         assert process.stdout is not None
         assert process.stdout.read(1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(90) == 130
         assert process.stderr is not None
         assert process.stderr.read().endswith(b"was left; not all events were checked.\n")
 
@@ -105,7 +105,7 @@ def test_the_exit_code_is_a_verdict_also_when_nobody_reads(
     with validate.start("events", *arguments) as process:
         assert process.stdout is not None
         process.stdout.close()
-        assert process.wait(30) == code
+        assert process.wait(90) == code
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
 

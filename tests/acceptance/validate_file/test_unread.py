@@ -111,7 +111,7 @@ def test_a_stop_leaves_machine_output_whole(
     with validate.start("bad", "fifo", "--output", output, "--unique") as process:
         wait_until(lambda: b"/fifo" in open_files(process.pid))
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=90)
     assert process.returncode == 130
     assert b"Interrupted: this is not all." in err
     assert b"minimum" in out
