@@ -68,10 +68,12 @@ def test_events_larger_than_a_pipe_go_there_and_back() -> None:
     assert patched(".", *large) == [orjson.dumps(one) for one in large]
 
 
-def test_large_events_get_the_memory_that_they_need() -> None:
-    large = ["x" * 99] * 150_000
-    with Patch("map(length)", max_bytes=16 * 2**20) as patch:
-        assert patch.apply([large]) == [orjson.dumps([99] * 150_000)]
+def test_where_events_may_be_large_a_patch_gets_more_memory() -> None:
+    expression, event = '("a" * .n) | 1', {"n": 520_000_000}
+    (failure,) = patched(expression, event)
+    assert failure == PatchFailure("the patch took more than 512 MB of memory")
+    with Patch(expression, max_bytes=16 * 2**20) as patch:
+        assert patch.apply([event]) == [b"1"]
 
 
 @pytest.mark.parametrize("expression", [".a |=", "nonsense", '"unfinished', "", "$unknown", "}"])
