@@ -19,6 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
             {"cli"},
             {"console"},
             {"commands", "client"},
+            {"analysis"},
             {"monitoring"},
             {"linting", "rejects", "sources"},
             {"stores", "brokers", "event_files"},
