@@ -7,9 +7,24 @@ from math import exp, log
 
 _LOWEST = 1e-3
 _BUCKETS_PER_E = 20  # a bucket is 5% wide: a quantile is off by at most half of that
-_BUCKETS = 600  # up to 10^10 times the lowest
+
+BUCKETS = 600
+"""Buckets of a histogram: up to 10^10 times the lowest value."""
+
 _OFFSET = 1 - log(_LOWEST) * _BUCKETS_PER_E
 _HIGHEST = 1e10
+
+
+def bucket_of(value: float) -> int:
+    """The number of the bucket that a value is counted in."""
+    if value >= _HIGHEST:
+        return BUCKETS - 1
+    return int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
+
+
+def value_of(bucket: int) -> float:
+    """The value in the middle of a bucket, by its relative width."""
+    return exp((bucket + 0.5 - _OFFSET) / _BUCKETS_PER_E) if bucket else 0.0
 
 
 class Histogram:
@@ -23,7 +38,7 @@ class Histogram:
     def __init__(self) -> None:
         self.count = 0
         self.total = 0.0
-        self._buckets = [0] * _BUCKETS
+        self._buckets = [0] * BUCKETS
 
     def add(self, value: float, times: int = 1) -> None:
         self.add_all((value,), times)
@@ -35,7 +50,7 @@ class Histogram:
         buckets = self._buckets
         for value in values:
             bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
-            buckets[bucket if bucket < _BUCKETS else _BUCKETS - 1] += times
+            buckets[bucket if bucket < BUCKETS else BUCKETS - 1] += times
         self.count += len(values) * times
         self.total += sum(values) * times
 
@@ -55,5 +70,5 @@ class Histogram:
         for bucket, count in enumerate(self._buckets):
             left -= count
             if count and left <= 0:
-                return exp((bucket + 0.5 - _OFFSET) / _BUCKETS_PER_E) if bucket else 0.0
+                return value_of(bucket)
         return None

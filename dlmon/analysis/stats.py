@@ -1,0 +1,148 @@
+"""What is known of a group of downloads: counts, bytes, and sketches of speeds and sizes.
+
+By class of size, because speed depends on it: the start of a TCP connection dominates small files.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Mapping
+
+from dlmon.analysis.sketch import Sketch, pack_varints, unpack_varints
+from dlmon.monitoring.histogram import BUCKETS, bucket_of
+
+SIZE_BOUNDS = (100_000, 1_000_000, 10_000_000, 100_000_000)
+"""Bytes at which the next class of size begins. Speeds of files in the first class, the smallest,
+are in no percentile."""
+
+SIZE_NAMES = ("under 100 kB", "100 kB to 1 MB", "1 to 10 MB", "10 to 100 MB", "100 MB and more")
+"""The classes of size, the smallest first."""
+
+_SIZE_UNIT = 1_000  # bytes, so that sketches hold sizes from 1 byte to 10 TB
+
+_STALLED = 0  # the bucket of a speed of 0
+
+# The table of a group, by code: for each class of size the downloads by size, then for each the
+# downloads by speed, and then the bytes of each.
+_SPEEDS = len(SIZE_NAMES) * BUCKETS
+_VOLUMES = 2 * _SPEEDS
+
+
+class Stats:
+    """The downloads of a group.
+
+    counts: a flat table of sums by code, which is merged and packed in one go. Most groups have few
+    downloads, so that a table for each sketch would take longer.
+    """
+
+    __slots__ = ("counts",)
+
+    def __init__(self, counts: dict[int, int] | None = None) -> None:
+        self.counts: dict[int, int] = {} if counts is None else counts
+
+    def add(self, file_size: int, download_speed: float) -> None:
+        """Count one download. file_size: bytes, download_speed: Mbit/s; less than 0 counts as 0."""
+        counts = self.counts
+        size_class = bisect(SIZE_BOUNDS, file_size)
+        code = size_class * BUCKETS + bucket_of(file_size / _SIZE_UNIT)
+        counts[code] = counts.get(code, 0) + 1
+        code = _SPEEDS + size_class * BUCKETS + bucket_of(download_speed)
+        counts[code] = counts.get(code, 0) + 1
+        code = _VOLUMES + size_class
+        counts[code] = counts.get(code, 0) + max(0, file_size)
+
+    def merge(self, other: Stats) -> None:
+        """Add the downloads of another group."""
+        counts = self.counts
+        for code, count in other.counts.items():
+            counts[code] = counts.get(code, 0) + count
+
+    @property
+    def count(self) -> int:
+        """How many downloads."""
+        return sum(self._part(_SPEEDS, _VOLUMES).values())
+
+    @property
+    def volume(self) -> int:
+        """Bytes of all downloads together."""
+        return sum(self._part(_VOLUMES, _VOLUMES + len(SIZE_NAMES)).values())
+
+    @property
+    def sizes(self) -> Sketch:
+        """Sizes in bytes of all downloads."""
+        sizes: dict[int, int] = {}
+        for code, count in self.counts.items():
+            if code < _SPEEDS:
+                bucket = code % BUCKETS
+                sizes[bucket] = sizes.get(bucket, 0) + count
+        return Sketch(sizes, _SIZE_UNIT)
+
+    @property
+    def speeds(self) -> Sketch:
+        """Speeds in Mbit/s of the downloads whose speed counts: not of small files, and not 0."""
+        result = Sketch()
+        for size_class in range(1, len(SIZE_NAMES)):
+            result.merge(self.speeds_of(size_class))
+        return result
+
+    def speeds_of(self, size_class: int) -> Sketch:
+        """Speeds in Mbit/s of the downloads of one class of size, without those of 0."""
+        first = _SPEEDS + size_class * BUCKETS
+        return Sketch(self._part(first, first + BUCKETS, after=_STALLED))
+
+    def by_size(self) -> dict[int, Stats]:
+        """The downloads of each class of size that has any."""
+        result: dict[int, Stats] = {}
+        for code, count in self.counts.items():
+            size_class = code - _VOLUMES if code >= _VOLUMES else code // BUCKETS % len(SIZE_NAMES)
+            result.setdefault(size_class, Stats()).counts[code] = count
+        return dict(sorted(result.items()))
+
+    def mix(self) -> dict[int, float]:
+        """The share (0 to 1) that each class of size has of the speeds that count."""
+        counts = {number: self.speeds_of(number).count for number in range(1, len(SIZE_NAMES))}
+        total = sum(counts.values())
+        return {number: count / total for number, count in counts.items() if count}
+
+    def mixed_speeds(self, mix: Mapping[int, float]) -> dict[int, float]:
+        """The distribution of speeds, as it would be with another mix of sizes.
+
+        mix: the share of each class of size. Returns the share of each bucket; classes without
+        speeds are left out, and the others make up for them.
+        """
+        shares: dict[int, float] = {}
+        for size_class, share in mix.items():
+            speeds = self.speeds_of(size_class)
+            count = speeds.count
+            for bucket, times in speeds.counts.items():
+                shares[bucket] = shares.get(bucket, 0.0) + share * times / count
+        total = sum(shares.values())
+        return {bucket: share / total for bucket, share in shares.items()} if total else {}
+
+    def pack(self) -> bytes:
+        """All of it in few bytes, for `Stats.unpack`."""
+        numbers: list[int] = []
+        before = 0
+        for code in sorted(self.counts):
+            numbers += (code - before, self.counts[code])
+            before = code
+        return pack_varints(numbers)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Stats:
+        """What `pack` packed."""
+        numbers = unpack_varints(packed)
+        counts = {}
+        code = 0
+        for distance, count in zip(numbers[::2], numbers[1::2], strict=True):
+            code += distance
+            counts[code] = count
+        return cls(counts)
+
+    def _part(self, first: int, end: int, after: int = -1) -> dict[int, int]:
+        """A part of the table, counted from its beginning. after: leave out up to this number."""
+        return {
+            code - first: count
+            for code, count in self.counts.items()
+            if first + after < code < end and code >= first
+        }
