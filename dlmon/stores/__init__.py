@@ -9,6 +9,7 @@ from datetime import timedelta
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, UsageError
 from dlmon.stores.base import Store
+from dlmon.stores.reading import StoreReader
 
 
 def open_store(
@@ -55,6 +56,19 @@ def open_store(
         "The store must be sqlite:///PATH, postgresql://HOST/DATABASE, https://HOST/PATH, "
         f"ndjson:PATH or stdout; {scheme!r} is none of them."
     )
+
+
+def open_reader(address: StoreAddress) -> StoreReader:
+    """Open a store to read what it has: `sqlite:///PATH`.
+
+    Raises: SettingsError for another URL; StoreUnavailable when it cannot be opened.
+    """
+    scheme = address.url.partition(":")[0]
+    if scheme == "sqlite":
+        from dlmon.stores.sqlite_reader import SqliteReader
+
+        return SqliteReader(address.path)
+    raise SettingsError("Events can be read from SQLite: --store sqlite:///PATH.")
 
 
 @contextmanager

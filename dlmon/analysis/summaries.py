@@ -1,0 +1,315 @@
+"""Summaries of events, in a file of their own that follows a store.
+
+A summary is what `Stats` holds, for an hour in UTC and a place. Events are counted in the hour of
+their own timestamp, however late they come. The file can be deleted at any time: it is made again.
+
+A month of hours by cell has more than a million rows. So each event is summarised at five levels,
+and a question reads the coarsest that can answer it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from dlmon.analysis.geography import cell_of, world
+from dlmon.analysis.hours import HOUR
+from dlmon.analysis.stats import Stats
+from dlmon.errors import FileError
+from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat
+from dlmon.runtime.stop import Stop
+from dlmon.stores.reading import Sample, StoreReader
+
+APPLICATION_ID = 0x646C6D73
+"""`PRAGMA application_id` of a file of summaries: the letters "dlms"."""
+
+FORMAT_VERSION = 1
+"""`PRAGMA user_version`. A file of another version is made again."""
+
+_READ = 10_000  # events at a time
+_MAX_GROUPS = 10_000  # in memory; some 2 kB each
+_SCHEMA = (
+    "CREATE TABLE summary ("
+    " level INTEGER NOT NULL,"  # Level
+    " at INTEGER NOT NULL,"  # the first hour, in hours since the epoch
+    " country TEXT NOT NULL,"  # '' for the world
+    " cell TEXT NOT NULL,"  # '' for a country and the world
+    " stats BLOB NOT NULL,"
+    " PRIMARY KEY (level, at, country, cell)) WITHOUT ROWID",
+    "CREATE TABLE progress (identity TEXT NOT NULL, cursor TEXT, events INTEGER NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT_VERSION}",
+)
+_FORMAT = FileFormat("a file of summaries", APPLICATION_ID, FORMAT_VERSION)
+_LOCK_POLL = 0.05  # seconds
+_ADVICE = (
+    " Its folder must be writable, or leave summaries out by --exact; the file itself can be "
+    "deleted, and is made again."
+)
+_FIND = "SELECT stats FROM summary WHERE level = ? AND at = ? AND country = ? AND cell = ?"
+_PUT = "INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?)"
+
+
+class Level(IntEnum):
+    """How finely events are summarised."""
+
+    WORLD_HOUR = 0
+    COUNTRY_HOUR = 1
+    COUNTRY_DAY = 2
+    CELL_HOUR = 3
+    CELL_DAY = 4
+
+    @property
+    def by_day(self) -> bool:
+        return self in (Level.COUNTRY_DAY, Level.CELL_DAY)
+
+
+class Summary(NamedTuple):
+    """hour: the first one, since the epoch. country, cell: empty where the level has none."""
+
+    hour: int
+    country: str
+    cell: str
+    stats: Stats
+
+
+Progress: TypeAlias = Callable[[int], None]
+"""Called with the number of events that are summarised so far, in all."""
+
+Key: TypeAlias = tuple[int, str, str]
+"""Hour since the epoch, country, cell."""
+
+
+class Summaries(Closeable):
+    """A file of summaries. Use as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and create it where it is missing or of another version.
+
+        Raises: FileError.
+        """
+        self._path = path.absolute()
+        with self._translated():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            with self._translated():
+                self._connection = sqlite3.connect(self._path, isolation_level=None)
+            with self._translated():
+                self._prepare()
+        except FileError:
+            os.close(self._lock)
+            raise
+
+    @property
+    def events(self) -> int:
+        """How many events are summarised so far.
+
+        Raises: FileError.
+        """
+        with self._translated():
+            row = self._connection.execute("SELECT events FROM progress").fetchone()
+        return row[0] if row else 0
+
+    def follow(
+        self, reader: StoreReader, stop: Stop, on_progress: Progress = lambda _count: None
+    ) -> None:
+        """Summarise what was stored since the last time; all of it, where that was another store.
+
+        Of several processes that follow at once, one does the work and the others wait for it. What
+        is done is in the file after each transaction: a process that is killed loses nothing else.
+
+        Raises: FileError, StoreUnavailable.
+        """
+        with self._locked(stop) as locked:
+            if not locked:
+                return
+            start = cursor = self._cursor(reader)
+            events = self.events
+            groups: dict[Key, Stats] = {}
+            for samples, cursor in reader.read_after(start, _READ):
+                summarise(groups, samples)
+                events += len(samples)
+                if len(groups) >= _MAX_GROUPS:
+                    self._write(groups, cursor, events)
+                    groups = {}
+                    on_progress(events)
+                if stop.requested:
+                    break
+            self._write(groups, cursor, events)
+            on_progress(events)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within the block, everything that is read is of one moment.
+
+        Raises: FileError.
+        """
+        with self._translated():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def span(self) -> tuple[int, int] | None:
+        """The first hour that has downloads and the last, since the epoch; None without any.
+
+        Raises: FileError.
+        """
+        query = "SELECT min(at), max(at) FROM summary WHERE level = ?"
+        with self._translated():
+            first, last = self._connection.execute(query, (Level.WORLD_HOUR,)).fetchone()
+        return None if first is None else (first, last)
+
+    def read(
+        self,
+        level: Level,
+        start: int,
+        end: int,
+        countries: Collection[str] | None = None,
+        cell: str | None = None,
+    ) -> Iterator[Summary]:
+        """Summaries of a level whose first hour is in a range.
+
+        start, end: hours since the epoch; the end is exclusive. countries: only of these. cell:
+        only of cells whose name begins so.
+
+        Raises: FileError.
+        """
+        query = (
+            "SELECT at, country, cell, stats FROM summary WHERE level = ? AND at >= ? AND at < ?"
+        )
+        values: list[int | str] = [level, start, end]
+        if countries is not None:
+            query += f" AND country IN ({', '.join('?' * len(countries))})"
+            values += countries
+        if cell:
+            query += " AND substr(cell, 1, ?) = ?"
+            values += [len(cell), cell]
+        with self._translated():
+            for at, place, name, packed in self._connection.execute(query, values):
+                yield Summary(at, place, name, Stats.unpack(packed))
+
+    def close(self) -> None:
+        self._connection.close()
+        os.close(self._lock)
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is summarised again
+        execute("BEGIN IMMEDIATE")
+        header = execute(READ_HEADER).fetchone()
+        if problem := _FORMAT.problem_with(self._path, header):
+            execute("ROLLBACK")
+            raise FileError(problem)
+        if header[1] != FORMAT_VERSION:
+            for name in ("summary", "progress"):
+                execute(f"DROP TABLE IF EXISTS {name}")
+            for statement in _SCHEMA:
+                execute(statement)
+        execute("COMMIT")
+
+    def _cursor(self, reader: StoreReader) -> str | None:
+        """Where to go on. What another store said is forgotten."""
+        with self._translated():
+            row = self._connection.execute("SELECT identity, cursor FROM progress").fetchone()
+            if row and row[0] == reader.identity and (row[1] is None or reader.knows(row[1])):
+                cursor: str | None = row[1]
+                return cursor
+            with self._transaction() as execute:
+                execute("DELETE FROM summary")
+                execute("DELETE FROM progress")
+                execute("INSERT INTO progress VALUES (?, NULL, 0)", (reader.identity,))
+        return None
+
+    def _write(self, groups: dict[Key, Stats], cursor: str | None, events: int) -> None:
+        with self._translated(), self._transaction() as execute:
+            for level, stats_by_key in _levels(groups).items():
+                for (hour, country, cell), stats in stats_by_key.items():
+                    key = (level, hour, country, cell)
+                    if found := execute(_FIND, key).fetchone():
+                        stats.merge(Stats.unpack(found[0]))
+                    execute(_PUT, (*key, stats.pack()))
+            execute("UPDATE progress SET cursor = ?, events = ?", (cursor, events))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            yield execute
+        except BaseException:
+            execute("ROLLBACK")
+            raise
+        execute("COMMIT")
+
+    @contextmanager
+    def _locked(self, stop: Stop) -> Iterator[bool]:
+        """Hold the lock of those that follow; False where a stop came first."""
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stop.wait(_LOCK_POLL):
+                    yield False
+                    return
+        try:
+            yield True
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raises: FileError for what SQLite and the system raise."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise FileError(
+                f"Cannot use the summaries in {self._path}: {error}.{_ADVICE}"
+            ) from error
+        except OSError as error:
+            raise FileError(
+                f"Cannot use the summaries in {self._path}: {error.strerror}.{_ADVICE}"
+            ) from error
+
+
+def summarise(groups: dict[Key, Stats], samples: Iterable[Sample]) -> None:
+    """Count events in groups by hour, country and cell."""
+    country_of = world().country_of
+    for at, latitude, longitude, file_size, download_speed in samples:
+        country = country_of(latitude, longitude)
+        key = (at // HOUR, country, cell_of(latitude, longitude))
+        stats = groups.get(key)
+        if stats is None:
+            stats = groups[key] = Stats()
+        stats.add(file_size, download_speed)
+
+
+def _levels(groups: dict[Key, Stats]) -> dict[Level, dict[Key, Stats]]:
+    """The same events at all levels."""
+    levels: dict[Level, dict[Key, Stats]] = {level: {} for level in Level}
+    for (hour, country, cell), stats in groups.items():
+        day = hour // 24 * 24
+        for level, key in (
+            (Level.WORLD_HOUR, (hour, "", "")),
+            (Level.COUNTRY_HOUR, (hour, country, "")),
+            (Level.COUNTRY_DAY, (day, country, "")),
+            (Level.CELL_DAY, (day, country, cell)),
+        ):
+            merged = levels[level].get(key)
+            if merged is None:
+                merged = levels[level][key] = Stats()
+            merged.merge(stats)
+    # Last: the others were made of these, and they will be merged with what the file has.
+    levels[Level.CELL_HOUR] = groups
+    return levels

@@ -1,0 +1,61 @@
+"""Reading what a store has: in the order of storing, to follow it, and by time, to check it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dlmon.runtime.closeable import Closeable
+
+
+class Sample(NamedTuple):
+    """What statistics need of an event.
+
+    at: milliseconds since the epoch, negative before it. latitude, longitude: degrees, WGS 84.
+    file_size: bytes. download_speed: Mbit/s.
+    """
+
+    at: int
+    latitude: float
+    longitude: float
+    file_size: int
+    download_speed: float
+
+
+class StoreReader(Closeable):
+    """Reads events from a store, and never writes. Use as a context manager.
+
+    A cursor is a text that only the reader understands: a place in the order of storing.
+    """
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Tells this store from others, also from one that took its place."""
+
+    @abstractmethod
+    def knows(self, cursor: str) -> bool:
+        """Whether the store has got as far as this cursor: one restored from a backup has not.
+
+        Raises: StoreUnavailable.
+        """
+
+    @abstractmethod
+    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
+        """All events behind a cursor, up to `limit` at a time, each time with the next cursor.
+
+        cursor: None for all events. An event that is stored meanwhile comes now or with a later
+        call, and none comes twice.
+
+        Raises: StoreUnavailable.
+        """
+
+    @abstractmethod
+    def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
+        """Events of a time, up to `limit` at a time, in any order.
+
+        start, end: milliseconds since the epoch; the end is exclusive.
+
+        Raises: StoreUnavailable.
+        """
