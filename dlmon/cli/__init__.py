@@ -35,6 +35,7 @@ _COMMANDS = (
     "inspect-rejects",
     "replay-rejects",
     "discard-rejects",
+    "report",
     "validate-file",
     "status",
     "doctor",

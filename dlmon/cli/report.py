@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlmon.cli.command import described_as, takes_settings
+from dlmon.cli.files import one_of
+from dlmon.cli.options import LOG_LEVEL, STORE
+from dlmon.cli.signals import stop_on_signals
+from dlmon.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
+
+_OUTPUTS = ("text", "csv", "ndjson", "json")
+
+
+@described_as(
+    """See how fast the downloads in the store were, when and where.
+
+    Reads SQLite. The first report summarises all events, in a file beside the store.
+    Later ones read what has come since. Times are in UTC, in whole hours.
+
+    \b
+    Examples:
+      dlmon report
+      dlmon report --by country --since 30d
+      dlmon report --by cell --where country=IE --threshold 25
+      dlmon report --by day --since 2026-03-01 --until 2026-04-01 --output csv
+    """
+)
+@takes_settings(STORE, LOG_LEVEL)
+def report(
+    settings: Settings,
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="From when on: 24h, 30d, 2026-03-01 or 2026-03-01T12:00:00Z."
+        ),
+    ] = "24h",
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Up to when; in the same forms. Default: now."),
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT", help="hour, day, country, continent, cell (39 x 20 km) or size."
+        ),
+    ] = "hour",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=VALUE",
+            help="Only downloads of country=IE, continent=EU or cell=gc7x; can be repeated.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="MBIT", help="Show the share of downloads that are slower."),
+    ] = None,
+    min_count: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Leave out cells with fewer downloads."),
+    ] = 5,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Read the events, not summaries: slow, and percentiles to the last digit.",
+        ),
+    ] = False,
+    output: Annotated[
+        str, typer.Option(metavar="FORMAT", help="text, csv, ndjson or json.")
+    ] = "text",
+) -> None:
+    from contextlib import ExitStack
+
+    from dlmon.analysis.questions import make_question
+    from dlmon.analysis.summaries import Summaries
+    from dlmon.commands import report as command
+    from dlmon.console.report import show_report
+    from dlmon.console.report.progress import summarising
+    from dlmon.stores import open_reader
+
+    if sys.stdout is None:  # Python's sign that the process was started without one
+        raise UsageError("There is no stdout to write to: it was closed at the start.")
+    output = one_of("--output", output, _OUTPUTS)
+    question = make_question(
+        since, until, by, where or (), threshold=threshold, min_count=min_count
+    )
+    with ExitStack() as opened:
+        stop = opened.enter_context(stop_on_signals("the next report goes on from there"))
+        reader = opened.enter_context(open_reader(settings.store))
+        if exact:
+            result = command.report_exactly(question, reader, stop)
+        else:
+            summaries = opened.enter_context(Summaries(command.summaries_file(settings.store)))
+            with summarising() as on_progress:
+                result = command.report(question, reader, summaries, stop, on_progress)
+    show_report(result, output)

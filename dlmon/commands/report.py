@@ -1,0 +1,84 @@
+"""Answer questions about the stored events, from summaries that follow the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlmon.analysis.hours import HOUR
+from dlmon.analysis.report import Answer, Question, answer, answer_exactly
+from dlmon.analysis.summaries import Progress, Summaries
+from dlmon.config.paths import data_file
+from dlmon.config.urls import StoreAddress
+from dlmon.errors import Interrupted
+from dlmon.runtime.stop import Stop
+from dlmon.stores.reading import Sample, StoreReader
+
+_READ = 10_000  # events at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """answer: to the question. first, last: the hours, since the epoch, between which the store had
+    downloads; None without any, and where only events were read."""
+
+    answer: Answer
+    first: int | None = None
+    last: int | None = None
+
+
+def summaries_file(store: StoreAddress) -> Path:
+    """Where the summaries of a store are: beside a SQLite file, else in the user's data folder.
+
+    Raises: SettingsError.
+    """
+    if store.url.startswith("sqlite:"):
+        return store.path.with_name(f"{store.path.stem}.summaries.db")
+    digest = hashlib.sha256(str(store).encode()).hexdigest()
+    return data_file(f"summaries-{digest[:16]}.db")
+
+
+def report(
+    question: Question,
+    reader: StoreReader,
+    summaries: Summaries,
+    stop: Stop,
+    on_progress: Progress = lambda _count: None,
+) -> Report:
+    """Summarise what was stored since the last time, and answer.
+
+    Raises: FileError, StoreUnavailable, Interrupted.
+    """
+    follow(reader, summaries, stop, on_progress)
+    with summaries.snapshot():
+        first, last = summaries.span() or (None, None)
+        return Report(answer(question, summaries), first, last)
+
+
+def report_exactly(question: Question, reader: StoreReader, stop: Stop) -> Report:
+    """Answer from the events themselves.
+
+    Raises: StoreUnavailable, Interrupted.
+    """
+
+    def batches() -> Iterator[list[Sample]]:
+        for samples in reader.read_between(question.start * HOUR, question.end * HOUR, _READ):
+            if stop.requested:
+                raise Interrupted("Stopped before all events were read.")
+            yield samples
+
+    return Report(answer_exactly(question, batches()))
+
+
+def follow(reader: StoreReader, summaries: Summaries, stop: Stop, on_progress: Progress) -> None:
+    """Summarise what was stored since the last time.
+
+    Raises: FileError, StoreUnavailable, Interrupted.
+    """
+    summaries.follow(reader, stop, on_progress)
+    if stop.requested:
+        raise Interrupted(
+            "Stopped before all events were summarised; the next report goes on from there."
+        )

@@ -1,0 +1,95 @@
+"""Answers for programs: CSV, NDJSON and JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import IO, Any
+
+from dlmon.analysis.hours import format_hour
+from dlmon.analysis.report import Row
+from dlmon.commands.report import Report
+from dlmon.runtime.text import escape_json
+
+FIELDS = (
+    "key",
+    "label",
+    "count",
+    "bytes",
+    "speeds",
+    "p10_mbit",
+    "p50_mbit",
+    "p90_mbit",
+    "share_below",
+    "size_p50_bytes",
+)
+"""The columns of CSV, and the members of each JSON object."""
+
+
+def write_csv(report: Report, file: IO[str]) -> None:
+    """A line of names, and a line for each row; empty where there are too few downloads."""
+    writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(to_record(report, row) for row in report.answer.rows)
+
+
+def write_ndjson(report: Report, file: IO[str]) -> None:
+    """One JSON object a line, for each row."""
+    for row in report.answer.rows:
+        file.write(_json(to_record(report, row)))
+
+
+def write_json(report: Report, file: IO[str]) -> None:
+    """One JSON object: the question, the rows, and all of it together."""
+    answer = report.answer
+    question = answer.question
+    document = {
+        "since": format_hour(question.start),
+        "until": format_hour(question.end),
+        "by": question.by,
+        "where": {
+            name: value
+            for name in ("country", "continent", "cell")
+            if (value := getattr(question.where, name)) is not None
+        },
+        "threshold_mbit": question.threshold,
+        "exact": answer.exact,
+        "hidden_cells": answer.hidden,
+        "total": to_record(report, answer.total),
+        "rows": [to_record(report, row) for row in answer.rows],
+    }
+    file.write(_json(document))
+
+
+def to_record(report: Report, row: Row) -> dict[str, Any]:
+    """A row by `FIELDS`: numbers that are not exact have four digits, which is all that is known.
+
+    The key of an hour or a day is its time.
+    """
+    exact = report.answer.exact
+
+    def rounded(value: float | None) -> float | None:
+        return value if exact or value is None else float(f"{value:.4g}")
+
+    return dict(
+        zip(
+            FIELDS,
+            (
+                row.label if isinstance(row.key, int) else row.key,
+                row.label,
+                row.count,
+                row.volume,
+                row.measured,
+                rounded(row.p10),
+                rounded(row.p50),
+                rounded(row.p90),
+                rounded(row.below),
+                None if row.size is None else round(row.size),
+            ),
+            strict=True,
+        )
+    )
+
+
+def _json(value: Any) -> str:
+    return escape_json(json.dumps(value, ensure_ascii=False)) + "\n"

@@ -1,0 +1,96 @@
+"""What the store says, as people and programs read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from dlmon.config.settings import load_settings
+from tests.support.dlmon import Dlmon
+
+_WHEN = ("--since", "2026-03-01", "--until", "2026-03-02")
+
+
+@pytest.fixture(scope="module")
+def dlmon(tmp_path_factory: pytest.TempPathFactory) -> Dlmon:
+    """With a store of 600 simulated downloads."""
+    folder = tmp_path_factory.mktemp("report")
+    settings = load_settings({"broker": f"sqlite:///{folder}/broker.db"}, {})
+    command = Dlmon(settings, folder, DLMON_STORE="sqlite:///fleet.db")
+    start = "2026-03-01T00:00:00Z"
+    command("produce", "--rate", "0", "--count", "600", "--seed", "7", "--start", start)
+    consumed = command("consume", "--until-empty")
+    assert "600 stored" in consumed.stdout + consumed.stderr, consumed
+    return command
+
+
+@pytest.mark.parametrize("by", ["hour", "day", "country", "continent", "cell", "size"])
+def test_every_format_has_the_same_numbers(dlmon: Dlmon, by: str) -> None:
+    printed = {
+        output: dlmon("report", *_WHEN, "--by", by, "--threshold", "25", "--output", output).stdout
+        for output in ("text", "csv", "ndjson", "json")
+    }
+    document = json.loads(printed["json"])
+    rows = document["rows"]
+    assert document["total"]["count"] == 600
+    assert rows == [json.loads(line) for line in printed["ndjson"].splitlines()]
+    assert [
+        {name: "" if value is None else str(value) for name, value in row.items()} for row in rows
+    ] == [*csv.DictReader(io.StringIO(printed["csv"]))]
+    lines = printed["text"].splitlines()[1:]
+    for row, line in zip(rows, lines, strict=False):
+        assert line.startswith(row["label"])
+        assert f"{row['count']:,}" in line
+        assert row["p50_mbit"] is None or f"{row['p50_mbit']:.3g}" in line.replace(",", "")
+    assert "\x1b" not in "".join(printed.values())
+
+
+def test_exact_agrees_in_counts_and_within_a_fortieth_in_percentiles(dlmon: Dlmon) -> None:
+    arguments = ("report", *_WHEN, "--by", "continent", "--output", "json")
+    summarised, exact = (json.loads(dlmon(*arguments, *more).stdout) for more in ((), ("--exact",)))
+    assert len(summarised["rows"]) > 3
+    for some, others in zip(summarised["rows"], exact["rows"], strict=True):
+        for name, value in others.items():
+            if name in ("key", "label", "count", "bytes", "speeds") or value is None:
+                assert some[name] == value
+            else:
+                assert some[name] == pytest.approx(value, rel=0.026)
+
+
+def test_on_a_terminal_rows_have_bars(dlmon: Dlmon) -> None:
+    with dlmon.on_terminal("report", *_WHEN, "--by", "size", columns=110) as terminal:
+        terminal.expect_exact("p10 to p90")
+        terminal.expect_exact("●")
+        terminal.wait()
+        assert terminal.exitstatus == 0
+
+
+def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
+    done = dlmon("report", "--since", "2020-01-01", "--until", "2020-02-01")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No downloads from 2020-01-01T00:00Z to 2020-02-01T00:00Z" in done.stderr
+    assert "the store has some from 2026-03-01T00:00Z" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--store", "sqlite:///none.db"), 4, "There is no store"),
+        (("--store", "stdout"), 2, "Events can be read from SQLite"),
+        (("--by", "city"), 2, "--by: expected one of hour"),
+        (("--output", "xml"), 2, "--output xml: choose one of text"),
+        (("--threshold", "nan"), 2, "--threshold: expected a number"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(
+    dlmon: Dlmon, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    done = dlmon("report", *arguments)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (Path(dlmon.folder) / "none.db").exists()

@@ -1,0 +1,224 @@
+"""Summaries follow a store: they miss nothing, and count nothing twice, whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dlmon.analysis import summaries as module
+from dlmon.analysis.summaries import Summaries
+from dlmon.errors import FileError, StoreUnavailable
+from dlmon.runtime.stop import Stop
+from dlmon.stores.sqlite_reader import SqliteReader
+from tests.unit.analysis.stores import NOON, Download, Events, everything
+
+_NEWER = ("PRAGMA application_id = 0x646C6D65", "PRAGMA user_version = 1000")
+
+
+def some(count: int, hours: int = 0) -> list[Download]:
+    return [Download(at=NOON + timedelta(hours=hours)) for _ in range(count)]
+
+
+def run(path: Path, *statements: str) -> None:
+    """Change a store by hand."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_what_was_stored_since_the_last_time_is_added(events: Events) -> None:
+    for total in (3, 6, 9):
+        events.add(*some(3))
+        assert events.count() == total
+    assert events.count() == 9
+
+
+def test_late_and_replayed_events_count_once_in_their_own_hour(events: Events) -> None:
+    first = some(4)
+    events.add(*first)
+    assert events.count() == 4
+    events.add(*first, *some(1, hours=-500))
+    rows = events.ask(everything("hour")).rows
+    assert [(row.label, row.count) for row in rows] == [
+        ("2026-02-08T16:00Z", 1),
+        ("2026-03-01T12:00Z", 4),
+    ]
+
+
+def test_vacuum_between_two_looks_changes_nothing(events: Events) -> None:
+    events.add(*some(20))
+    run(events.path, "DELETE FROM events WHERE rowid <= 10")
+    assert events.count() == 10
+    run(events.path, "VACUUM")
+    events.add(*some(2))
+    assert events.count() == 12
+
+
+def test_what_was_deleted_because_of_its_age_stays_in_the_summaries(events: Events) -> None:
+    events.add(*some(20))
+    assert events.count() == 20
+    run(events.path, "DELETE FROM events WHERE rowid <= 19")
+    events.add(*some(1))
+    run(events.path, "DELETE FROM events WHERE rowid <= 20")
+    assert events.count() == 21
+    run(events.path, "DELETE FROM events")  # SQLite numbers the next rows from 1 on
+    assert events.count() == 21
+    events.add(*some(30))
+    assert events.count() == 51
+    assert events.count() == 51
+
+
+def test_a_store_restored_from_an_older_backup_is_summarised_again(
+    events: Events, tmp_path: Path
+) -> None:
+    events.add(*some(5))
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(events.path)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    events.add(*some(7))
+    assert events.count() == 12
+    with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(events.path)) as copy:
+        source.backup(copy)  # into the same file
+    events.add(*some(20))
+    assert events.count() == 25
+
+
+def test_another_file_in_the_place_of_a_store_is_summarised_alone(
+    events: Events, tmp_path: Path
+) -> None:
+    events.add(*some(5))
+    assert events.count() == 5
+    other = Events(tmp_path / "other.db")
+    other.add(*some(2))
+    other.path.replace(events.path)
+    assert events.count() == 2
+
+
+def test_summaries_that_are_deleted_come_again(events: Events) -> None:
+    events.add(*some(5))
+    assert events.count() == 5
+    events.summaries.unlink()
+    assert events.count() == 5
+
+
+def test_summaries_of_another_version_are_made_again(events: Events) -> None:
+    events.add(*some(5))
+    assert events.count() == 5
+    run(events.summaries, "PRAGMA user_version = 0")
+    assert events.count() == 5
+
+
+def test_a_stop_keeps_what_is_done(events: Events) -> None:
+    events.add(*some(5))
+    stop = Stop()
+    stop.request()
+    with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
+        summaries.follow(reader, stop)
+        assert summaries.events == 5
+    assert events.count() == 5
+
+
+def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_READ", 4)
+    monkeypatch.setattr(module, "_MAX_GROUPS", 1)
+    events.add(*some(4), *some(4, hours=1), *some(4, hours=30))
+    number = 0
+    ended = False
+    while not ended:
+        number += 1
+        for file in events.path.parent.glob("*.summaries.*"):
+            file.unlink()
+        child = os.fork()
+        if child == 0:  # the process to kill
+            _follow_and_die(events, number)
+        _, status = os.waitpid(child, 0)
+        ended = not os.WIFSIGNALED(status)
+        assert ended or os.WTERMSIG(status) == signal.SIGKILL
+        rows = events.ask(everything("hour")).rows
+        assert [row.count for row in rows] == [4, 4, 4], number
+    assert number > 40
+
+
+def _follow_and_die(events: Events, number: int) -> None:
+    """Follow a store, and be killed before the statement of this number."""
+    left = number
+
+    def count(_statement: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    class Connection(sqlite3.Connection):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[arg-type]
+            self.set_trace_callback(count)
+
+    real = sqlite3.connect
+    sqlite3.connect = lambda *a, **o: real(*a, **o, factory=Connection)  # type: ignore[assignment]
+    events.count()
+    os._exit(0)
+
+
+def test_two_reports_at_once_share_the_work_while_a_consumer_writes(events: Events) -> None:
+    events.add(*some(1))
+    counts: list[list[int]] = [[], []]
+    done = threading.Event()
+
+    def look(mine: list[int]) -> None:
+        while not done.is_set():
+            mine.append(events.count())
+
+    lookers = [threading.Thread(target=look, args=(mine,)) for mine in counts]
+    for thread in lookers:
+        thread.start()
+    for _ in range(20):
+        events.add(*some(50))
+    done.set()
+    for thread in lookers:
+        thread.join()
+    assert all(mine == sorted(mine) and mine for mine in counts)
+    assert events.count() == events.ask_exactly(everything("hour")).total.count == 1001
+
+
+def test_where_nothing_can_be_written_it_says_what_it_needs(events: Events, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        FileError, match="folder must be writable, or leave summaries out by --exact"
+    ):
+        Summaries(tmp_path / "file" / "summaries.db")
+
+
+def test_a_file_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "events.summaries.db"
+    run(path, "CREATE TABLE mine (x)")
+    with pytest.raises(FileError, match="something else, not a file of summaries"):
+        Summaries(path)
+    path.write_text("not a database, and longer than the header of one" * 100)
+    with pytest.raises(FileError, match="not a database"):
+        Summaries(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda _path: None, "There is no store"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.write_text("no database" * 1000), "not a SQLite file"),
+        (lambda path: run(path, "CREATE TABLE mine (x)"), "SQLite file of something else"),
+        (lambda path: run(path, *_NEWER), "made by a newer dlmon"),
+    ],
+)
+def test_a_store_that_cannot_be_read_says_why(events: Events, make: object, message: str) -> None:
+    make(events.path)  # type: ignore[operator]
+    with pytest.raises(StoreUnavailable, match=message):
+        SqliteReader(events.path)
