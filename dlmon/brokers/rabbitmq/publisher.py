@@ -120,8 +120,7 @@ class RabbitMQPublisher:
 
     def close(self) -> None:
         self._connection.remove_listener(self)
-        with suppress(ValueError):
-            self._connection.publishing_alone.remove(self)
+        self._leave_alone()
         self._connection.submit(
             lambda: self._channel and self._channel.is_open and self._channel.close()
         )
@@ -264,6 +263,11 @@ class RabbitMQPublisher:
                 reason = _TOO_LARGE.format(messages[0].message_id, size, limit)
                 self._settle(messages, unpublishable=messages, reason=reason)
 
+    def _leave_alone(self) -> None:
+        """Let other publishers use the connection again."""
+        with suppress(ValueError):  # `close` has done so, in another thread
+            self._connection.publishing_alone.remove(self)
+
     def _take_waiting(self) -> Sequence[_Outgoing]:
         """What can be published now."""
         if self._channel is None or not self._channel.is_open:
@@ -333,7 +337,7 @@ class RabbitMQPublisher:
         if self._suspects.left:
             self._suspects.on_settled(len(messages))
             if not self._suspects.left:
-                self._connection.publishing_alone.remove(self)
+                self._leave_alone()
 
 
 class _PublishCall:
