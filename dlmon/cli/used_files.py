@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,9 +46,18 @@ def _inputs(
         yield from with_sqlite_files("--broker", settings.broker.path)
     if settings.schema is not None:
         yield UsedFile("--schema", settings.schema)
-    yield from (UsedFile("--schema-ref", path) for path in settings.schema_refs)
+    for path in settings.schema_refs:
+        yield from (UsedFile("--schema-ref", document) for document in _documents(path))
     if with_store:
         yield from _store_files(settings)
+
+
+def _documents(path: Path) -> Iterable[Path]:
+    if not path.is_dir():
+        return (path,)
+    from dlmon.validation.schema_references import documents_in
+
+    return documents_in(path)
 
 
 def _store_files(settings: Settings) -> Iterator[UsedFile]:

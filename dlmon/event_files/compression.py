@@ -18,11 +18,15 @@ class DamagedData(Exception):
     """Compressed data is not what its format says."""
 
 
+class UnreadableData(Exception):
+    """Compressed data needs what dlmon does not have. Its text says what to do."""
+
+
 class Decompressor(Protocol):
     """Decompresses one gzip member or one zstd frame.
 
     `decompress` returns at most `max_length` bytes and keeps the rest of the input; it raises
-    `DamagedData`. Where `needs_input` is False, it can be called with no data.
+    `DamagedData` and `UnreadableData`. Where `needs_input` is False, it can be called with no data.
     """
 
     @property
@@ -112,8 +116,19 @@ class _ZstdFrame:
         try:
             return self._zstd.decompress(data, max_length)
         except self._error as error:
+            for reason, how in _UNREADABLE_ZSTD.items():
+                if reason in str(error):
+                    raise UnreadableData(how) from error
             raise DamagedData(str(error)) from error
 
+
+# By what libzstd says (zstd, lib/common/error_private.c).
+_UNREADABLE_ZSTD = {
+    "requires too much memory": "asks for more than 128 MB of memory; unpack it first, with "
+    "`zstd -dc --long=31`",
+    "Dictionary mismatch": "was compressed with a dictionary; unpack it first, with "
+    "`zstd -dc -D DICTIONARY`",
+}
 
 _COMPRESSIONS = (
     Compression("gzip", SIGNATURES["gzip"], _GzipMember),

@@ -7,9 +7,11 @@ from enum import StrEnum
 import orjson
 
 from dlmon.event_files.block import WHITESPACE
-from dlmon.validation.data_formats import BYTE_ORDER_MARK
+from dlmon.validation.data_formats import BYTE_ORDER_MARK, SIGNATURES
 
 _UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{", b"\0[")
+_TEXTS = ("UTF-32", "UTF-16", "UTF-8 with a byte order mark", "base64 of gzip")
+_BINARIES = {name: magics for name, magics in SIGNATURES.items() if name not in _TEXTS}
 
 
 class Layout(StrEnum):
@@ -53,9 +55,17 @@ def detect(head: bytes, *, final: bool) -> Layout | None:
     return Layout.JSON if several else Layout.NDJSON
 
 
-def is_utf_16_or_32(head: bytes) -> bool:
-    """Whether a file that begins like this is UTF-16 or UTF-32 text."""
-    return head.startswith(_UTF_16_OR_32)
+def detect_other_data(head: bytes) -> str | None:
+    """What a file that begins like this holds, if that cannot be split into JSON texts.
+
+    Compressed data is here what was compressed twice, or in a way that dlmon does not read.
+    """
+    if head.startswith(_UTF_16_OR_32):
+        return "UTF-16 or UTF-32"
+    for name, magics in _BINARIES.items():
+        if head.startswith(magics):
+            return f"{name} data"
+    return None
 
 
 def _stops_at(text: bytes) -> int | None:

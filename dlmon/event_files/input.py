@@ -16,6 +16,7 @@ from dlmon.event_files.compression import (
     Compression,
     DamagedData,
     Decompressor,
+    UnreadableData,
     compression_named_by,
     detect_compression,
 )
@@ -195,6 +196,9 @@ class Input(Closeable):
                     piece = decompressor.decompress(data, PIECE_BYTES)
                 except DamagedData as error:
                     reason = f"its {compression} data is damaged ({error})"
+                    raise FileError(f"Cannot read {self.name}: {reason}.") from error
+                except UnreadableData as error:
+                    reason = f"its {compression} data {error}"
                     raise FileError(f"Cannot read {self.name}: {reason}.") from error
                 data = b""
                 if piece:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlmon.event_files.block import Block, Feed, Part, Position, StrayViolation
-from dlmon.event_files.detect import Layout, detect, is_utf_16_or_32
+from dlmon.event_files.detect import Layout, detect, detect_other_data
 from dlmon.event_files.json_documents import read_documents
 from dlmon.event_files.ndjson import read_lines
 from dlmon.validation.violations import NOT_UTF8, Violation
@@ -35,8 +35,8 @@ def read_events(
         found = layout or detect(head, final=False)
         if found is not None or len(head) >= _HEAD_BYTES:
             break
-    if is_utf_16_or_32(head):
-        reason = "UTF-16 or UTF-32, where JSON is UTF-8 (RFC 8259 section 8.1): not read"
+    if other := detect_other_data(head):
+        reason = f"{other}, where JSON is UTF-8 (RFC 8259 section 8.1): not read"
         yield Block(head, Position(), (), (StrayViolation(0, Violation(NOT_UTF8, "", reason)),))
         return
     feed.put_back(head)

@@ -13,7 +13,7 @@ from dlmon.runtime.stdio import write_all
 
 
 class AppendedLines(Closeable):
-    """A file that lines are appended to. Use as a context manager.
+    """A file that JSON objects are appended to, one a line. Use as a context manager.
 
     Each write reaches the operating system at once: it survives the end of the process.
     """
@@ -27,7 +27,8 @@ class AppendedLines(Closeable):
         self._name = name
         try:
             self._file = path.open("ab", buffering=0)
-            if not self._ends_with_a_line():
+            end = self._end()
+            if end not in (b"", b"\n"):  # a killed process left a part of a line
                 write_all(self._file.fileno(), b"\n")
         except OSError as error:
             raise self._failed(error) from error
@@ -45,13 +46,23 @@ class AppendedLines(Closeable):
     def close(self) -> None:
         self._file.close()
 
-    def _ends_with_a_line(self) -> bool:
-        """False where a killed process left a part of a line."""
+    def _end(self) -> bytes:
+        """The last byte of a file; empty where there is none, or no end.
+
+        Raises: FileError for a file of something else than JSON lines, which they would spoil.
+        """
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
-            return True
+            return b""
         with self._path.open("rb", buffering=0) as file:
-            return os.pread(file.fileno(), 1, status.st_size - 1) == b"\n"
+            # Its lines are JSON objects, and the first one was written whole.
+            if os.pread(file.fileno(), 1, 0) != b"{":
+                self.close()
+                raise FileError(
+                    f"Cannot write {self._name} {self._path}: it holds something else than JSON "
+                    "lines. Choose another path."
+                )
+            return os.pread(file.fileno(), 1, status.st_size - 1)
 
     def _failed(self, error: OSError) -> FileError:
         return FileError(f"Cannot write {self._name} {self._path}: {error.strerror}.")

@@ -20,7 +20,7 @@ from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.stdio import write_all
 from dlmon.stores.base import Entry, Store, WriteResult
 
-_START = re.compile(rb"[ \t\r\n]*([{\[\"\-0-9tfn][^\x00-\x08\x0e-\x1f]*)?")
+_START = re.compile(rb"[ \t\r\n]*(([{\[\"\-0-9]|true\b|false\b|null\b)[^\x00-\x08\x0e-\x1f]*)?")
 """How a file of JSON texts starts. A binary file soon has a NUL: SQLite's log starts with a 7."""
 _START_BYTES = 64
 

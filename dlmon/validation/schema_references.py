@@ -143,6 +143,11 @@ def _only(uri: str, candidates: dict[Path, Any]) -> Any:
     return document
 
 
+def documents_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder that may be read as documents."""
+    return (file.path for file in islice(_files_in(folder), MAX_FILES))
+
+
 def _files_in(folder: Path) -> Iterator[_File]:
     """The regular files in a folder and its subfolders. No link leads out of it."""
     inside = Path(os.path.realpath(folder))

@@ -84,12 +84,22 @@ def run(
             "--split-valid and --split-invalid",
         ),
         ("status --json >> broker.db", "stdout and --broker"),
+        (
+            "consume --until-empty --schema-ref refs --store ndjson:refs/any.json",
+            "--store and --schema-ref",
+        ),
+        (
+            "produce --count 1 --schema-ref refs --ledger refs/new --schema any.json >> any.json",
+            "stdout and --schema",
+        ),
     ],
 )
 def test_it_is_refused_before_anything_is_written(
     settings: Settings, tmp_path: Path, arguments: str, complaint: str
 ) -> None:
     (tmp_path / "any.json").write_text("true")
+    (tmp_path / "refs").mkdir()
+    (tmp_path / "refs" / "any.json").hardlink_to(tmp_path / "any.json")
     names = ("events.ndjson", "rejects.ndjson", "store.db", "any.json", "broker.db")
     before = {name: (tmp_path / name).read_bytes() for name in names}
     done = run(settings, tmp_path, arguments, DLMON_STORE=f"sqlite:///{tmp_path / 'store.db'}")

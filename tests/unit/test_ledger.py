@@ -53,6 +53,24 @@ def test_a_ledger_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"SQLite format 3\0and tables\n",
+        b"7\x7f\x06\x82a log of SQLite\n",
+        b'namespace = "fleet"\n',
+        b"\x1f\x8b\x08packed\n",
+        b"a password\n",
+    ],
+)
+def test_nothing_is_appended_to_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"holds something else than JSON lines\. Choose another"):
+        Ledger(path)
+    assert path.read_bytes() == content
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_is_an_error() -> None:
     with Ledger(Path("/dev/full")) as ledger:

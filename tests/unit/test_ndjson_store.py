@@ -151,6 +151,8 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
         b"\0" * 100,
         b"# notes\n",
         b"\xef\xbb\xbf{}",
+        b'namespace = "fleet"\n',
+        b"tls = true\n",
     ],
 )
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:

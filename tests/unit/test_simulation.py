@@ -70,6 +70,11 @@ def test_time_ends_with_the_year_9999() -> None:
         simulation.take(1)
 
 
+def test_time_begins_with_the_year_1() -> None:
+    with pytest.raises(UsageError, match="before the year 1 in UTC: start later"):
+        Simulation(start=from_rfc3339("0001-01-01T00:00:00+23:59"), interval=0.5).take(1)
+
+
 def test_every_event_is_valid_and_fits_the_store(tmp_path: Path) -> None:
     events = Simulation(seed=1).take(5_000)
     validator = Validator(load_schema())

@@ -61,7 +61,7 @@ class Downloads:
     def make(self, count: int) -> list[PlannedEvent]:
         """The next `count` events.
 
-        Raises: UsageError when their timestamps have passed the year 9999.
+        Raises: UsageError when their timestamps are outside of the years 1 to 9999.
         """
         random, bits = self._random.random, self._random.getrandbits
         weights, places, total = self._weights, self._places, self._weights[-1]
@@ -126,4 +126,7 @@ def _whole_second(second: int) -> str:
     try:
         return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
     except OverflowError as error:
-        raise UsageError("The timestamps have passed the year 9999: start earlier.") from error
+        reason = "have passed the year 9999: start earlier"
+        if second < 0:
+            reason = "are before the year 1 in UTC: start later"
+        raise UsageError(f"The timestamps {reason}.") from error
