@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SchemaError,
         SettingsError,
         TopologyMismatch,
+        UnpublishableMessages,
         UsageError,
     )
     from dlmon.validation.schema import Schema, load_schema
@@ -43,6 +44,7 @@ __all__ = [
     "SchemaError",
     "SettingsError",
     "TopologyMismatch",
+    "UnpublishableMessages",
     "UsageError",
     "Validator",
     "Verdict",

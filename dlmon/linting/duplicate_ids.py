@@ -105,7 +105,9 @@ class SeenIds(Closeable):
         """
         with _sqlite_errors_as_file_errors():
             self._database.executemany(
-                f"INSERT INTO seen VALUES (?1, nullif(?2, ?1), ?3, ?4, ?5, ?6, {number:d})",  # noqa: S608
+                # Without numbered parameters: from Python 3.14 on, they take no sequence.
+                "INSERT INTO seen SELECT column1, nullif(column2, column1), column3, column4, "  # noqa: S608
+                f"column5, column6, {number:d} FROM (VALUES (?, ?, ?, ?, ?, ?))",
                 ids,
             )
 

@@ -85,6 +85,13 @@ def test_every_error_of_brokers_and_settings_is_exported() -> None:
         for error in vars(errors).values()
         if isinstance(error, type) and issubclass(error, errors.DlmonError)
     }
-    # Programs that publish neither read files of events nor open stores.
-    of_commands = {"FileError", "StoreError", "StoreUnavailable", "EventsRefused"}
+    # Programs that publish neither consume, nor read files of events, nor open stores.
+    of_commands = {
+        "EventsRefused",
+        "FileError",
+        "RejectsReturned",
+        "ResourceError",
+        "StoreError",
+        "StoreUnavailable",
+    }
     assert tree - of_commands <= set(dlmon.__all__)
