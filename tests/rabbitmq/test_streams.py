@@ -58,6 +58,15 @@ def test_every_command_refuses_a_stream_in_words(
     assert "Traceback" not in done.stderr
 
 
+def test_a_stream_is_not_recommended_with_no_declare(
+    rabbitmq_settings: Settings, rabbitmq_url: str
+) -> None:
+    declare(rabbitmq_url, rabbitmq_settings.namespace, Queue.ARRIVALS, "stream", {})
+    with pytest.raises(TopologyMismatch, match="current is 'stream'") as caught:
+        open_broker(rabbitmq_settings)
+    assert "--no-declare" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"x-max-age": "7D"}, {"x-stream-max-segment-size-bytes": 10**6}],

@@ -123,7 +123,9 @@ def _explain_close(code: int, text: str, where: str, *, declares: bool) -> Dlmon
     if code == RESOURCE_LOCKED or (code == PRECONDITION_FAILED and "inequivalent" in text):
         return TopologyMismatch(
             f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
-            "it if it is not needed, choose another --namespace, or use it with --no-declare."
+            "it if it is not needed, or choose another --namespace"
+            # A stream is of no use to dlmon.
+            + ("." if "current is 'stream'" in text else ", or use it with --no-declare.")
         )
     if code == PRECONDITION_FAILED and "larger than" in text:
         return ClosedOverMessage(
