@@ -61,8 +61,17 @@ class Block:
         """Where the data ends."""
         return self.position.after(self.data)
 
+    def bodies(self) -> list[bytes]:
+        """The events. A line comes without its line break."""
+        if self.spans is not None:
+            return [self.data[start:end] for start, end in self.spans]
+        lines = self.data.split(b"\n")
+        if b"\r" in self.data:
+            lines = [line.removesuffix(b"\r") for line in lines]
+        return [line for line in lines if line.strip(WHITESPACE)]
+
     def events(self) -> Iterator[tuple[int, bytes]]:
-        """The events, each with its first byte in `data`. A line comes without its line break."""
+        """As `bodies`, each with its first byte in `data`."""
         if self.spans is not None:
             yield from ((start, self.data[start:end]) for start, end in self.spans)
             return

@@ -14,7 +14,7 @@ import orjson
 
 from dlmon.errors import FileError
 from dlmon.event import event_id_of, id_from_body
-from dlmon.event_files.block import Fragment, Part, Position
+from dlmon.event_files.block import Block, Fragment, Part, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.input import Input
 from dlmon.event_files.reader import read_events
@@ -36,7 +36,7 @@ class RecordedEvents(Closeable):
         self._input = Input(path, blocking=False)
         self._parts = read_events(self._input.pieces(), MAX_RECORDED_BYTES, layout)
         self._bodies: deque[bytes] = deque()
-        self._position = Position()  # where the next part begins
+        self._last = Block(b"", Position())
         self._ended = False
         self._error: FileError | None = None
 
@@ -77,9 +77,13 @@ class RecordedEvents(Closeable):
     def _add(self, part: Part) -> None:
         """Raises: FileError, after the events before what is wrong."""
         if isinstance(part, Fragment):
-            raise self._too_long(self._position.line)
+            raise self._too_long(self._last.end.line)
+        if not part.stray and len(part.data) <= MAX_RECORDED_BYTES:
+            self._bodies += part.bodies()
+            self._last = part
+            return
         stray = min(part.stray, default=None, key=lambda one: one.offset)
-        line = self._position.line
+        line = part.position.line
         for start, body in part.events():
             if stray is not None and start >= stray.offset:
                 break
@@ -90,7 +94,7 @@ class RecordedEvents(Closeable):
             line, column = part.position.after(part.data[: stray.offset])
             where = f"{self._input.name}:{line}:{column}"
             raise FileError(f"Cannot read on at {where}: {stray.violation.reason}.")
-        self._position = part.end
+        self._last = part
 
     def _too_long(self, line: int) -> FileError:
         limit = f"{MAX_RECORDED_BYTES // 2**20} MiB, which is more than a message can be"
