@@ -21,6 +21,8 @@ ENV PATH=/opt/dlmon/bin:$PATH
 ENV XDG_DATA_HOME=/var/lib
 # The tests, too, run on a read-only file system with a writable /tmp.
 ENV PYTEST_ADDOPTS="-o cache_dir=/tmp/pytest" HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
+# Each process of the tests takes some 200 MB, of the 1 GB that the Compose file allows.
+ENV PYTEST_XDIST_AUTO_NUM_WORKERS=2
 RUN useradd --uid 1000 --create-home dlmon \
     && install --directory --owner=dlmon --group=dlmon /var/lib/dlmon
 COPY --from=build /opt/dlmon /opt/dlmon
