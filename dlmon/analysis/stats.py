@@ -51,11 +51,11 @@ class Stats:
         code = _VOLUMES + size_class
         counts[code] = counts.get(code, 0) + max(0, file_size)
 
-    def merge(self, other: Stats) -> None:
-        """Add the downloads of another group."""
+    def merge(self, other: Stats, times: int = 1) -> None:
+        """Add the downloads of another group. times: -1 takes them away again."""
         counts = self.counts
         for code, count in other.counts.items():
-            counts[code] = counts.get(code, 0) + count
+            counts[code] = counts.get(code, 0) + times * count
 
     @property
     def count(self) -> int:

@@ -28,6 +28,7 @@ _OUTPUTS = ("text", "csv", "ndjson", "json")
       dlmon report
       dlmon report --by country --since 30d
       dlmon report --by cell --where country=IE --threshold 25
+      dlmon report --anomalies --since 7d
       dlmon report --by day --since 2026-03-01 --until 2026-04-01 --output csv
     """
 )
@@ -73,6 +74,14 @@ def report(
             help="Read the events, not summaries: slow, and percentiles to the last digit.",
         ),
     ] = False,
+    anomalies: Annotated[
+        bool,
+        typer.Option(
+            "--anomalies",
+            help="Show where downloads were slower than at the same hour of the weeks before, or "
+            "missing, and since when.",
+        ),
+    ] = False,
     output: Annotated[
         str, typer.Option(metavar="FORMAT", help="text, csv, ndjson or json.")
     ] = "text",
@@ -82,7 +91,7 @@ def report(
     from dlmon.analysis.questions import make_question
     from dlmon.analysis.summaries import Summaries
     from dlmon.commands import report as command
-    from dlmon.console.report import show_report
+    from dlmon.console.report import show_anomalies, show_report
     from dlmon.console.report.progress import summarising
     from dlmon.stores import open_reader
 
@@ -92,6 +101,10 @@ def report(
     question = make_question(
         since, until, by, where or (), threshold=threshold, min_count=min_count
     )
+    if anomalies and (exact or where or threshold is not None):
+        raise UsageError(
+            "--anomalies looks everywhere: leave out --where, --threshold and --exact."
+        )
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals("the next report goes on from there"))
         reader = opened.enter_context(open_reader(settings.store))
@@ -100,5 +113,9 @@ def report(
         else:
             summaries = opened.enter_context(Summaries(command.summaries_file(settings.store)))
             with summarising() as on_progress:
+                if anomalies:
+                    found = command.report_anomalies(question, reader, summaries, stop, on_progress)
+                    opened.callback(show_anomalies, found, output)
+                    return
                 result = command.report(question, reader, summaries, stop, on_progress)
     show_report(result, output)

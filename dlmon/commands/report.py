@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlmon.analysis.hours import HOUR
+from dlmon.analysis.anomalies import Anomalies, find_anomalies
+from dlmon.analysis.hours import HOUR, hour_of
 from dlmon.analysis.report import Answer, Question, answer, answer_exactly
 from dlmon.analysis.summaries import Progress, Summaries
 from dlmon.config.paths import data_file
@@ -55,6 +57,33 @@ def report(
     with summaries.snapshot():
         first, last = summaries.span() or (None, None)
         return Report(answer(question, summaries), first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyReport:
+    """The anomalies in the hours from `start` to `end`, exclusive, since the epoch."""
+
+    anomalies: Anomalies
+    start: int
+    end: int
+
+
+def report_anomalies(
+    question: Question,
+    reader: StoreReader,
+    summaries: Summaries,
+    stop: Stop,
+    on_progress: Progress = lambda _count: None,
+) -> AnomalyReport:
+    """Summarise what was stored since the last time, and look for anomalies in the hours of a
+    question that are over: of the present one, downloads are still to come.
+
+    Raises: FileError, StoreUnavailable, Interrupted.
+    """
+    follow(reader, summaries, stop, on_progress)
+    end = min(question.end, hour_of(time.time_ns() // 1_000_000))
+    with summaries.snapshot():
+        return AnomalyReport(find_anomalies(summaries, question.start, end), question.start, end)
 
 
 def report_exactly(question: Question, reader: StoreReader, stop: Stop) -> Report:

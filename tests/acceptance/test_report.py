@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dlmon.config.settings import load_settings
 from tests.support.dlmon import Dlmon
+from tests.unit.analysis.stores import Download, Events
 
 _WHEN = ("--since", "2026-03-01", "--until", "2026-03-02")
 
@@ -69,6 +71,43 @@ def test_on_a_terminal_rows_have_bars(dlmon: Dlmon) -> None:
         assert terminal.exitstatus == 0
 
 
+def test_anomalies_are_the_same_in_every_format(dlmon: Dlmon) -> None:
+    path = dlmon.folder / "slow.db"
+    now = datetime(2026, 3, 8, 10, tzinfo=UTC)
+    Events(path).add(
+        *(
+            Download(at=now - timedelta(weeks=week), speed=(5 if week else 2) * (1 + number / 50))
+            for week in range(3)
+            for number in range(100)
+        )
+    )
+    command = ("report", "--store", f"sqlite:///{path}", "--since", "2026-03-08", "--until")
+    printed = {
+        output: dlmon(*command, "2026-03-09", "--anomalies", "--output", output)
+        for output in ("text", "csv", "ndjson", "json")
+    }
+    (row,) = json.loads(printed["json"].stdout)["anomalies"]
+    assert row == json.loads(printed["ndjson"].stdout)
+    assert [*csv.DictReader(io.StringIO(printed["csv"].stdout))] == [
+        {name: str(value) for name, value in row.items()}
+    ]
+    assert (row["kind"], row["since"], row["ratio"]) == (
+        "slow",
+        "2026-03-08T10:00Z",
+        pytest.approx(0.4, rel=0.06),
+    )
+    head, line = printed["text"].stdout.splitlines()
+    assert head.split()[:3] == ["what", "where", "since"]
+    assert line.startswith("slow  the world  2026-03-08T10:00Z  2026-03-08T11:00Z")
+    assert "the same hour of the last four weeks" in printed["text"].stderr
+
+
+def test_without_history_there_are_no_anomalies_and_it_says_so(dlmon: Dlmon) -> None:
+    done = dlmon("report", *_WHEN, "--anomalies")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Nothing to compare with" in done.stderr
+
+
 def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
     done = dlmon("report", "--since", "2020-01-01", "--until", "2020-02-01")
     assert (done.returncode, done.stdout) == (0, "")
@@ -83,6 +122,7 @@ def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
         (("--store", "stdout"), 2, "Events can be read from SQLite"),
         (("--by", "city"), 2, "--by: expected one of hour"),
         (("--output", "xml"), 2, "--output xml: choose one of text"),
+        (("--anomalies", "--exact"), 2, "--anomalies looks everywhere"),
         (("--threshold", "nan"), 2, "--threshold: expected a number"),
     ],
 )

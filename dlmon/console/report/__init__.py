@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from dlmon.commands.report import Report
-from dlmon.console.report.records import write_csv, write_json, write_ndjson
+from dlmon.commands.report import AnomalyReport, Report
+from dlmon.console.report.anomalies import show_anomalies_as_text
+from dlmon.console.report.records import write_anomalies, write_csv, write_json, write_ndjson
 from dlmon.console.report.text import show_text
 
 
@@ -16,3 +17,11 @@ def show_report(report: Report, output: str) -> None:
         return
     write = {"csv": write_csv, "ndjson": write_ndjson, "json": write_json}[output]
     write(report, sys.stdout)
+
+
+def show_anomalies(report: AnomalyReport, output: str) -> None:
+    """Write anomalies to stdout. output: as for `show_report`."""
+    if output == "text":
+        show_anomalies_as_text(report)
+    else:
+        write_anomalies(report, output, sys.stdout)

@@ -6,9 +6,10 @@ import csv
 import json
 from typing import IO, Any
 
+from dlmon.analysis.anomalies import Anomaly
 from dlmon.analysis.hours import format_hour
 from dlmon.analysis.report import Row
-from dlmon.commands.report import Report
+from dlmon.commands.report import AnomalyReport, Report
 from dlmon.runtime.text import escape_json
 
 FIELDS = (
@@ -24,6 +25,23 @@ FIELDS = (
     "size_p50_bytes",
 )
 """The columns of CSV, and the members of each JSON object."""
+
+ANOMALY_FIELDS = (
+    "kind",
+    "country",
+    "cell",
+    "since",
+    "until",
+    "now",
+    "usual",
+    "ratio",
+    "count",
+    "weeks",
+    "only_mix",
+    "visible_drop",
+)
+"""The same for anomalies. now, usual: Mbit/s, or downloads an hour. weeks: of the baseline; 0 is
+yesterday."""
 
 
 def write_csv(report: Report, file: IO[str]) -> None:
@@ -59,6 +77,44 @@ def write_json(report: Report, file: IO[str]) -> None:
         "rows": [to_record(report, row) for row in answer.rows],
     }
     file.write(_json(document))
+
+
+def write_anomalies(report: AnomalyReport, output: str, file: IO[str]) -> None:
+    """Anomalies as csv, ndjson or json."""
+    records = [_anomaly(one) for one in report.anomalies.found]
+    if output == "csv":
+        writer = csv.DictWriter(file, ANOMALY_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    elif output == "ndjson":
+        file.writelines(map(_json, records))
+    else:
+        document = {
+            "since": format_hour(report.start),
+            "until": format_hour(report.end),
+            "tests": report.anomalies.tests,
+            "weeks": report.anomalies.weeks,
+            "anomalies": records,
+        }
+        file.write(_json(document))
+
+
+def _anomaly(one: Anomaly) -> dict[str, Any]:
+    values = (
+        str(one.kind),
+        one.group.country,
+        one.group.cell,
+        format_hour(one.since),
+        format_hour(one.until),
+        float(f"{one.now:.4g}"),
+        float(f"{one.before:.4g}"),
+        float(f"{one.ratio:.4g}"),
+        one.count,
+        one.weeks,
+        one.only_mix,
+        None if one.visible_drop is None else float(f"{one.visible_drop:.2g}"),
+    )
+    return dict(zip(ANOMALY_FIELDS, values, strict=True))
 
 
 def to_record(report: Report, row: Row) -> dict[str, Any]:

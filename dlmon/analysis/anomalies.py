@@ -1,0 +1,309 @@
+"""Where downloads are slower than at the same hour before, or missing, and since when.
+
+A group (the world, a country, a cell) is compared hour by hour with the same hour of the last four
+weeks, or, where there are none, with the same hour of yesterday. Over all groups and hours, at most
+one find in twenty is false (`discoveries`); of those, only a median of at most 0.8 of the baseline
+is reported. One cause is reported once: hours in a row are one anomaly, and of a group and those
+within it only one is reported (`_one_for_each_cause`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import erfc, sqrt
+from typing import NamedTuple
+
+from dlmon.analysis.statistics import (
+    MIN_COMPARED,
+    discoveries,
+    median_of_shares,
+    slower_by_chance,
+    smallest_visible_drop,
+)
+from dlmon.analysis.stats import Stats
+from dlmon.analysis.summaries import Level, Summaries
+
+WEEK = 168
+"""Hours."""
+
+WEEKS = 4
+"""How many weeks before are the baseline."""
+
+LARGEST_RATIO = 0.8
+"""Of the median to that of the baseline: what has dropped less is not reported."""
+
+LARGEST_VOLUME = 0.5
+"""Of the number of downloads to that of the baseline: what has dropped less is not reported."""
+
+_DAY = 24
+_MIN_EXPECTED = 20  # downloads an hour, below which a missing one means nothing
+_GAP = 2  # hours between two parts of one anomaly, in which chance may have hidden it
+_UNAFFECTED = 0.9  # ratio from which the rest of a group is not slow itself
+_LEVELS = (Level.WORLD_HOUR, Level.COUNTRY_HOUR, Level.CELL_HOUR)
+
+
+class Kind(StrEnum):
+    """What is wrong."""
+
+    SLOW = "slow"
+    MISSING = "missing"
+
+
+class Group(NamedTuple):
+    """country: empty for the world. cell: empty for the world and a country."""
+
+    country: str
+    cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A group that was slower than usual, or had fewer downloads, in some hours.
+
+    since, until: hours since the epoch, the end is exclusive; up to two hours within may not stand
+    out. now, before: the median in Mbit/s, or downloads an hour, in the hours that do. count:
+    downloads in these. weeks: of the baseline; 0 where it is yesterday. only_mix: the drop is gone
+    at the mix of sizes of the baseline. visible_drop: the smallest drop (0 to 1) that a single one
+    of these hours could show.
+    """
+
+    kind: Kind
+    group: Group
+    since: int
+    until: int
+    now: float
+    before: float
+    count: int
+    weeks: int
+    only_mix: bool = False
+    visible_drop: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.now / self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Anomalies:
+    """found: the latest first, then those with the most downloads. tests: how many hours of groups
+    were compared. weeks: the most that a baseline had; 0 where it was yesterday, None where there
+    was none."""
+
+    found: tuple[Anomaly, ...]
+    tests: int
+    weeks: int | None
+
+
+class _Hour(NamedTuple):
+    """One hour of a group, and its baseline of `hours` hours: of so many weeks, or of yesterday."""
+
+    group: Group
+    hour: int
+    now: Stats
+    before: Stats
+    hours: int
+    weeks: int
+
+
+def find_anomalies(summaries: Summaries, start: int, end: int) -> Anomalies:
+    """All anomalies in the hours from `start` to `end`, exclusive, since the epoch.
+
+    Raises: FileError.
+    """
+    slow, missing = _Tests(Kind.SLOW), _Tests(Kind.MISSING)
+    weeks = None
+    for hour in range(start, end):
+        baseline = _baseline(summaries, hour)
+        if not baseline:
+            continue
+        weekly = 0 if baseline == [hour - _DAY] else len(baseline)
+        weeks = max(weeks or 0, weekly)
+        for level in _LEVELS:
+            for one in _compare(summaries, level, hour, baseline, weekly):
+                slow.add(one)
+                missing.add(one)
+    found = [
+        anomaly
+        for tests in (slow, missing)
+        for anomaly in _one_for_each_cause(tests.kind, tests.finds())
+    ]
+    found.sort(key=lambda one: (-one.until, -one.count, one.group))
+    return Anomalies(tuple(found), len(slow.probabilities) + len(missing.probabilities), weeks)
+
+
+def _baseline(summaries: Summaries, hour: int) -> list[int]:
+    """The hours to compare with: those in which there were downloads anywhere."""
+    weekly = [hour - WEEK * number for number in range(1, WEEKS + 1)]
+    known = [one for one in weekly if any(summaries.read(Level.WORLD_HOUR, one, one + 1))]
+    if known:
+        return known
+    yesterday = hour - _DAY
+    return [yesterday] if any(summaries.read(Level.WORLD_HOUR, yesterday, yesterday + 1)) else []
+
+
+def _compare(
+    summaries: Summaries, level: Level, hour: int, baseline: Sequence[int], weeks: int
+) -> Iterator[_Hour]:
+    """Each group of a level that had downloads in this hour or in its baseline."""
+    before: dict[Group, Stats] = defaultdict(Stats)
+    for at in baseline:
+        for _, country, cell, stats in summaries.read(level, at, at + 1):
+            before[Group(country, cell)].merge(stats)
+    now = {
+        Group(country, cell): stats
+        for _, country, cell, stats in summaries.read(level, hour, hour + 1)
+    }
+    for group in sorted({*now, *before}):
+        yield _Hour(
+            group, hour, now.get(group, Stats()), before.get(group, Stats()), len(baseline), weeks
+        )
+
+
+class _Tests:
+    """The tests of one kind. Of most, only the probability is kept."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.probabilities: list[float] = []
+        self._candidates: dict[int, _Hour] = {}  # by number of the test
+
+    def add(self, one: _Hour) -> None:
+        """Test an hour of a group, where it has enough downloads."""
+        if self.kind is Kind.SLOW:
+            now, before = one.now.speeds, one.before.speeds
+            if now.count < MIN_COMPARED or before.count < MIN_COMPARED:
+                return
+            probability = slower_by_chance(now, before)
+        else:
+            if one.before.count < _MIN_EXPECTED * one.hours:
+                return
+            probability = _fewer_by_chance(one)
+        ratio = _ratio(self.kind, [one])
+        largest = LARGEST_RATIO if self.kind is Kind.SLOW else LARGEST_VOLUME
+        if ratio is not None and ratio <= largest:
+            self._candidates[len(self.probabilities)] = one
+        self.probabilities.append(probability)
+
+    def finds(self) -> list[_Hour]:
+        """The hours that are no chance, and far enough below their baseline."""
+        found = discoveries(self.probabilities)
+        return [one for number, one in self._candidates.items() if found[number]]
+
+
+def _fewer_by_chance(one: _Hour) -> float:
+    """The probability of so few downloads, given those of the baseline: of all of them together,
+    each falls into this hour with the same probability (the normal approximation)."""
+    total = one.now.count + one.before.count
+    share = 1 / (1 + one.hours)
+    deviation = (one.now.count + 0.5 - total * share) / sqrt(total * share * (1 - share))
+    return erfc(-deviation / sqrt(2)) / 2
+
+
+def _ratio(kind: Kind, hours: Iterable[_Hour], without: Iterable[_Hour] = ()) -> float | None:
+    """How far some hours of a group are below their baseline; None where there are too few
+    downloads to say so. without: groups within it that are left out."""
+    now, before, expected = Stats(), Stats(), 0.0
+    for sign, ones in ((1, hours), (-1, without)):
+        for one in ones:
+            now.merge(one.now, sign)
+            before.merge(one.before, sign)
+            expected += sign * one.before.count / one.hours
+    if kind is Kind.MISSING:
+        return now.count / expected if expected >= _MIN_EXPECTED else None
+    if now.speeds.count < MIN_COMPARED or before.speeds.count < MIN_COMPARED:
+        return None
+    median, usual = now.speeds.quantile(0.5), before.speeds.quantile(0.5)
+    return median / usual if median and usual else None
+
+
+def _one_for_each_cause(kind: Kind, finds: Sequence[_Hour]) -> Iterator[Anomaly]:
+    """Anomalies, each of one cause.
+
+    Where a group is affected and groups within it are, it stands for them, if what is left without
+    them is affected too, or is nearly nothing; otherwise they stand for themselves.
+    """
+    runs = _runs(finds)
+    for outer in sorted(runs, key=lambda run: (run[0].group, run[0].hour)):
+        if outer not in runs:  # a larger group stands for it
+            continue
+        inner = [run for run in runs if _within(run[0].group, outer[0].group) and _meet(run, outer)]
+        if not inner:
+            continue
+        hours = {one.hour for one in outer}
+        parts = [one for run in _outermost(inner) for one in run if one.hour in hours]
+        rest = _ratio(kind, outer, without=parts)
+        if rest is None or rest <= _UNAFFECTED:
+            runs = [run for run in runs if run not in inner]
+        else:
+            runs.remove(outer)
+    return map(_anomaly, [kind] * len(runs), runs)
+
+
+def _runs(finds: Iterable[_Hour]) -> list[list[_Hour]]:
+    """The hours of each group, with those together that follow each other."""
+    by_group: dict[Group, list[_Hour]] = defaultdict(list)
+    for one in finds:
+        by_group[one.group].append(one)
+    runs: list[list[_Hour]] = []
+    for hours in by_group.values():
+        hours.sort(key=lambda one: one.hour)
+        runs.append([hours[0]])
+        for one in hours[1:]:
+            if one.hour - runs[-1][-1].hour > _GAP + 1:
+                runs.append([])
+            runs[-1].append(one)
+    return runs
+
+
+def _outermost(runs: Sequence[list[_Hour]]) -> list[list[_Hour]]:
+    """The runs of groups that are within no other of these at the same time."""
+    return [
+        run
+        for run in runs
+        if not any(_within(run[0].group, one[0].group) and _meet(run, one) for one in runs)
+    ]
+
+
+def _within(group: Group, outer: Group) -> bool:
+    """Whether a group is a part of another one."""
+    if group == outer or outer.cell:
+        return False
+    return not outer.country or group.country == outer.country
+
+
+def _meet(one: Sequence[_Hour], other: Sequence[_Hour]) -> bool:
+    """Whether two runs are at the same time."""
+    return one[0].hour <= other[-1].hour and other[0].hour <= one[-1].hour
+
+
+def _anomaly(kind: Kind, run: Sequence[_Hour]) -> Anomaly:
+    now, before = Stats(), Stats()
+    for one in run:
+        now.merge(one.now)
+        before.merge(one.before)
+    first, last = run[0], run[-1]
+    if kind is Kind.MISSING:
+        expected = sum(one.before.count / one.hours for one in run)
+        values = (now.count / len(run), expected / len(run))
+        only_mix, visible_drop = False, None
+    else:
+        values = (now.speeds.quantile(0.5) or 0.0, before.speeds.quantile(0.5) or 0.0)
+        mixed = median_of_shares(now.mixed_speeds(before.mix()))
+        only_mix = mixed is not None and mixed > LARGEST_RATIO * values[1]
+        drops = (smallest_visible_drop(one.now.speeds) for one in run)
+        visible_drop = min((drop for drop in drops if drop is not None), default=None)
+    return Anomaly(
+        kind=kind,
+        group=first.group,
+        since=first.hour,
+        until=last.hour + 1,
+        now=values[0],
+        before=values[1],
+        count=now.count,
+        weeks=min(one.weeks for one in run),
+        only_mix=only_mix,
+        visible_drop=visible_drop,
+    )

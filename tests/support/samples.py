@@ -1,0 +1,32 @@
+"""A store in memory, for statistics of many downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dlmon.stores.reading import Sample, StoreReader
+
+
+class ListReader(StoreReader):
+    """Reads a list. A cursor is how many of it were read."""
+
+    identity = "list"
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def knows(self, cursor: str) -> bool:
+        return int(cursor) <= len(self._samples)
+
+    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
+        for start in range(int(cursor or 0), len(self._samples), limit):
+            batch = [*self._samples[start : start + limit]]
+            yield batch, str(start + len(batch))
+
+    def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
+        for first in range(0, len(self._samples), limit):
+            batch = self._samples[first : first + limit]
+            yield [one for one in batch if start <= one.at < end]
+
+    def close(self) -> None:
+        """Nothing is open."""
