@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TextIO
 
+from dlmon.runtime.polling import wait_until_ready
 from dlmon.runtime.stdio import is_terminal
 from dlmon.runtime.text import escape
 
@@ -23,12 +24,43 @@ class _Formatter(logging.Formatter):
         return escape(super().format(record))
 
 
+_logger = logging.getLogger(__name__)
+
+_LONGEST_WAIT = 1.0  # seconds
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes to the present sys.stderr, which a live view replaces."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lost = 0
+
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stderr)
+        # A reader of the log that stalls must not stop the work: neither storing events nor the
+        # heartbeat. It is waited for once; then lines are left out until it goes on.
+        if not _has_room(self.stream, 0.0 if self._lost else _LONGEST_WAIT):
+            self._lost += 1
+            return
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            text = "%d lines of the log before this one were lost: stderr was full."
+            _logger.warning(text, lost)
         super().emit(record)
+
+
+def _has_room(stream: TextIO, seconds: float) -> bool:
+    """Whether a line can be written without waiting for longer than this.
+
+    A terminal is always waited for: whoever stops its output wants to read all of it.
+    """
+    try:
+        return stream.isatty() or bool(
+            wait_until_ready(writable=(stream.fileno(),), seconds=seconds)
+        )
+    except OSError:  # it has no descriptor
+        return True
 
 
 def configure_logging(level: str, form: str = "console") -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, ClassVar
@@ -16,6 +16,7 @@ from typing import IO, ClassVar
 import pytest
 
 from tests.support.events import make_body
+from tests.support.messages import wait_until
 
 NO_PLACE = "dlmon: There is no place for dlmon's data: "
 
@@ -245,6 +246,29 @@ class TestStderr:
         assert done.returncode == code, done.stdout
         assert "Error" not in done.stdout
         assert "dlmon: " not in done.stdout
+
+
+def test_events_are_stored_while_the_reader_of_the_log_stalls(tmp_path: Path) -> None:
+    options = ("--broker", "sqlite:///broker.db", "--store", "ndjson:stored.ndjson")
+    assert run(tmp_path, "produce", *options[:2], "--count", "9", "--rate", "0").returncode == 0
+    reader, stderr = os.pipe()
+    os.set_blocking(stderr, False)
+    with suppress(BlockingIOError):
+        while os.write(stderr, b"x" * 4096):
+            pass
+    os.set_blocking(stderr, True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dlmon", "consume", *options, "--until-empty"],
+        env={"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        stderr=stderr,
+    )
+    os.close(stderr)
+    stored = tmp_path / "stored.ndjson"
+    wait_until(lambda: stored.exists() and stored.read_bytes().count(b"\n") == 9)
+    with os.fdopen(reader, "rb") as log:
+        log.read()  # the summary is waited for
+    assert process.wait(60) == 0
 
 
 def test_a_file_that_is_opened_never_gets_the_number_of_a_stream(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -82,3 +85,27 @@ def test_what_is_below_the_level_is_left_out(
     logger.warning("not this")
     logger.error("this")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_reader_that_stalls_costs_lines_of_the_log_and_no_work(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with os.fdopen(reader, "rb") as log, os.fdopen(writer, "w", buffering=1) as stderr:
+        with suppress(BlockingIOError):
+            while os.write(writer, b"x" * 4096):
+                pass
+        os.set_blocking(writer, True)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        configure_logging("info")
+        for number in range(100):
+            logger.info("%d", number)
+        os.read(reader, 1 << 20)
+        logger.info("again")
+        logger.info("and again")
+        stderr.close()
+        first, second, third = log.read().decode().splitlines()
+    assert first.endswith(": 100 lines of the log before this one were lost: stderr was full.")
+    assert second.endswith(": again")
+    assert third.endswith(": and again")
