@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlmon.cli.command import described_as
 from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode
+
+if TYPE_CHECKING:
+    from dlmon.config.urls import StoreAddress
 
 
 @described_as(
@@ -66,7 +69,35 @@ def demo(
             observer=observer,
         )
     show_demo(result, path)
+    _show_speeds(settings.store)
     if result.produced.error is not None:
         raise result.produced.error
     if result.missing:
         raise typer.Exit(ExitCode.INVALID_DATA)
+
+
+def _show_speeds(store: StoreAddress) -> None:
+    """The map and the countries, unless Ctrl-C is pressed first: the store may have many events."""
+    from dlmon.analysis.questions import make_question
+    from dlmon.analysis.summaries import Summaries
+    from dlmon.commands.report import report, summaries_file
+    from dlmon.console.demo import show_speeds
+    from dlmon.console.report.progress import summarising
+    from dlmon.console.report.world_map import map_size
+    from dlmon.errors import Interrupted
+    from dlmon.stores import open_reader
+
+    question = make_question("24h", None, "country")
+    with (
+        stop_on_signals("the next report goes on from there") as stop,
+        open_reader(store) as reader,
+        Summaries(summaries_file(store)) as summaries,
+        summarising() as on_progress,
+    ):
+        try:
+            result = report(
+                question, reader, summaries, stop, on_progress=on_progress, map_size=map_size()
+            )
+        except Interrupted:
+            return
+    show_speeds(result)

@@ -28,6 +28,7 @@ _OUTPUTS = ("text", "csv", "ndjson", "json")
       dlmon report
       dlmon report --by country --since 30d
       dlmon report --by cell --where country=IE --threshold 25
+      dlmon report --by country --map
       dlmon report --anomalies --since 7d
       dlmon report --by day --since 2026-03-01 --until 2026-04-01 --output csv
     """
@@ -74,6 +75,9 @@ def report(
             help="Read the events, not summaries: slow, and percentiles to the last digit.",
         ),
     ] = False,
+    map_: Annotated[
+        bool, typer.Option("--map", help="Draw a map of the world too, coloured by median speed.")
+    ] = False,
     anomalies: Annotated[
         bool,
         typer.Option(
@@ -93,6 +97,7 @@ def report(
     from dlmon.commands import report as command
     from dlmon.console.report import show_anomalies, show_report
     from dlmon.console.report.progress import summarising
+    from dlmon.console.report.world_map import map_size
     from dlmon.stores import open_reader
 
     if sys.stdout is None:  # Python's sign that the process was started without one
@@ -105,6 +110,8 @@ def report(
         raise UsageError(
             "--anomalies looks everywhere: leave out --where, --threshold and --exact."
         )
+    if map_ and (anomalies or exact or output != "text"):
+        raise UsageError("--map goes with --output text, and not with --anomalies or --exact.")
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals("the next report goes on from there"))
         reader = opened.enter_context(open_reader(settings.store))
@@ -117,5 +124,8 @@ def report(
                     found = command.report_anomalies(question, reader, summaries, stop, on_progress)
                     opened.callback(show_anomalies, found, output)
                     return
-                result = command.report(question, reader, summaries, stop, on_progress)
+                size = map_size() if map_ else None
+                result = command.report(
+                    question, reader, summaries, stop, on_progress=on_progress, map_size=size
+                )
     show_report(result, output)

@@ -11,6 +11,7 @@ from pathlib import Path
 from dlmon.analysis.anomalies import Anomalies, find_anomalies
 from dlmon.analysis.hours import HOUR, hour_of
 from dlmon.analysis.report import Answer, Question, answer, answer_exactly
+from dlmon.analysis.speed_map import SpeedMap, speed_map
 from dlmon.analysis.summaries import Progress, Summaries
 from dlmon.config.paths import data_file
 from dlmon.config.urls import StoreAddress
@@ -24,11 +25,13 @@ _READ = 10_000  # events at a time
 @dataclass(frozen=True, slots=True)
 class Report:
     """answer: to the question. first, last: the hours, since the epoch, between which the store had
-    downloads; None without any, and where only events were read."""
+    downloads; None without any, and where only events were read. speeds: a map, if it was asked
+    for."""
 
     answer: Answer
     first: int | None = None
     last: int | None = None
+    speeds: SpeedMap | None = None
 
 
 def summaries_file(store: StoreAddress) -> Path:
@@ -47,16 +50,21 @@ def report(
     reader: StoreReader,
     summaries: Summaries,
     stop: Stop,
+    *,
     on_progress: Progress = lambda _count: None,
+    map_size: tuple[int, int] | None = None,
 ) -> Report:
     """Summarise what was stored since the last time, and answer.
+
+    map_size: columns and rows of a map, if one is wanted.
 
     Raises: FileError, StoreUnavailable, Interrupted.
     """
     follow(reader, summaries, stop, on_progress)
     with summaries.snapshot():
         first, last = summaries.span() or (None, None)
-        return Report(answer(question, summaries), first, last)
+        speeds = None if map_size is None else speed_map(question, summaries, *map_size)
+        return Report(answer(question, summaries), first, last, speeds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from pathlib import Path
 from rich.text import Text
 
 from dlmon.commands.demo import DemoResult
+from dlmon.commands.report import Report
 from dlmon.console.lines import print_line, stdout
+from dlmon.console.report.world_map import show_map
 from dlmon.console.text import safe
 from dlmon.validation.violations import describe_rule
 
 _SHOWN = 5
+_COUNTRIES = 3
 
 
 def show_demo(result: DemoResult, store: Path) -> None:
@@ -40,8 +43,25 @@ def show_demo(result: DemoResult, store: Path) -> None:
     print_line(console, Text("What to type next:", "bold"))
     for command, what in (
         ("dlmon inspect-rejects --broker local", "why events were rejected"),
+        ("dlmon report --by country --map", "how fast the downloads were, and where"),
         ("dlmon produce --broker local --rate 50", "more events, in one terminal"),
         ("dlmon consume --broker local", "and in another: watch them arrive"),
     ):
         print_line(console, Text.assemble((f"  {command:<40}", "cyan"), f"  {what}"), wrap=True)
     print_line(console, Text(f"Valid events are in the table events of {store}."), wrap=True)
+
+
+def show_speeds(report: Report) -> None:
+    """Print on stdout a map on a terminal, and the slowest and the fastest countries."""
+    console = stdout()
+    if report.speeds is not None and console.is_terminal:
+        print_line(console, Text())
+        show_map(report.speeds)
+    known = [(row.p50, row.label) for row in report.answer.rows if row.p50 is not None]
+    if len(known) < 2:
+        return
+    print_line(console, Text())
+    for name, best in (("Slowest", sorted(known)), ("Fastest", sorted(known, reverse=True))):
+        countries = ", ".join(f"{safe(label)} {speed:.3g}" for speed, label in best[:_COUNTRIES])
+        line = Text.assemble((f"{name} in Mbit/s: ", "bold"), countries)
+        print_line(console, line, wrap=True)

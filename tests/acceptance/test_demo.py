@@ -50,6 +50,7 @@ def test_it_adds_up_and_says_what_to_type_next(dlmon: Dlmon, tmp_path: Path) -> 
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (stored,)
     assert "dlmon inspect-rejects --broker local" in done.stdout
+    assert "dlmon report --by country --map" in done.stdout
     looked = dlmon("inspect-rejects", "--broker", "local")
     assert f"{rejected} rejects in dlmon.rejects" in looked.stdout
 
@@ -63,12 +64,14 @@ def test_a_second_time_it_adds_up_again(dlmon: Dlmon) -> None:
 
 
 def test_on_a_terminal_it_draws(dlmon: Dlmon) -> None:
-    with dlmon.on_terminal("demo", "--seconds", "2") as terminal:
+    with dlmon.on_terminal("demo", "--seconds", "2", "--rate", "500") as terminal:
         terminal.expect_exact("dlmon demo")
         terminal.expect_exact("published to stored: p50")
         terminal.expect_exact("last events")
         terminal.expect_exact("What to type next:")
         terminal.expect_exact("dlmon produce --broker local")
+        terminal.expect_exact("Median in Mbit/s: 1 below 5")
+        terminal.expect_exact("Slowest in Mbit/s:")
         terminal.wait()
         assert terminal.exitstatus == 0
 

@@ -108,6 +108,13 @@ def test_without_history_there_are_no_anomalies_and_it_says_so(dlmon: Dlmon) -> 
     assert "Nothing to compare with" in done.stderr
 
 
+def test_a_map_in_a_pipe_has_digits(dlmon: Dlmon) -> None:
+    lines = dlmon("report", *_WHEN, "--map").stdout.splitlines()
+    assert lines[-1].startswith("Median in Mbit/s: 1 below 5")
+    assert len(lines) > 15
+    assert any("+" in line for line in lines[-17:-1])
+
+
 def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
     done = dlmon("report", "--since", "2020-01-01", "--until", "2020-02-01")
     assert (done.returncode, done.stdout) == (0, "")
@@ -122,6 +129,7 @@ def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
         (("--store", "stdout"), 2, "Events can be read from SQLite"),
         (("--by", "city"), 2, "--by: expected one of hour"),
         (("--output", "xml"), 2, "--output xml: choose one of text"),
+        (("--map", "--output", "csv"), 2, "--map goes with --output text"),
         (("--anomalies", "--exact"), 2, "--anomalies looks everywhere"),
         (("--threshold", "nan"), 2, "--threshold: expected a number"),
     ],

@@ -8,12 +8,15 @@ from dlmon.commands.report import AnomalyReport, Report
 from dlmon.console.report.anomalies import show_anomalies_as_text
 from dlmon.console.report.records import write_anomalies, write_csv, write_json, write_ndjson
 from dlmon.console.report.text import show_text
+from dlmon.console.report.world_map import show_map
 
 
 def show_report(report: Report, output: str) -> None:
     """Write an answer to stdout. output: one of text, csv, ndjson and json."""
     if output == "text":
         show_text(report)
+        if report.speeds is not None:
+            show_map(report.speeds)
         return
     write = {"csv": write_csv, "ndjson": write_ndjson, "json": write_json}[output]
     write(report, sys.stdout)
