@@ -53,6 +53,7 @@ def test_files_are_checked_in_one_process(run: Run, tmp_path: Path) -> None:
     assert "1 of 3 processes could be started: this system cannot fork." in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_events_are_produced_consumed_and_replayed(run: Run, workers: str) -> None:
     run("produce", *BROKER, "--count", "40", "--rate", "0", "--fault", "file-size-missing")

@@ -73,6 +73,7 @@ def test_without_open_files_a_command_says_so(
         assert ET.fromstring(done.stdout).tag == "testsuites"  # noqa: S314  (our own output)
 
 
+@pytest.mark.slow
 def test_without_threads_a_command_works_or_says_so(tmp_path: Path) -> None:
     printed = run(tmp_path, ("produce", "--to-stdout", "--count", "2", "--rate", "0"), NPROC=1)
     assert (printed.stdout.count("event_id"), printed.returncode) == (2, 0)
@@ -119,6 +120,7 @@ def test_work_that_does_not_end_after_a_stop_is_left_without_a_thread_for_signal
     assert "did not finish within 0.1 s and was left; it will come again." in done.stderr
 
 
+@pytest.mark.slow
 def test_consume_goes_on_with_the_workers_that_can_be_started(tmp_path: Path) -> None:
     assert run(tmp_path, ("produce", *BROKER, "--count", "50", "--rate", "0")).returncode == 0
     # The third of these processes has room for some of its threads, and there is none for a fourth.
