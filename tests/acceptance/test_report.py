@@ -65,7 +65,7 @@ def test_exact_agrees_in_counts_and_within_a_fortieth_in_percentiles(dlmon: Dlmo
 
 def test_on_a_terminal_rows_have_bars(dlmon: Dlmon) -> None:
     with dlmon.on_terminal("report", *_WHEN, "--by", "size", columns=110) as terminal:
-        terminal.expect_exact("p10 to p90")
+        terminal.expect_exact("p10 ● p90")
         terminal.expect_exact("●")
         terminal.wait()
         assert terminal.exitstatus == 0

@@ -16,6 +16,7 @@ from dlmon.console.lines import print_line, stderr, stdout
 from dlmon.console.text import counted, fitted
 
 _MIN_BAR, _MAX_BAR = 6, 24  # columns
+_BAR_HEAD = "p10 ● p90"  # the dot of a bar is p50
 _MAX_LABEL = 28
 _DASH = "-"
 _HEADS = {
@@ -105,7 +106,7 @@ def _table(answer: Answer, width: int) -> Iterator[Text]:
     for column, columns_wide in zip(columns, widths, strict=True):
         top.append(f"  {column.head:>{columns_wide}}")
     if scale:
-        top.append("  p10 to p90, and p50")
+        top.append(f"  {_BAR_HEAD if scale.width >= len(_BAR_HEAD) else ''}")
     yield top
     for row in rows:
         line = Text(fitted(row.label, first), "bold" if row is answer.total else "")
