@@ -60,12 +60,16 @@ class Sketch:
 def pack_varints(numbers: Iterable[int]) -> bytes:
     """Whole numbers from 0 on, small ones in one byte."""
     packed = bytearray()
+    append = packed.append
     for number in numbers:
+        if number <= 0x7F:  # most are
+            append(number)
+            continue
         left = number
         while left > 0x7F:
-            packed.append(left & 0x7F | 0x80)
+            append(left & 0x7F | 0x80)
             left >>= 7
-        packed.append(left)
+        append(left)
     return bytes(packed)
 
 

@@ -54,8 +54,12 @@ class Stats:
     def merge(self, other: Stats, times: int = 1) -> None:
         """Add the downloads of another group. times: -1 takes them away again."""
         counts = self.counts
+        if not counts and times == 1:
+            counts.update(other.counts)
+            return
+        get = counts.get
         for code, count in other.counts.items():
-            counts[code] = counts.get(code, 0) + times * count
+            counts[code] = get(code, 0) + times * count
 
     @property
     def count(self) -> int:

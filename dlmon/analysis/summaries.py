@@ -48,6 +48,7 @@ _SCHEMA = (
     f"PRAGMA user_version = {FORMAT_VERSION}",
 )
 _FORMAT = FileFormat("a file of summaries", APPLICATION_ID, FORMAT_VERSION)
+_CACHE_KIB = 16_000
 _LOCK_POLL = 0.05  # seconds
 _ADVICE = (
     " Its folder must be writable, or leave summaries out by --exact; the file itself can be "
@@ -205,6 +206,7 @@ class Summaries(Closeable):
     def _prepare(self) -> None:
         execute = self._connection.execute
         execute("PRAGMA journal_mode = WAL")
+        execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is summarised again
         execute("BEGIN IMMEDIATE")
         header = execute(READ_HEADER).fetchone()
