@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -64,8 +65,12 @@ _INSERT = (
     "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 )
 
-_LAST_ROWID = "SELECT max(rowid) FROM events"
-_FIND = "SELECT rowid, body FROM events WHERE event_id = ?"
+# As one row: sqlite3 releases the GIL for each, and the thread that receives then takes it. SQLite
+# gives a new row the highest rowid plus one.
+_NEWEST_IDS = """
+    SELECT json_group_array(event_id) FROM (
+        SELECT event_id FROM events ORDER BY rowid DESC LIMIT ?)"""
+_FIND = "SELECT body FROM events WHERE event_id = ?"
 
 # sqlite3 releases the GIL while a statement runs: with few, long statements the thread that
 # receives works meanwhile. SQLite takes at most 32,766 parameters, 8 a row.
@@ -289,16 +294,17 @@ def _write(
     inserted = connection.execute(_insertion(len(rows)), values).rowcount
     if inserted == len(rows):
         return WriteResult(entries)
-    (last,) = connection.execute(_LAST_ROWID).fetchone()
-    new: set[str] = set()
+    (ids,) = connection.execute(_NEWEST_IDS, (inserted,)).fetchone()
+    new = frozenset(json.loads(ids))
     bodies: dict[str, str] = {}
     for row in rows:
-        found = connection.execute(_FIND, (row.event_id,)).fetchone()
-        if found is None:  # dropped by a trigger, with RAISE(IGNORE)
+        if row.event_id in bodies:
             continue
-        rowid, bodies[row.event_id] = found
-        if rowid > last - inserted:  # SQLite gives a new row the highest rowid plus one
-            new.add(row.event_id)
+        if row.event_id in new:
+            bodies[row.event_id] = row.body  # of several in a batch, the first one was inserted
+        elif found := connection.execute(_FIND, (row.event_id,)).fetchone():
+            (bodies[row.event_id],) = found
+        # Otherwise a trigger dropped it, with RAISE(IGNORE).
     return classify(entries, rows, (), new, bodies)
 
 
