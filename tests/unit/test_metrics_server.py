@@ -27,6 +27,15 @@ def port() -> Iterator[int]:
         yield port
 
 
+def has_ipv6() -> bool:
+    with closing(socket.socket(socket.AF_INET6)) as one:
+        try:
+            one.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
 def ask(
     port: int, path: str = "/metrics", method: str = "GET", host: str = "127.0.0.1", **headers: str
 ) -> tuple[http.client.HTTPResponse, bytes]:
@@ -38,6 +47,8 @@ def ask(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_addresses_of_both_families_and_names_are_served(host: str) -> None:
+    if host == "::1" and not has_ipv6():
+        pytest.skip("this machine has no IPv6, as many containers")
     port = free_port()
     metrics = ConsumerMetrics(ConsumeObserver(), None)
     with serve(host, port, metrics, metrics.problem):
