@@ -62,7 +62,9 @@ _COLUMNS = _ROW.count("?")
 # INSERT OR IGNORE would also ignore a NOT NULL violation. OR FAIL, because the transaction is
 # rolled back anyway: for OR ABORT, the default, SQLite keeps a copy of each page that changes.
 _INSERT = (
-    "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+    "INSERT OR FAIL INTO events (event_id, timestamp, latitude, longitude, file_size, "
+    "download_speed, body, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (event_id) DO NOTHING"
 )
 
 # As one row: sqlite3 releases the GIL for each, and the thread that receives then takes it. SQLite
@@ -141,8 +143,7 @@ class SqliteStore(Store):
         with self._transaction() as connection:
             # A write, so that it also fails when the disk is full.
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            # Compiles the INSERT and the triggers of the table, which can name a missing one.
-            connection.execute(f"EXPLAIN {_INSERT}", (None,) * _COLUMNS)
+            _compile_insertion(connection)
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
         fitting, rows, refused = to_rows(entries, _convert_time)
@@ -248,6 +249,7 @@ class SqliteStore(Store):
         if self._retention.wanted:
             connection.execute(_INDEX_BY_AGE)  # costs time at each insert: only where it is used
         connection.execute("COMMIT")
+        _compile_insertion(connection)
         identity = _identity(self._path)
         if self._retention.wanted and identity != self._identity:
             self._review(connection)
@@ -278,6 +280,12 @@ class SqliteStore(Store):
             except BaseException:
                 self.close()
                 raise
+
+
+def _compile_insertion(connection: sqlite3.Connection) -> None:
+    """Raises: sqlite3.Error for a table that cannot take events, with triggers that name a missing
+    one, too."""
+    connection.execute(f"EXPLAIN {_INSERT}", (None,) * _COLUMNS)
 
 
 def _write(

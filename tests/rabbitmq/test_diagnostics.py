@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,45 @@ def test_topic_permissions_are_tried_with_the_keys_that_are_used(
     assert set(found) == {"download.completed", "download.rejected"}
     with open_broker(private_settings) as broker:  # it has published nothing
         assert [broker.depth(queue).ready for queue in Queue] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("permissions", "declare", "refused"),
+    [
+        ((".*", ".*", ".*"), True, set()),
+        (("", ".*", ".*"), False, set()),
+        ((".*", ".*", ""), False, {"read dlmon.arrivals", "read dlmon.rejects"}),
+        ((".*", ".*", r"\.arrivals$"), False, {"read dlmon.rejects"}),
+        ((".*", ".*", r"\."), True, {"bind dlmon.arrivals", "bind dlmon.rejects"}),
+    ],
+)
+def test_permissions_are_tried_that_commands_need(
+    private_node: PrivateNode,
+    private_settings: Settings,
+    tmp_path: Path,
+    user: str,
+    permissions: tuple[str, str, str],
+    declare: bool,
+    refused: set[str],
+) -> None:
+    with open_broker(private_settings) as broker:
+        broker.publish(Queue.REJECTS, [make_messages(3)])
+    private_node.ctl("set_permissions", user, *permissions)
+    url = private_node.url.replace("guest:guest", f"{user}:{PASSWORD}")
+    settings = settings_for(url, private_settings.namespace, tmp_path)
+    checks = list(diagnose(replace(settings, declare=declare), Stop()))
+    found = {
+        check.name.removeprefix("permission to ").partition(" (")[0]: check
+        for check in checks
+        if check.name.startswith("permission to ")
+    }
+    namespace = private_settings.namespace
+    without = {name.replace(namespace, "dlmon"): check for name, check in found.items()}
+    assert {name for name, check in without.items() if check.error is not None} == refused
+    with open_broker(private_settings) as broker, broker.open_reader(Queue.REJECTS) as reader:
+        # It has taken none of them: each take is counted.
+        assert [delivery.delivery_count for delivery in reader.read(5)] == [0] * 3
 
 
 @pytest.fixture

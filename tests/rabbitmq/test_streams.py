@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dlmon.brokers import open_broker
+from dlmon.commands.doctor import diagnose
 from dlmon.config.settings import Settings
 from dlmon.errors import TopologyMismatch
 from dlmon.messages import ROUTING_KEYS, Queue
@@ -56,6 +58,37 @@ def test_every_command_refuses_a_stream_in_words(
     assert done.returncode == 3
     assert f"The queue {namespace}.{stream} is a stream" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ({}, {"x-queue-type": "quorum", "x-single-active-consumer": True}),
+        ({"durable": False}, {}),
+        ({"durable": False, "auto_delete": True}, {"x-max-priority": 5}),
+        ({}, {"x-queue-mode": "lazy", "x-max-length": 10, "x-single-active-consumer": False}),
+    ],
+    ids=str,
+)
+def test_what_an_operator_declared_in_another_way_is_no_stream(
+    rabbitmq_settings: Settings,
+    rabbitmq_url: str,
+    options: dict[str, bool],
+    arguments: dict[str, Any],
+) -> None:
+    namespace = rabbitmq_settings.namespace
+    with raw_channel(rabbitmq_url) as channel:
+        channel.exchange_declare(namespace, "topic", durable=True)
+        for queue, key in ROUTING_KEYS.items():
+            name = f"{namespace}.{queue}"
+            channel.queue_declare(name, **{"durable": True, **options}, arguments=arguments)
+            channel.queue_bind(name, namespace, key)
+    settings = replace(rabbitmq_settings, declare=False)
+    assert not [check for check in diagnose(settings, Stop()) if check.error is not None]
+    with open_broker(settings) as broker:
+        broker.publish(Queue.ARRIVALS, [make_messages(3)])
+        with broker.open_consumer(10) as consumer:
+            assert len(receive(consumer, 3)) == 3
 
 
 def test_a_stream_is_not_recommended_with_no_declare(

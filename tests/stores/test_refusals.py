@@ -235,6 +235,42 @@ def test_a_trigger_of_sqlite_that_no_event_can_pass_holds_the_batch(tmp_path: Pa
 @pytest.mark.parametrize(
     "change",
     [
+        "ALTER TABLE events ADD site TEXT NOT NULL DEFAULT 'here'",
+        "ALTER TABLE events ADD kb INTEGER AS (file_size / 1000)",
+        "ALTER TABLE events ADD note TEXT",
+    ],
+)
+def test_a_table_of_sqlite_with_further_columns_is_written(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "events.db"
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+    with SqliteStore(path) as store:
+        assert len(store.write([make_entry(make_body())]).stored) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE events DROP COLUMN download_speed",
+        "ALTER TABLE events RENAME COLUMN body TO json",
+        "ALTER TABLE events RENAME TO old; CREATE VIEW events AS SELECT * FROM old",
+    ],
+)
+def test_a_table_of_sqlite_that_cannot_take_events_is_refused_at_the_start(
+    tmp_path: Path, change: str
+) -> None:
+    path = tmp_path / "events.db"
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(change)
+    with pytest.raises(StoreUnavailable, match="cannot be used: "):
+        SqliteStore(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         "ALTER TABLE dlmon_events ADD kb bigint GENERATED ALWAYS AS (file_size / 1000) STORED",
         "ALTER TABLE dlmon_events ADD number bigint GENERATED ALWAYS AS IDENTITY",
         "ALTER TABLE dlmon_events ADD site text NOT NULL DEFAULT 'here'",

@@ -23,6 +23,11 @@ from dlmon.runtime.stop import Stop
 
 _Ask = Callable[[Any, Future[str]], None]
 _PUBLISHED_BY = {Queue.ARRIVALS: "produce, replay-rejects", Queue.REJECTS: "consume"}
+_CONSUMED_BY = {
+    Queue.ARRIVALS: "consume",
+    Queue.REJECTS: "inspect-rejects, replay-rejects, discard-rejects",
+}
+_INVALID_ARGUMENT = "x-priority"
 _LACKS_OVERFLOW = (
     "as an early release declared it, without x-overflow=reject-publish: a policy with max-length "
     "or max-length-bytes would drop the oldest rejects. Give {0} a policy of its own ({1}), or, "
@@ -106,6 +111,7 @@ class _Topology:
             yield found
             if found.error is None and found.known:
                 yield self._arguments(queue, name)
+                yield from self._permissions(queue, name)
 
     def counts(self) -> Iterator[Check]:
         """Queues that have lost messages since they were looked at first."""
@@ -114,6 +120,41 @@ class _Topology:
             found = self._exists(f"count of {name}", self._ask_queue(queue))
             if found.error is None and (count := count_vanished(before, self._depths[queue])):
                 yield Check(found.name, explain_vanished(name, count), warning=True)
+
+    def _permissions(self, queue: Queue, name: str) -> Iterator[Check]:
+        """Whether a queue may be bound, which each command does, and read."""
+        if self._declares:
+            ask = self._ask_unbind(name, ROUTING_KEYS[queue])
+            bound = self._exists(f"permission to bind {name} (all commands)", ask)
+            if bound.error is not None:
+                yield bound
+        what = f"permission to read {name} ({_CONSUMED_BY[queue]})"
+        try:
+            self._connection.call(self._ask_consume(name), self._timeout)
+        except BrokerUnreachable as error:
+            granted = f"invalid arg '{_INVALID_ARGUMENT}'" in str(error)
+            yield Check(what, "granted") if granted else Check(what, str(error), error)
+        except DlmonError as error:
+            yield Check(what, str(error), error)
+
+    def _ask_consume(self, name: str) -> _Ask:
+        # RabbitMQ checks the permission first, and refuses the argument then: nothing is delivered.
+        return lambda channel, answer: channel.basic_consume(
+            name,
+            lambda *_: None,
+            arguments={_INVALID_ARGUMENT: "a text"},
+            callback=lambda _: answer.set_result("granted"),
+        )
+
+    def _ask_unbind(self, name: str, routing_key: str) -> _Ask:
+        # Takes the permissions of binding. Arguments make it another binding, that does not exist.
+        return lambda channel, answer: channel.queue_unbind(
+            name,
+            self._namespace,
+            routing_key,
+            arguments={"x-dlmon": "none"},
+            callback=lambda _: answer.set_result("granted"),
+        )
 
     def _exists(self, what: str, ask: _Ask) -> Check:
         try:

@@ -31,7 +31,7 @@ def refuse_stream(connection: Connection, queue: str, timeout: float | None = No
     A queue that exists is declared again as a quorum queue. RabbitMQ changes nothing, and names one
     argument that differs; one that is not the type is taken over, and asked again.
     """
-    arguments: dict[str, str | int] = {"x-queue-type": "quorum"}
+    arguments: dict[str, str | int | bool] = {"x-queue-type": "quorum"}
 
     def declare(channel: Any, answer: Future[None]) -> None:
         channel.queue_declare(
@@ -52,10 +52,25 @@ def refuse_stream(connection: Connection, queue: str, timeout: float | None = No
                 ):
                     raise TopologyMismatch(_STREAM.format(queue)) from error
                 return
-            value = found["value"]
-            arguments[found["name"]] = value if found["type"] == "longstr" else int(value)
+            value = _read_argument(found["value"], found["type"])
+            if value is None:
+                return
+            arguments[found["name"]] = value
         else:
             return
+
+
+def _read_argument(text: str, kind: str | None) -> str | int | bool | None:
+    """An argument from its text, and its type in AMQP.
+
+    None for what cannot be asked for: `durable` and `auto_delete`, which have no type and are the
+    same for all streams, and what is no text, truth value or whole number.
+    """
+    if kind == "longstr":
+        return text
+    if kind == "bool":
+        return text == "true"
+    return int(text) if kind is not None and text.removeprefix("-").isdecimal() else None
 
 
 def refuse_from_stream(received: Sequence[Received], queue: str) -> None:
