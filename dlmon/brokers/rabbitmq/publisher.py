@@ -35,8 +35,14 @@ WINDOW_BYTES = 16 * 1024 * 1024
 
 _CHUNK = 200  # messages that are handed to the thread of the connection together
 _ACK = "Basic.Ack"
-_FULL = "RabbitMQ did not take all messages: a queue has reached its length limit."
-_UNROUTABLE = "RabbitMQ did not take all messages: no queue is bound for them ({})."
+_FULL = (
+    "RabbitMQ did not take all messages: a queue has reached its length limit. Empty it, or remove "
+    "the limit, which a policy may set."
+)
+_UNROUTABLE = (
+    "RabbitMQ did not take all messages: no queue is bound for them ({}). Bind both queues to the "
+    "exchange, or leave out --no-declare."
+)
 _TOO_LARGE = (
     "Cannot publish {!r}: its properties and headers have {:,} bytes, and this connection has room "
     "for {:,} (frame_max of RabbitMQ, or of a proxy)."

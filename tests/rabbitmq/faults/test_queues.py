@@ -15,7 +15,9 @@ from tests.support.amqp import raw_channel
 from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 
-FULL = "a queue has reached its length limit. Trying again;"
+FULL = (
+    "reached its length limit. Empty it, or remove the limit, which a policy may set. Trying again;"
+)
 
 
 @contextmanager
