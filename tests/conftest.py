@@ -91,10 +91,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.rabbitmq)
         if "rabbitmq_server" in fixtures:
             item.add_marker(pytest.mark.private_node)
-        place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
-        if place == "postgresql" or {"postgres_url", "postgres_server"} & {*fixtures}:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "postgresql" in [one for one in parameters if isinstance(one, str)]:
             item.add_marker(pytest.mark.postgresql)
-        if any(item.get_closest_marker(name) for name in _NEEDS_A_SERVER):
+        if {"postgres_url", "postgres_server"} & {*fixtures}:
+            item.add_marker(pytest.mark.postgresql)
+        # The fixture `dlmon` runs the command, in processes of its own.
+        if "dlmon" in fixtures or any(map(item.get_closest_marker, _NEEDS_A_SERVER)):
             item.add_marker(pytest.mark.slow)
         # Tests of one group run in the same process, one after the other.
         if "_private_node" in fixtures:

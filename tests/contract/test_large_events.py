@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from dlmon.brokers.base import Broker
 from dlmon.commands.batches import PORTION_BYTES
 from dlmon.commands.consume import consume
@@ -29,6 +31,7 @@ class _Noting(SqliteStore):
         return super().write(entries)
 
 
+@pytest.mark.slow
 def test_a_batch_of_large_events_is_stored_in_parts(broker: Broker, tmp_path: Path) -> None:
     bodies = [make_body(note="x" * 60_000) for _ in range(400)]
     broker.publish(Queue.ARRIVALS, [[Message(body, str(at)) for at, body in enumerate(bodies)]])

@@ -188,6 +188,7 @@ def test_at_a_stop_everything_that_was_sent_is_waited_for(broker: Broker, tmp_pa
     assert verdicts == result.totals.verdicts
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_published_again_until_it_is_taken(
     bare_broker: Broker, closed: Closed, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -261,6 +262,7 @@ def test_nothing_is_published_that_the_ledger_does_not_have(broker: Broker) -> N
     assert in_queue(broker, Queue.ARRIVALS) == []
 
 
+@pytest.mark.slow
 def test_large_events_do_not_pile_up(broker: Broker, tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_bytes((b"x" * (4 * 1024 * 1024) + b"\n") * 25)

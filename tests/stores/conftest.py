@@ -189,7 +189,8 @@ def own_schema(url: str) -> Iterator[PostgresPlace]:
 
 
 @pytest.fixture
-def postgres(postgres_url: str) -> Iterator[PostgresPlace]:
+def postgres(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[PostgresPlace]:
+    assert request.node.get_closest_marker("postgresql"), "the test needs the mark postgresql"
     with own_schema(postgres_url) as place:
         yield place
 

@@ -132,6 +132,7 @@ class TestBrokerUrl:
                 error = error.__cause__
 
     @given(st.text().filter(lambda text: text not in ("", "local")))
+    @pytest.mark.slow
     def test_any_text_is_an_address_or_a_settings_error(self, text: str) -> None:
         for url in (text, f"amqp://{text}", f"amqp://u:p@{text}"):
             try:

@@ -169,6 +169,7 @@ def look_at(rejections: list[Rejection], *more: View) -> str:
 
 @given(st.lists(hostile_deliveries(), min_size=1, max_size=3))
 @settings(max_examples=50)
+@pytest.mark.slow
 def test_every_view_shows_every_reject(deliveries: list[Delivery]) -> None:
     rejections = [from_delivery(one, VALIDATOR) for one in deliveries]
     JsonView().visit(rejections)

@@ -38,6 +38,7 @@ def load(group: Group, references: SchemaReferences) -> Validator | None:
 
 
 @pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.slow
 def test_every_schema_has_the_same_verdict_alone_in_a_batch_and_counted(
     draft: str, references: SchemaReferences
 ) -> None:
@@ -68,6 +69,7 @@ def test_every_schema_has_the_same_verdict_alone_in_a_batch_and_counted(
     assert refused <= 4
 
 
+@pytest.mark.slow
 def test_without_the_documents_it_refers_to_a_schema_is_refused_and_names_all_of_them() -> None:
     none = SchemaReferences()
     refused = 0

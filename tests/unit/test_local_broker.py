@@ -138,6 +138,7 @@ def test_what_may_not_be_written_to_is_told_in_words(path: Path, what: str) -> N
         path.parent.chmod(0o700)
 
 
+@pytest.mark.slow
 def test_many_processes_can_make_the_same_file_at_once(path: Path) -> None:
     code = f"""
 from pathlib import Path
@@ -173,6 +174,7 @@ def test_namespaces_in_one_file_are_apart(path: Path, broker: LocalBroker) -> No
         assert ids(in_queue(other, Queue.ARRIVALS)) == ids([theirs])
 
 
+@pytest.mark.slow
 def test_the_file_does_not_grow_with_what_went_through_it(path: Path, broker: LocalBroker) -> None:
     sizes = []
     with broker.open_consumer(1_000) as consumer:
@@ -394,6 +396,7 @@ def test_what_was_published_first_is_received_first(broker: LocalBroker) -> None
     assert [delivery.message_id for delivery in received] == [m.message_id for m in published]
 
 
+@pytest.mark.slow
 def test_waiting_costs_next_to_nothing(broker: LocalBroker) -> None:
     with broker.open_consumer(1) as consumer:
         consumer.receive(1, 0.1)

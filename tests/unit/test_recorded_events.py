@@ -296,6 +296,7 @@ def test_the_longest_line_goes_out_and_one_byte_more_is_an_error(path: Path) -> 
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_line_without_end_is_not_loaded_without_bound(path: Path) -> None:
     packer = zlib.compressobj(wbits=31)
     zeros = b"0" * 2**20

@@ -68,6 +68,7 @@ def test_events_larger_than_a_pipe_go_there_and_back() -> None:
     assert patched(".", *large) == [orjson.dumps(one) for one in large]
 
 
+@pytest.mark.slow
 def test_where_events_may_be_large_a_patch_gets_more_memory() -> None:
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.exists() and limit.read_text("utf-8").strip().isdecimal():
@@ -114,6 +115,7 @@ def test_a_number_that_jq_would_change_is_never_touched() -> None:
 
 
 @pytest.mark.parametrize("expression", NEVER_ENDING)
+@pytest.mark.slow
 def test_a_patch_that_never_ends_is_ended(expression: str) -> None:
     started = time.monotonic()
     (result,) = patched(expression, {}, seconds=0.5)
@@ -121,6 +123,7 @@ def test_a_patch_that_never_ends_is_ended(expression: str) -> None:
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_a_patch_that_never_ends_for_one_event_goes_on_with_the_others() -> None:
     events = [{"n": n} for n in range(200)]
     results = patched("if .n == 150 then until(false; .) else .n end", *events, seconds=2)
@@ -129,6 +132,7 @@ def test_a_patch_that_never_ends_for_one_event_goes_on_with_the_others() -> None
 
 
 @pytest.mark.parametrize("number", [2, 1000])
+@pytest.mark.slow
 def test_a_patch_that_ends_for_no_event_is_given_up(number: int) -> None:
     started = time.monotonic()
     with pytest.raises(UsageError, match=r"did not end within 0\.2 s, for event after event"):
@@ -136,6 +140,7 @@ def test_a_patch_that_ends_for_no_event_is_given_up(number: int) -> None:
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_a_patch_that_fails_for_every_second_event_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -149,6 +154,7 @@ def test_a_patch_that_fails_for_every_second_event_is_given_up(
     "expression",
     ['.n as $n | "a" * ($n * 1e9)', 'reduce range(.n * 60) as $i ("ab"; . + .)'],
 )
+@pytest.mark.slow
 def test_a_patch_that_takes_memory_is_ended(expression: str) -> None:
     results = patched(f"if .n == 1 then {expression} else . end", {"n": 0}, {"n": 1}, {"n": 2})
     assert (results[0], results[2]) == (b'{"n":0}', b'{"n":2}')

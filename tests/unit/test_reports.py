@@ -82,6 +82,7 @@ def report_on(output: Output, findings: int, result: Result, root: Path) -> tupl
 
 
 @pytest.mark.parametrize("findings", [0, MAX_RESULTS, MAX_RESULTS + 1, MAX_RESULTS + 999])
+@pytest.mark.slow
 def test_sarif_has_no_more_results_than_github_takes_and_says_so(
     tmp_path: Path, findings: int
 ) -> None:

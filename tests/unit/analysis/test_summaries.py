@@ -125,6 +125,7 @@ def test_a_stop_keeps_what_is_done(events: Events) -> None:
     assert events.count() == 5
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
