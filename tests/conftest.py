@@ -62,6 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # that comes before they have begun to listen would be lost.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if getattr(config.option, "numprocesses", None):
+        # The process that runs no test itself ends the servers, also when it is terminated.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     began_elsewhere: dict[str, str] | None = getattr(config, "workerinput", None)
     config.stash[_SERVERS] = (
         SharedServers(Path(began_elsewhere["servers"]))

@@ -108,8 +108,15 @@ def test_a_schema_of_ones_own_is_known_by_its_name_and_by_what_is_in_it(tmp_path
             '{"$ref": "https://example.com/x"}',
             "The schema {file} refers to documents ",
         ),
-        ('{"$ref": "#/$defs/gone"}', "The schema {file} cannot be used at /$ref: "),
-        ('{"pattern": "("}', "The schema {file} "),
+        (
+            '{"$ref": "#/$defs/gone"}',
+            "The schema {file} cannot be used at /$ref: Pointer '/$defs/gone' does not exist.",
+        ),
+        (
+            '{"properties": {"a": {"pattern": "("}}}',
+            'The schema {file} cannot be used at /properties/a/pattern: "(" is not a "regex": '
+            "patterns are those of ECMA 262 that jsonschema-rs can match.",
+        ),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused_in_words(

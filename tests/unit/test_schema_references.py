@@ -129,6 +129,15 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
             load_schema(referring(folder, reference), [folder])
 
 
+def test_a_file_is_found_at_its_own_place_alone_and_not_by_its_name(tmp_path: Path) -> None:
+    file = write(tmp_path / "refs" / "size.json", INTEGER)
+    schema = referring(tmp_path, file.as_uri())
+    assert verdicts(load_schema(schema, [tmp_path / "refs"])) == ONLY_NUMBERS
+    for elsewhere in ("file:///elsewhere/size.json", "FILE:///elsewhere/size.json"):
+        with pytest.raises(SchemaError, match="documents that are not there"):
+            load_schema(referring(tmp_path, elsewhere), [tmp_path / "refs"])
+
+
 def test_a_link_that_stays_in_the_folder_is_followed(tmp_path: Path) -> None:
     write(tmp_path / "versions" / "2" / "size.json", INTEGER)
     (tmp_path / "size.json").symlink_to(tmp_path / "versions" / "2" / "size.json")

@@ -242,6 +242,32 @@ def test_of_very_many_violations_a_hundred_are_reported() -> None:
     assert len(Validator(schema).validate(b"[" + b"1," * 500 + b"1]").violations) == 100
 
 
+def test_of_very_many_duplicate_keys_a_hundred_are_reported() -> None:
+    body = b"{" + b",".join(b'"%d":1,"%d":1' % (number, number) for number in range(150)) + b"}"
+    violations = validator().validate(body).violations
+    assert len(violations) == 100
+    assert (violations[0].code, violations[0].path) == ("duplicate-key", "/0")
+    assert violations[0].reason == "the key stands more than once in its object"
+
+
+def test_a_body_that_is_too_large_has_no_path() -> None:
+    (violation,) = Validator(load_schema(), 10).validate(b" " * 11).violations
+    assert (violation.code, violation.path) == ("too-large", "")
+    assert violation.reason == "11 bytes are more than the limit of 10"
+
+
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}"), (b"[[],", b"]")])
+@pytest.mark.parametrize("inner", [b"[{},{},{}]", b'{"a":[],"b":{},"c":[]}'])
+def test_levels_of_nesting_are_counted_and_not_brackets(
+    start: bytes, end: bytes, inner: bytes
+) -> None:
+    outer = MAX_DEPTH - 2
+    assert "not-json" not in codes(start * outer + inner + end * outer)
+    (violation,) = validator().validate(start * (outer + 1) + inner + end * (outer + 1)).violations
+    assert violation.code == "not-json"
+    assert violation.reason == "nested more than 200 levels deep"
+
+
 def test_a_schema_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
     file = tmp_path / "schema.json"
     with pytest.raises(SchemaError, match="No such file"):
