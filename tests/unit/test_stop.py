@@ -14,6 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+import dlmon
 from dlmon.errors import ExitCode
 from dlmon.runtime.stop import Stop
 from tests.support.messages import PATIENCE
@@ -211,6 +212,24 @@ def test_leaving_at_once_gives_a_terminal_its_cursor_back() -> None:
         terminal.expect_exact("\x1b[?25h")
         terminal.expect(pexpect.EOF)
     assert terminal.exitstatus == ExitCode.INTERRUPTED
+
+
+def test_ctrl_c_while_python_exits_shows_no_traceback() -> None:
+    program = """
+import atexit, sys, time
+from dlmon.cli import main
+atexit.register(lambda: print("exiting", flush=True) or time.sleep(60))
+sys.argv = ["dlmon", "--version"]
+main()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        expect(process, f"dlmon {dlmon.__version__}")
+        expect(process, "exiting")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == ("", "")
+    assert process.returncode == -signal.SIGINT
 
 
 def test_work_that_ends_by_itself_is_not_held_by_the_watchdog() -> None:
