@@ -151,6 +151,7 @@ def main() -> NoReturn:
         code = ExitCode.INTERRUPTED
     except _BrokenPipe:
         code = ExitCode.DONE
-    # All is done and said. Raised while Python exits, `_CtrlC` would only show a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    finally:
+        # All is done and said. Raised while Python exits, `_CtrlC` would only show a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
