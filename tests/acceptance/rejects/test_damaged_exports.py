@@ -53,8 +53,8 @@ def gzip_garbage_behind() -> bytes:
 
 
 def zstd_damaged() -> bytes:
-    # Without a checksum, as zstd's frames may be, wrong bytes within a block could be other text.
-    return zstd.compress(FIRST_HALF) + zstd.compress(SECOND_HALF)[:6] + b"\xff" * 100
+    # A frame of 16 bytes whose first block is of the type that RFC 8878 reserves.
+    return zstd.compress(FIRST_HALF) + b"\x28\xb5\x2f\xfd\x20\x10" + b"\xff" * 100
 
 
 def zstd_cut_off() -> bytes:
