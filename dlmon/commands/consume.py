@@ -246,8 +246,8 @@ class _ConsumeRun:
         entries: list[Entry] = []
         sources: list[Delivery] = []
         rejections: list[Rejection] = []
-        for delivery in deliveries:
-            value, found = self.validator.validate(delivery.body)
+        verdicts = self.validator.validate_all([delivery.body for delivery in deliveries])
+        for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
             if delivery.undecodable_headers is not None:
                 self._reject(rejections, delivery, (_UNDECODABLE_HEADERS,), value)
             elif found:

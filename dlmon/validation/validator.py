@@ -6,7 +6,7 @@ jsonschema-rs decides and explains; jsonschema only checks the schema itself whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ import orjson
 from dlmon.event import MAX_EVENT_BYTES
 from dlmon.validation.codes import code_of
 from dlmon.validation.data_formats import recognize_format
-from dlmon.validation.duplicate_keys import duplicate_keys, may_have_duplicate_keys
+from dlmon.validation.duplicate_keys import count_strings, duplicate_keys, may_have_duplicate_keys
 from dlmon.validation.instance_paths import InstancePaths, may_have_empty_keys
 from dlmon.validation.json_pointer import to_pointer
 from dlmon.validation.schema import Schema
@@ -37,6 +37,8 @@ MAX_DEPTH = 200
 """Levels of nesting. RFC 8259 section 9 lets a parser set a limit; jsonschema-rs cannot explain
 what is wrong with a value of more than 255."""
 
+_TOGETHER = 32  # bodies that are validated by one call
+
 
 class Validator:
     """Validates bodies by one schema."""
@@ -45,6 +47,8 @@ class Validator:
         self.schema = schema
         self.max_event_bytes = max_event_bytes
         self._is_valid: Callable[[Any], bool] = schema.compiled.is_valid
+        # Shorter bodies have no room for too many brackets.
+        self._simple_bytes = min(2 * MAX_DEPTH, max_event_bytes)
 
     def validate(self, body: bytes) -> Verdict:
         """The verdict on one body: size, then JSON, then keys, then the schema."""
@@ -62,6 +66,30 @@ class Validator:
         if self._is_valid(value):
             return Verdict(value)
         return Verdict(value, self._explain(body, value))
+
+    def validate_all(self, bodies: Sequence[bytes]) -> list[Verdict]:
+        """The verdict on each of several bodies, in half the time while all of them are valid."""
+        verdicts: list[Verdict] = []
+        for start in range(0, len(bodies), _TOGETHER):
+            valid = self._validate_together(bodies[start : start + _TOGETHER])
+            if valid is None:
+                # Where one event is invalid, others are: trying on would cost more than it gains.
+                return [*verdicts, *map(self.validate, bodies[start:])]
+            verdicts += valid
+        return verdicts
+
+    def _validate_together(self, bodies: Sequence[bytes]) -> list[Verdict] | None:
+        """The verdicts if all of these are valid, and that is simple to see; else None."""
+        if max(map(len, bodies)) > self._simple_bytes:
+            return None
+        try:
+            values = list(map(orjson.loads, bodies))
+        except orjson.JSONDecodeError:
+            return None
+        # A key that stands twice would be one string more.
+        if count_strings(b"".join(bodies)) != self.schema.fewest_strings * len(bodies):
+            return None
+        return list(map(Verdict, values)) if self.schema.all_valid(values) else None
 
     def too_large(self, size: int) -> Verdict:
         """The verdict on a body of so many bytes, which are more than the limit."""

@@ -291,3 +291,30 @@ def test_schemas_with_one_id_and_other_rules_have_other_versions() -> None:
     assert loose.version.startswith("urn:x ")
     assert loose.version != strict.version
     assert loose.version == Schema({"minimum": 1, "$id": "urn:x"}, "elsewhere").version
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.just(make_body()),
+            st.builds(lambda speed: make_body(download_speed=speed), st.integers(-1, 1)),
+            st.sampled_from(
+                [
+                    b"",
+                    b"[]",
+                    b"\xff",
+                    b"{" + b" " * 500 + make_body()[1:],
+                    make_body(agent="4.2.0"),
+                    make_body(agent='"\\"'),
+                    make_body()[:-1] + b',"file_size":1}',
+                    b"[" * 199 + b"]" * 199,
+                    b"[" * 201 + b"]" * 201,
+                ]
+            ),
+        ),
+        max_size=80,
+    )
+)
+def test_validating_several_bodies_is_the_same_as_validating_each(bodies: list[bytes]) -> None:
+    validator = Validator(load_schema(), max_event_bytes=600)
+    assert validator.validate_all(bodies) == [validator.validate(body) for body in bodies]
