@@ -18,7 +18,8 @@ import dlmon
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.wheel
+# In one process, so that the wheel is built and installed once.
+pytestmark = [pytest.mark.wheel, pytest.mark.xdist_group("wheel")]
 
 
 def run(*command: str | Path, cwd: Path) -> str:
