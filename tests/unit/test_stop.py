@@ -214,6 +214,25 @@ def test_leaving_at_once_gives_a_terminal_its_cursor_back() -> None:
     assert terminal.exitstatus == ExitCode.INTERRUPTED
 
 
+def test_ctrl_c_while_the_command_is_loaded_shows_no_traceback(tmp_path: Path) -> None:
+    # In place of the first library that it loads.
+    (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
+    with subprocess.Popen(
+        [sys.executable, "-m", "dlmon", "--version"],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(dlmon.__file__).parents[1]}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        expect(process, "loading")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == ("", "")
+    assert process.returncode == -signal.SIGINT
+
+
 def test_ctrl_c_while_python_exits_shows_no_traceback() -> None:
     program = """
 import atexit, sys, time
