@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,19 +20,11 @@ from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
+from tests.support.alarms import memory_alarm
 from tests.support.messages import ids, in_queue, make_messages, wait_until
 from tests.support.node import PrivateNode
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def alarm(node: PrivateNode) -> Iterator[None]:
-    node.ctl("set_vm_memory_high_watermark", "0")
-    try:
-        yield
-    finally:
-        node.ctl("set_vm_memory_high_watermark", "0.4")
 
 
 def test_publishing_gives_up_when_it_is_asked_to_and_says_why(
@@ -43,7 +33,7 @@ def test_publishing_gives_up_when_it_is_asked_to_and_says_why(
     with open_broker(private_settings) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(1)])
         with (
-            alarm(private_node),
+            memory_alarm(private_node),
             pytest.raises(BrokerUnreachable, match=r"confirmed nothing for .* An alarm is on \("),
         ):
             broker.publish(Queue.ARRIVALS, [make_messages(3)], patience=0.5)
@@ -64,7 +54,7 @@ def test_a_batch_is_not_held_for_longer_than_it_may_be(
             args=(broker, store, Validator(load_schema()), stop),
             kwargs={"hold": 0.5},
         )
-        with alarm(private_node):
+        with memory_alarm(private_node):
             consuming.start()
             wait_until(lambda: other.depth(Queue.ARRIVALS).holders == 1)
             wait_until(
@@ -88,7 +78,7 @@ def test_a_replay_ends_and_leaves_its_rejects_where_they_are(
         broker.publish(Queue.REJECTS, [make_messages(5)])
         rejects = QueuedRejects(broker, Validator(load_schema()), Stop())
         rules = replay_rejects.Rules(Validator(load_schema()), RejectFilter(), even_invalid=True)
-        with alarm(private_node), rejects:
+        with memory_alarm(private_node), rejects:
             receipt = replay_rejects.replay(rejects, broker, rules, Run(Stop()))
         assert isinstance(receipt.error, BrokerUnreachable)
         assert receipt.failed.total() == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,26 +18,13 @@ from dlmon.errors import ExitCode
 from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 from tests.conftest import settings_for
+from tests.support.alarms import disk_alarm, memory_alarm
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
 from tests.support.messages import make_messages
 from tests.support.node import PrivateNode, free_port
 
 PASSWORD = "secret"  # noqa: S105  (of a user who lives as long as a test)
-
-
-@contextmanager
-def memory_alarm(node: PrivateNode) -> Iterator[None]:
-    node.ctl("set_vm_memory_high_watermark", "0")
-    yield
-    node.ctl("set_vm_memory_high_watermark", "0.4")
-
-
-@contextmanager
-def disk_alarm(node: PrivateNode) -> Iterator[None]:
-    node.ctl("set_disk_free_limit", "1000000GB")
-    yield
-    node.ctl("set_disk_free_limit", "50MB")
 
 
 @pytest.mark.slow

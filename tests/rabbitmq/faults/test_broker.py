@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from tests.rabbitmq.faults.conftest import LOST, Reconciled, both_sides_go_on
+from tests.support.alarms import disk_alarm, memory_alarm
 from tests.support.node import PrivateNode
 from tests.support.pipeline import Pipeline, eventually
 
@@ -50,20 +51,6 @@ def freeze(node: PrivateNode) -> Iterator[None]:
 def close_connections(node: PrivateNode) -> Iterator[None]:
     node.ctl("close_all_connections", "an operator wants it so")
     yield
-
-
-@contextmanager
-def memory_alarm(node: PrivateNode) -> Iterator[None]:
-    node.ctl("set_vm_memory_high_watermark", "0")
-    yield
-    node.ctl("set_vm_memory_high_watermark", "0.4")
-
-
-@contextmanager
-def disk_alarm(node: PrivateNode) -> Iterator[None]:
-    node.ctl("set_disk_free_limit", "1000000GB")
-    yield
-    node.ctl("set_disk_free_limit", "50MB")
 
 
 Fault = Callable[[PrivateNode], AbstractContextManager[None]]
