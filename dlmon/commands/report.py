@@ -61,6 +61,16 @@ def report(
     Raises: FileError, StoreUnavailable, Interrupted.
     """
     follow(reader, summaries, stop, on_progress)
+    return report_so_far(question, summaries, map_size=map_size)
+
+
+def report_so_far(
+    question: Question, summaries: Summaries, *, map_size: tuple[int, int] | None = None
+) -> Report:
+    """Answer from what is summarised already. map_size: as of `report`.
+
+    Raises: FileError.
+    """
     with summaries.snapshot():
         first, last = summaries.span() or (None, None)
         speeds = None if map_size is None else speed_map(question, summaries, *map_size)
@@ -89,6 +99,14 @@ def report_anomalies(
     Raises: FileError, StoreUnavailable, Interrupted.
     """
     follow(reader, summaries, stop, on_progress)
+    return anomalies_so_far(question, summaries)
+
+
+def anomalies_so_far(question: Question, summaries: Summaries) -> AnomalyReport:
+    """Look for anomalies in what is summarised already.
+
+    Raises: FileError.
+    """
     end = min(question.end, hour_of(time.time_ns() // 1_000_000))
     with summaries.snapshot():
         return AnomalyReport(find_anomalies(summaries, question.start, end), question.start, end)

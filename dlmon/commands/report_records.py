@@ -1,4 +1,4 @@
-"""Answers for programs: CSV, NDJSON and JSON."""
+"""Answers of `dlmon report` for programs, which the page gets too: CSV, NDJSON and JSON."""
 
 from __future__ import annotations
 
@@ -59,9 +59,14 @@ def write_ndjson(report: Report, file: IO[str]) -> None:
 
 def write_json(report: Report, file: IO[str]) -> None:
     """One JSON object: the question, the rows, and all of it together."""
+    file.write(_json(to_document(report)))
+
+
+def to_document(report: Report) -> dict[str, Any]:
+    """What `write_json` writes."""
     answer = report.answer
     question = answer.question
-    document = {
+    return {
         "since": format_hour(question.start),
         "until": format_hour(question.end),
         "by": question.by,
@@ -76,12 +81,12 @@ def write_json(report: Report, file: IO[str]) -> None:
         "total": to_record(report, answer.total),
         "rows": [to_record(report, row) for row in answer.rows],
     }
-    file.write(_json(document))
 
 
 def write_anomalies(report: AnomalyReport, output: str, file: IO[str]) -> None:
     """Anomalies as csv, ndjson or json."""
-    records = [_anomaly(one) for one in report.anomalies.found]
+    document = to_anomalies_document(report)
+    records = document["anomalies"]
     if output == "csv":
         writer = csv.DictWriter(file, ANOMALY_FIELDS, lineterminator="\n")
         writer.writeheader()
@@ -89,14 +94,18 @@ def write_anomalies(report: AnomalyReport, output: str, file: IO[str]) -> None:
     elif output == "ndjson":
         file.writelines(map(_json, records))
     else:
-        document = {
-            "since": format_hour(report.start),
-            "until": format_hour(report.end),
-            "tests": report.anomalies.tests,
-            "weeks": report.anomalies.weeks,
-            "anomalies": records,
-        }
         file.write(_json(document))
+
+
+def to_anomalies_document(report: AnomalyReport) -> dict[str, Any]:
+    """What `write_anomalies` writes as json."""
+    return {
+        "since": format_hour(report.start),
+        "until": format_hour(report.end),
+        "tests": report.anomalies.tests,
+        "weeks": report.anomalies.weeks,
+        "anomalies": [_anomaly(one) for one in report.anomalies.found],
+    }
 
 
 def _anomaly(one: Anomaly) -> dict[str, Any]:
