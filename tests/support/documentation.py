@@ -24,6 +24,7 @@ _VARYING = [
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
         (r"\b\d\d-\d\d \d\d:\d\d:\d\d\b", "<time>"),
+        (r"\b\d\d-\d\d UTC\b", "<day>"),
         (r"\d[\d,.]*/s\b", "<rate>"),
         (r"\d[\d,.]* (ms|s|min)\b|\b\d+:\d\d:\d\d\b", "<duration>"),
         (r'"file_size": \d+', '"file_size": <n>'),  # queues hand out rejects in any order
