@@ -16,11 +16,12 @@ from random import Random
 from time import perf_counter
 
 from dlmon.analysis.anomalies import Anomaly, Group, Kind, find_anomalies
-from dlmon.analysis.geography import cell_of, world
+from dlmon.analysis.geography import world
 from dlmon.analysis.hours import HOUR
 from dlmon.analysis.sketch import Sketch
 from dlmon.analysis.summaries import Level, Summaries
 from dlmon.monitoring.histogram import value_of
+from dlmon.runtime.geohash import cell_of
 from dlmon.runtime.stop import Stop
 from dlmon.sources.simulation.cities import City, load_cities
 from dlmon.stores.reading import Sample

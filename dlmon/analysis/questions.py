@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 
-from dlmon.analysis.geography import CELL_LENGTH, CONTINENTS, bounds_of, world
+from dlmon.analysis.geography import CONTINENTS, world
 from dlmon.analysis.hours import FIRST_HOUR, HOUR, LAST_HOUR
 from dlmon.analysis.report import MIN_COUNT, By, Question, Where
 from dlmon.errors import UsageError
+from dlmon.runtime.geohash import CELL_LENGTH, bounds_of
 from dlmon.runtime.text import quote
 from dlmon.runtime.timestamps import parse_moment
 

@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from dlmon.analysis.exact import ExactStats
-from dlmon.analysis.geography import CONTINENTS, NOWHERE, cell_of, world
+from dlmon.analysis.geography import CONTINENTS, NOWHERE, world
 from dlmon.analysis.hours import HOUR, format_hour
 from dlmon.analysis.stats import SIZE_BOUNDS, SIZE_NAMES, Stats
 from dlmon.analysis.summaries import Level, Summaries, Summary
+from dlmon.runtime.geohash import cell_of
 from dlmon.stores.reading import Sample
 
 MIN_PERCENTILE = 30

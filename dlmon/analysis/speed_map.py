@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dlmon.analysis.geography import AT_SEA, bounds_of, world
+from dlmon.analysis.geography import AT_SEA, world
 from dlmon.analysis.report import MIN_PERCENTILE, By, Question, read_matching
 from dlmon.analysis.stats import Stats
 from dlmon.analysis.summaries import Summaries
+from dlmon.runtime.geohash import bounds_of
 
 NORTH, SOUTH = 84.0, -58.0
 """Degrees of latitude between which the map is: few live beyond."""

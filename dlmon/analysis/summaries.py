@@ -18,11 +18,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from dlmon.analysis.geography import cell_of, world
+from dlmon.analysis.geography import world
 from dlmon.analysis.hours import HOUR
 from dlmon.analysis.stats import Stats
 from dlmon.errors import FileError
 from dlmon.runtime.closeable import Closeable
+from dlmon.runtime.geohash import cell_of
 from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat
 from dlmon.runtime.stop import Stop
 from dlmon.stores.reading import Sample, StoreReader

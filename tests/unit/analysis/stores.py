@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 
-from dlmon.analysis.geography import cell_of, world
+from dlmon.analysis.geography import world
 from dlmon.analysis.questions import make_question
 from dlmon.analysis.report import Answer, Question
 from dlmon.analysis.summaries import Summaries
 from dlmon.commands.report import report, report_exactly
+from dlmon.runtime.geohash import cell_of
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.analysis.geography import (
-    AT_SEA,
-    CELL_LENGTH,
-    CONTINENTS,
-    NOWHERE,
-    bounds_of,
-    cell_of,
-    world,
-)
+from dlmon.analysis.geography import AT_SEA, CONTINENTS, NOWHERE, world
+from dlmon.runtime.geohash import CELL_LENGTH, bounds_of, cell_of
 from dlmon.sources.simulation.cities import load_cities
 
 latitudes = st.floats(-90, 90)
