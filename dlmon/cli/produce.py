@@ -97,8 +97,8 @@ def produce(
         int | None,
         typer.Option(
             metavar="N",
-            help="The same seed gives the same events, ids too. Sent twice, they are rejected as "
-            "id-conflict, because their times differ; with --start they are duplicates.",
+            help="With --start too, the same seed gives the same events, ids included: sent twice, "
+            "they are duplicates. Without it, times and ids follow the clock.",
             rich_help_panel=_SIMULATION_PANEL,
         ),
     ] = None,
@@ -108,6 +108,16 @@ def produce(
             metavar="TIME",
             help="Timestamp of the first event: RFC 3339, or how long ago (2h, 3d). The others "
             "follow at the rate (10 a second where that is 0). Without it they follow the clock.",
+            rich_help_panel=_SIMULATION_PANEL,
+        ),
+    ] = None,
+    slow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHERE:FACTOR",
+            help="Multiply the speeds in a country or a cell (geohash), such as country=IE:0.5 or "
+            "cell=gc7x:0.5, always or with ,from=TIME and ,until=TIME after it. Can be given "
+            "several times.",
             rich_help_panel=_SIMULATION_PANEL,
         ),
     ] = None,
@@ -142,11 +152,18 @@ def produce(
     from dlmon.sources.recorded import RecordedEvents
     from dlmon.sources.simulation import Simulation
     from dlmon.sources.simulation.faults import find_faults
+    from dlmon.sources.simulation.slowdowns import parse_slowdowns
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
     _refuse_without("--from", from_, {"--format": format_})
-    simulating = {"--seed": seed, "--start": start, "--invalid": invalid, "--fault": fault}
+    simulating = {
+        "--seed": seed,
+        "--start": start,
+        "--slow": slow,
+        "--invalid": invalid,
+        "--fault": fault,
+    }
     _refuse_beside("--from", from_, simulating)
     connecting = {f"--{name}": context.params[name] for name in BROKER}
     _refuse_beside("--to-stdout", to_stdout or None, connecting)
@@ -171,6 +188,7 @@ def produce(
                 invalid=(1.0 if fault else 0.0) if invalid is None else _share(invalid),
                 faults=find_faults(fault or ()),
                 max_event_bytes=settings.max_event_bytes,
+                slowdowns=parse_slowdowns(slow or (), time.time_ns() // 1_000_000),
             )
         if ledger is not None and (from_ is not None or settings.schema is not None):
             validator = Validator(

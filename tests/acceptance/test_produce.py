@@ -365,6 +365,8 @@ def test_a_slow_stdin_delays_neither_its_events_nor_a_stop(dlmon: Dlmon, arrived
         (["--invalid", "101%"], "--invalid: expected"),
         (["--fault", "emty"], "Did you mean empty"),
         (["--start", "yesterday"], "--start: 'yesterday' is not"),
+        (["--slow", "country=XX:0.5"], "--slow: no simulated downloads are in a country 'XX'"),
+        (["--from", "x", "--slow", "country=IE:0.5"], "--slow cannot be used with --from"),
         (["--ledger", "missing/ledger"], "Cannot write the ledger missing/ledger"),
         (["--schema", "nowhere", "--ledger", "l"], "Cannot read the schema nowhere"),
     ],

@@ -15,6 +15,7 @@ from dlmon.errors import UsageError
 from dlmon.runtime.timestamps import from_rfc3339
 from dlmon.sources.base import VALID, ValidatedSource
 from dlmon.sources.simulation import Simulation
+from dlmon.sources.simulation.activity import activity, speed_factor
 from dlmon.sources.simulation.cities import load_cities
 from dlmon.sources.simulation.faults import FAULTS, find_faults
 from dlmon.stores.sqlite import SqliteStore
@@ -23,21 +24,14 @@ from dlmon.validation.validator import Validator
 from tests.support.events import make_entry
 
 START = from_rfc3339("2026-03-01T12:00:00Z")
+HOUR = 3_600_000  # milliseconds
 
 
-def test_the_same_seed_gives_the_same_ids_and_places_however_they_are_taken() -> None:
-    at_once = Simulation(seed=7, invalid=0.2).take(300)
-    little_by_little = Simulation(seed=7, invalid=0.2)
-    again = [event for count in (1, 0, 99, 200) for event in little_by_little.take(count)]
-    assert [(e.message_id, e.verdict) for e in again] == [
-        (e.message_id, e.verdict) for e in at_once
-    ]
-    assert Simulation(seed=8).take(1)[0].message_id != at_once[0].message_id
-
-
-def test_with_a_start_whole_bodies_are_the_same() -> None:
-    first = Simulation(seed=7, start=START, invalid=0.2).take(300)
-    assert Simulation(seed=7, start=START, invalid=0.2).take(300) == first
+def test_with_a_start_the_same_seed_gives_the_same_events_however_they_are_taken() -> None:
+    at_once = Simulation(seed=7, start=START, invalid=0.2).take(300)
+    little_by_little = Simulation(seed=7, start=START, invalid=0.2)
+    assert [event for count in (1, 0, 99, 200) for event in little_by_little.take(count)] == at_once
+    assert Simulation(seed=8, start=START).take(1)[0].message_id != at_once[0].message_id
 
 
 def test_without_a_seed_no_two_runs_have_an_id_in_common() -> None:
@@ -85,11 +79,65 @@ def test_every_event_is_valid_and_fits_the_store(tmp_path: Path) -> None:
     assert {event.verdict for event in events} == {VALID}
 
 
-def test_the_message_id_is_the_event_id_a_random_uuid() -> None:
-    for event in Simulation(seed=1).take(100):
-        event_id = orjson.loads(event.body)["event_id"]
+@pytest.mark.parametrize("start", ["2026-03-01T12:00:00Z", "9999-12-31T23:59:00Z"])
+def test_the_message_id_is_the_event_id_a_uuid_that_begins_with_the_time(start: str) -> None:
+    for event in Simulation(seed=1, start=from_rfc3339(start), interval=0.5).take(100):
+        body = orjson.loads(event.body)
+        event_id = body["event_id"]
         assert event_id == event.message_id == str(uuid.UUID(event_id))
-        assert (uuid.UUID(event_id).version, uuid.UUID(event_id).variant) == (4, uuid.RFC_4122)
+        assert (uuid.UUID(event_id).version, uuid.UUID(event_id).variant) == (7, uuid.RFC_4122)
+        assert uuid.UUID(event_id).int >> 80 == from_rfc3339(body["timestamp"])
+
+
+@pytest.mark.parametrize(
+    ("start", "interval"),
+    [(None, 0.1), (START, 1e-6), (from_rfc3339("1969-12-31T23:59:59.999Z"), 0.0001)],
+)
+def test_ids_ascend_also_within_a_millisecond_and_across_1970(
+    start: int | None, interval: float
+) -> None:
+    simulation = Simulation(seed=1, start=start, interval=interval)
+    ids = [event.message_id for _ in range(2) for event in simulation.take(20_000)]
+    assert all(former < latter for former, latter in pairwise(ids))
+
+
+def test_before_1970_the_time_of_an_id_is_nothing_and_ids_are_unique() -> None:
+    start = from_rfc3339("0001-01-01T00:00:00Z")
+    ids = {event.message_id for event in Simulation(seed=1, start=start).take(1_000)}
+    assert len(ids) == 1_000
+    assert {uuid.UUID(one).int >> 80 for one in ids} == {0}
+
+
+def test_a_clock_that_is_set_back_does_not_lower_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = Simulation(seed=1)
+    first = simulation.take(1)[0].message_id
+    an_hour_ago = time.time_ns() - 3_600 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: an_hour_ago)
+    assert simulation.take(1)[0].message_id > first
+
+
+def test_in_the_night_of_a_place_few_downloads_come_from_there() -> None:
+    monday = from_rfc3339("2026-03-02T00:00:00Z")
+    events = [
+        orjson.loads(event.body)
+        for event in Simulation(seed=1, start=monday, interval=14).take(24 * 3_600 // 14)
+    ]
+    by_local_hour = Counter(
+        int(from_rfc3339(event["timestamp"]) / HOUR + event["coordinates"]["longitude"] / 15) % 24
+        for event in events
+    )
+    assert 4 * sum(by_local_hour[hour] for hour in (2, 3, 4, 5)) < sum(
+        by_local_hour[hour] for hour in (18, 19, 20, 21)
+    )
+
+
+def test_people_sleep_longer_on_weekends_and_share_their_lines_in_the_evening() -> None:
+    sunday, monday = (from_rfc3339(f"2026-03-0{day}T00:00:00Z") // HOUR for day in (1, 2))
+    assert activity(sunday + 7, 0) < activity(monday + 7, 0)
+    assert activity(sunday + 15, 0) > activity(monday + 15, 0)
+    assert activity(sunday + 23, 150) == activity(monday + 9, 0)  # it is Monday there
+    assert activity(monday, -150) == activity(sunday + 14, 0)  # it is still Sunday there
+    assert [hour for hour in range(24) if speed_factor(monday + hour, 0) < 1] == [19, 20, 21, 22]
 
 
 def test_downloads_are_where_people_are_with_long_tails() -> None:

@@ -36,8 +36,8 @@ every_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.k
 
 def events_with(fault: Fault, seed: int = 0) -> list[PlannedEvent]:
     """A sound event and twenty broken ones, all with the same fault."""
-    [sound, *_] = Simulation(seed=seed).take(1)
-    broken = Simulation(seed=seed + 1, invalid=1.0, faults=[fault]).take(21)
+    [sound, *_] = Simulation(seed=seed, start=0).take(1)
+    broken = Simulation(seed=seed + 1, start=0, invalid=1.0, faults=[fault]).take(21)
     return [sound, *(event for event in broken if event.verdict != VALID)]
 
 
@@ -54,7 +54,7 @@ def test_the_verdict_is_the_one_that_is_promised(fault: Fault, tmp_path: Path) -
     if fault.code in OF_THE_STORE:
         if fault.code == validation.ID_CONFLICT:
             # Its id is taken by the one sound event of the same run.
-            [taken, *_] = Simulation(seed=1, invalid=1.0, faults=[fault]).take(1)
+            [taken, *_] = Simulation(seed=1, start=0, invalid=1.0, faults=[fault]).take(1)
             broken = [taken, *broken]
         with SqliteStore(tmp_path / "events.db") as store:
             first = list(of_the_store(store, [sound, *broken]))

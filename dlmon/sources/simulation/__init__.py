@@ -8,13 +8,15 @@ from dlmon.event import MAX_EVENT_BYTES
 from dlmon.sources.base import PlannedEvent
 from dlmon.sources.simulation.downloads import Downloads
 from dlmon.sources.simulation.faults import FAULTS, Breaker, Fault
+from dlmon.sources.simulation.slowdowns import Slowdown
 
 
 class Simulation:
-    """An endless source of events. The same arguments give the same events, ids included.
+    """An endless source of events. The same arguments, with a seed and a `start`, give the same
+    events, ids included.
 
-    Timestamps are the same too if there is a `start`. Without it they follow the clock, so that two
-    runs with one seed publish the same ids with other bodies.
+    Without a start timestamps follow the clock, and with them the ids and, as people sleep at
+    night, the places.
     """
 
     descriptor = None
@@ -29,11 +31,13 @@ class Simulation:
         invalid: float = 0.0,
         faults: Sequence[Fault] = FAULTS,
         max_event_bytes: int = MAX_EVENT_BYTES,
+        slowdowns: Sequence[Slowdown] = (),
     ) -> None:
         """start: timestamp of the first event, in milliseconds since the epoch. interval: seconds
         from one timestamp to the next, where there is a start. invalid: the share of events, from
-        0 to 1, that get one of the `faults`."""
-        self._downloads = Downloads(seed, start, interval)
+        0 to 1, that get one of the `faults`. slowdowns: where and when downloads are
+        slower."""
+        self._downloads = Downloads(seed, start, interval, slowdowns)
         self._breaker = Breaker(invalid, faults, seed, max_event_bytes) if invalid else None
 
     def take(self, limit: int) -> list[PlannedEvent]:
