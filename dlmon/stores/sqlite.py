@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from dlmon.errors import EventsRefused, StoreUnavailable
 from dlmon.event import normalize_id
-from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, primary_code
+from dlmon.runtime.sqlite_files import READ_HEADER, primary_code
+from dlmon.stores import sqlite_ids as ids
+from dlmon.stores import sqlite_layout as layout
 from dlmon.stores.base import Entry, Store, WriteResult
-from dlmon.stores.columns import Row, classify, to_rows, to_utc
+from dlmon.stores.columns import Row, classify, to_rows
 from dlmon.stores.retention import STEP, Ages, Retention
-
-APPLICATION_ID = 0x646C6D65
-"""`PRAGMA application_id` of a store: the letters "dlme"."""
-
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version` of a store. A newer dlmon writes a higher one."""
-
-_FORMAT = FileFormat("a store", APPLICATION_ID, SCHEMA_VERSION)
+from dlmon.stores.sqlite_layout import Key, epoch_to_micros, micros_to_text, to_key, to_micros
 
 _BUSY_TIMEOUT = 0.5  # seconds: SQLite waits in C, where it does not see that a stop was requested
 
@@ -35,64 +27,40 @@ _BUSY_TIMEOUT = 0.5  # seconds: SQLite waits in C, where it does not see that a 
 _OPEN_TIMEOUT = 4.0  # seconds
 _OPEN_AGAIN = 0.05  # seconds
 
-# Ids are random: a batch changes about as many pages of the index as it has events. The longer the
-# write-ahead log, the more changes of a page become one write to the file.
+# The longer the write-ahead log, the more changes of a page become one write to the file.
 _CHECKPOINT_PAGES = 8000
-_CACHE_KIB = 16_000
-
-_SCHEMA = (
-    """
-    CREATE TABLE events (
-        event_id       TEXT NOT NULL UNIQUE,  -- in lower case
-        timestamp      TEXT NOT NULL,         -- UTC, 2026-03-01T12:00:00.000000Z: sorts by time
-        latitude       REAL NOT NULL,         -- degrees, WGS 84
-        longitude      REAL NOT NULL,         -- degrees, WGS 84
-        file_size      INTEGER NOT NULL,      -- bytes
-        download_speed REAL NOT NULL,         -- megabits per second
-        body           TEXT NOT NULL,         -- the event as it came, byte for byte
-        stored_at      TEXT NOT NULL          -- UTC, as timestamp
-    ) STRICT""",
-    "CREATE INDEX events_by_time ON events (timestamp)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
+_CACHE_KIB = 32_000  # the small tables of ids fit
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = _ROW.count("?")
-# INSERT OR IGNORE would also ignore a NOT NULL violation. OR FAIL, because the transaction is
-# rolled back anyway: for OR ABORT, the default, SQLite keeps a copy of each page that changes.
+# OR FAIL, because the transaction is rolled back anyway: for OR ABORT, the default, SQLite keeps a
+# copy of each page that changes.
 _INSERT = (
-    "INSERT OR FAIL INTO events (event_id, timestamp, latitude, longitude, file_size, "
-    "download_speed, body, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (event_id) DO NOTHING"
+    "INSERT OR FAIL INTO stored_events (event_id, timestamp, latitude, longitude, file_size, "
+    "download_speed, body, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-
-# As one row: sqlite3 releases the GIL for each, and the thread that receives then takes it. SQLite
-# gives a new row the highest rowid plus one.
-_NEWEST_IDS = """
-    SELECT json_group_array(event_id) FROM (
-        SELECT event_id FROM events ORDER BY rowid DESC LIMIT ?)"""
-_FIND = "SELECT body FROM events WHERE event_id = ?"
+_INSERTED = "SELECT event_id FROM stored_events WHERE row > ?"
+_BODY = "SELECT body FROM stored_events WHERE row = ?"
 
 # sqlite3 releases the GIL while a statement runs: with few, long statements the thread that
 # receives works meanwhile. SQLite takes at most 32,766 parameters, 8 a row.
 _ROWS_AT_ONCE = 2_000
-_CACHED_STATEMENTS = 16  # each number of rows is a statement of its own, and some are large
+_CACHED_STATEMENTS = 32  # each number of rows is a statement of its own, and some are large
 
-_INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON events (stored_at)"
-_DELETE = """
-    DELETE FROM events WHERE rowid IN (
-        SELECT rowid FROM events WHERE stored_at >= ? AND stored_at < ?
-        ORDER BY stored_at LIMIT ?)"""
+_INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON stored_events (stored_at)"
+_OLD = """
+    SELECT row, event_id FROM stored_events WHERE stored_at >= ? AND stored_at < ?
+    ORDER BY stored_at LIMIT ?"""
+_DELETE = "DELETE FROM stored_events WHERE row = ?"
 _REDATE = """
-    UPDATE events SET stored_at = ? WHERE rowid IN (
-        SELECT rowid FROM events WHERE stored_at > ? LIMIT ?)"""
+    UPDATE stored_events SET stored_at = ? WHERE row IN (
+        SELECT row FROM stored_events WHERE stored_at > ? LIMIT ?)"""
 _REVIEW = """
-    SELECT EXISTS (SELECT 1 FROM events WHERE stored_at >= :floor AND stored_at < :cut),
-        EXISTS (SELECT 1 FROM events WHERE stored_at >= :cut AND stored_at < :since),
-        EXISTS (SELECT 1 FROM events WHERE stored_at < :floor),
-        EXISTS (SELECT 1 FROM events WHERE stored_at > :future),
-        (SELECT max(stored_at) FROM events)"""
+    SELECT EXISTS (SELECT 1 FROM stored_events WHERE stored_at >= :floor AND stored_at < :cut),
+        EXISTS (SELECT 1 FROM stored_events WHERE stored_at >= :cut AND stored_at < :since),
+        EXISTS (SELECT 1 FROM stored_events WHERE stored_at < :floor),
+        EXISTS (SELECT 1 FROM stored_events WHERE stored_at > :future),
+        (SELECT max(stored_at) FROM stored_events)"""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another process keeps it locked",
@@ -101,12 +69,6 @@ _REASONS = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it is a file in a writable folder",
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file; choose another path",
 }
-
-# Most times are in UTC and only lack digits of the fraction. Not with hour 24, which Python 3.13
-# takes for midnight of the next day.
-_is_utc = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?!24)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z"
-).fullmatch
 
 
 class SqliteStore(Store):
@@ -142,12 +104,12 @@ class SqliteStore(Store):
     def probe(self) -> None:
         with self._transaction() as connection:
             # A write, so that it also fails when the disk is full.
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version = {layout.SCHEMA_VERSION}")
             _compile_insertion(connection)
 
     def write(self, entries: Sequence[Entry]) -> WriteResult:
-        fitting, rows, refused = to_rows(entries, _convert_time)
-        stored_at = _format_epoch(max(time.time(), self._retention.expected() or 0.0))
+        fitting, rows, refused = to_rows(entries, to_micros)
+        stored_at = epoch_to_micros(max(time.time(), self._retention.expected() or 0.0))
         stored: list[Entry] = []
         duplicates: list[Entry] = []
         try:
@@ -171,10 +133,12 @@ class SqliteStore(Store):
         floor, cut, _, future = self._retention.bounds(now)
         with self._transaction() as connection:
             if self._retention.redates:
-                values = (_format_epoch(now), _format_epoch(future), STEP)
+                values = (epoch_to_micros(now), epoch_to_micros(future), STEP)
                 self._retention.note_redated(connection.execute(_REDATE, values).rowcount)
-            values = (_format_epoch(floor), _format_epoch(cut), STEP)
-            deleted = connection.execute(_DELETE, values).rowcount
+            values = (epoch_to_micros(floor), epoch_to_micros(cut), STEP)
+            old = connection.execute(_OLD, values).fetchall()
+            ids.forget(connection, [key for _, key in old])
+            deleted = connection.executemany(_DELETE, [(row,) for row, _ in old]).rowcount
         return self._retention.note_deleted(deleted, cut)
 
     def known(self, event_ids: Iterable[str]) -> set[str]:
@@ -184,12 +148,9 @@ class SqliteStore(Store):
         """
         with self._closing_on_failure():
             connection = self._connection or self._open()
-            find = "SELECT 1 FROM events WHERE event_id = ?"
-            return {
-                event_id
-                for event_id in event_ids
-                if connection.execute(find, (normalize_id(event_id),)).fetchone()
-            }
+            keys = {event_id: to_key(normalize_id(event_id)) for event_id in event_ids}
+            found = ids.find(connection, set(keys.values()))
+            return {event_id for event_id, key in keys.items() if key in found}
 
     def close(self) -> None:
         if self._connection is not None:
@@ -244,8 +205,8 @@ class SqliteStore(Store):
         connection.execute("BEGIN IMMEDIATE")
         # Again under the lock: another process may have created the tables meanwhile.
         if self._check_is_ours(connection) == 0:
-            for statement in _SCHEMA:
-                connection.execute(statement)
+            layout.create_tables(connection)
+            layout.finish(connection)
         if self._retention.wanted:
             connection.execute(_INDEX_BY_AGE)  # costs time at each insert: only where it is used
         connection.execute("COMMIT")
@@ -259,8 +220,11 @@ class SqliteStore(Store):
     def _review(self, connection: sqlite3.Connection) -> None:
         now = time.time()
         bounds = self._retention.bounds(now)._asdict()
-        texts = {name: _format_epoch(at) for name, at in bounds.items()}
-        self._retention.review(now, Ages(*connection.execute(_REVIEW, texts).fetchone()))
+        values = {name: epoch_to_micros(at) for name, at in bounds.items()}
+        ages = Ages(*connection.execute(_REVIEW, values).fetchone())
+        if ages.newest is not None:
+            ages = ages._replace(newest=micros_to_text(int(ages.newest)))
+        self._retention.review(now, ages)
 
     def _check_is_ours(self, connection: sqlite3.Connection) -> int:
         """The schema version of the file, 0 for an empty one.
@@ -268,7 +232,7 @@ class SqliteStore(Store):
         Raises: StoreUnavailable for a file of another program, or of a newer dlmon.
         """
         header = connection.execute(READ_HEADER).fetchone()
-        if problem := _FORMAT.problem_with(self._path, header):
+        if problem := layout.FORMAT.problem_with(self._path, header):
             raise StoreUnavailable(problem)
         return int(header[1])
 
@@ -291,49 +255,52 @@ def _compile_insertion(connection: sqlite3.Connection) -> None:
 def _write(
     connection: sqlite3.Connection,
     entries: Sequence[Entry],
-    rows: Sequence[Row[str]],
-    stored_at: str,
+    rows: Sequence[Row[int]],
+    stored_at: int,
 ) -> WriteResult:
     """Insert the rows whose ids are not taken, in the store or by an earlier row."""
-    values: list[str | float] = []
+    first: dict[Key, Row[int]] = {}
     for row in rows:
-        values += row
-        values.append(stored_at)
-    inserted = connection.execute(_insertion(len(rows)), values).rowcount
+        first.setdefault(to_key(row.event_id), row)
+    taken = _find_bodies(connection, first)
+    values: list[Key | float] = []
+    for key, row in first.items():
+        if key not in taken:
+            values += (key, *row[1:], stored_at)
+    new = len(first) - len(taken)
+    (last,) = connection.execute(layout.LAST_ROW).fetchone()
+    inserted = connection.execute(_insertion(new), values).rowcount if new else 0
+    if inserted:
+        ids.add(connection, last)
     if inserted == len(rows):
         return WriteResult(entries)
-    (ids,) = connection.execute(_NEWEST_IDS, (inserted,)).fetchone()
-    new = frozenset(json.loads(ids))
-    bodies: dict[str, str] = {}
-    for row in rows:
-        if row.event_id in bodies:
-            continue
-        if row.event_id in new:
-            bodies[row.event_id] = row.body  # of several in a batch, the first one was inserted
-        elif found := connection.execute(_FIND, (row.event_id,)).fetchone():
-            (bodies[row.event_id],) = found
-        # Otherwise a trigger dropped it, with RAISE(IGNORE).
-    return classify(entries, rows, (), new, bodies)
+    keys = {key for (key,) in connection.execute(_INSERTED, (last,))}
+    # What is in neither was dropped by a trigger, with RAISE(IGNORE).
+    bodies = {first[key].event_id: body for key, body in taken.items()}
+    bodies |= {first[key].event_id: first[key].body for key in keys}
+    return classify(entries, rows, (), {first[key].event_id for key in keys}, bodies)
+
+
+def _find_bodies(connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """What is stored with those of these ids that the store has.
+
+    Ids of rows that were deleted from the table by hand are forgotten.
+    """
+    bodies: dict[Key, str] = {}
+    gone: list[Key] = []
+    for key, row in ids.find(connection, keys).items():
+        if found := connection.execute(_BODY, (row,)).fetchone():
+            (bodies[key],) = found
+        else:
+            gone.append(key)
+    if gone:
+        ids.forget(connection, gone)
+    return bodies
 
 
 @lru_cache(_CACHED_STATEMENTS)
 def _insertion(rows: int) -> str:
     return _INSERT.replace(_ROW, ", ".join([_ROW] * rows))
-
-
-def _convert_time(given: Any) -> str:
-    """The time of an event as it is stored. Raises: ValueError."""
-    moment = to_utc(given)
-    # Padding takes a fifth of the time of formatting.
-    return given[:-1].ljust(26, "0") + "Z" if _is_utc(given) else _format_time(moment)
-
-
-def _format_time(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def _format_epoch(at: float) -> str:
-    return _format_time(datetime.fromtimestamp(at, UTC))
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class SqlitePlace(Place):
     def be_picky(self) -> None:
         with closing(sqlite3.connect(self._path)) as connection:
             connection.execute(
-                "CREATE TRIGGER picky BEFORE INSERT ON events WHEN new.file_size = 13 "
+                "CREATE TRIGGER picky BEFORE INSERT ON stored_events WHEN new.file_size = 13 "
                 "BEGIN SELECT RAISE(ABORT, 'no thirteens'); END"
             )
 

@@ -81,8 +81,7 @@ class DatedSqlite(Dated):
     def make_older(self, days: int) -> None:
         with closing(sqlite3.connect(self._path)) as connection, connection:
             connection.execute(
-                "UPDATE events SET stored_at = strftime('%Y-%m-%dT%H:%M:%f000Z', stored_at, ?)",
-                (f"{-days} days",),
+                "UPDATE stored_events SET stored_at = stored_at - ?", (days * 86_400_000_000,)
             )
 
 

@@ -209,7 +209,7 @@ def test_an_event_that_a_trigger_of_sqlite_refuses_is_parked_alone(
     with SqliteStore(path) as store:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(
-                "CREATE TRIGGER rule BEFORE INSERT ON events WHEN NEW.file_size = 13 "
+                "CREATE TRIGGER rule BEFORE INSERT ON stored_events WHEN NEW.file_size = 13 "
                 f"BEGIN {rule}; END"
             )
         ((_, reason),) = refused_of_twenty(store)
@@ -221,7 +221,7 @@ def test_a_trigger_of_sqlite_that_no_event_can_pass_holds_the_batch(tmp_path: Pa
     with SqliteStore(path) as store:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(
-                "CREATE TRIGGER rule BEFORE INSERT ON events WHEN NEW.file_size = 13 "
+                "CREATE TRIGGER rule BEFORE INSERT ON stored_events WHEN NEW.file_size = 13 "
                 "BEGIN INSERT INTO audit VALUES (1); END"
             )
         with pytest.raises(StoreUnavailable, match=r"no such table: main\.audit"):
@@ -235,9 +235,9 @@ def test_a_trigger_of_sqlite_that_no_event_can_pass_holds_the_batch(tmp_path: Pa
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE events ADD site TEXT NOT NULL DEFAULT 'here'",
-        "ALTER TABLE events ADD kb INTEGER AS (file_size / 1000)",
-        "ALTER TABLE events ADD note TEXT",
+        "ALTER TABLE stored_events ADD site TEXT NOT NULL DEFAULT 'here'",
+        "ALTER TABLE stored_events ADD kb INTEGER AS (file_size / 1000)",
+        "ALTER TABLE stored_events ADD note TEXT",
     ],
 )
 def test_a_table_of_sqlite_with_further_columns_is_written(tmp_path: Path, change: str) -> None:
@@ -252,9 +252,9 @@ def test_a_table_of_sqlite_with_further_columns_is_written(tmp_path: Path, chang
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE events DROP COLUMN download_speed",
-        "ALTER TABLE events RENAME COLUMN body TO json",
-        "ALTER TABLE events RENAME TO old; CREATE VIEW events AS SELECT * FROM old",
+        "DROP VIEW events; ALTER TABLE stored_events DROP COLUMN download_speed",
+        "ALTER TABLE stored_events RENAME COLUMN body TO json",
+        "ALTER TABLE stored_events RENAME TO old; CREATE VIEW stored_events AS SELECT * FROM old",
     ],
 )
 def test_a_table_of_sqlite_that_cannot_take_events_is_refused_at_the_start(

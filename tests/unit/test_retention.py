@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dlmon.errors import SettingsError
 from dlmon.stores import open_store
 from dlmon.stores.retention import STEP, Retention
 from dlmon.stores.sqlite import SqliteStore
+from dlmon.stores.sqlite_layout import epoch_to_micros
 from tests.support.events import make_body, make_entry
 
 KEEP = timedelta(days=30)
@@ -19,9 +21,9 @@ KEEP = timedelta(days=30)
 
 def age(path: Path, days: int) -> None:
     """Make all events that much older than they are."""
-    stored_at = (datetime.now(UTC) - timedelta(days=days)).isoformat()[:26] + "Z"
+    stored_at = epoch_to_micros(time.time() - days * 86_400)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE events SET stored_at = ?", (stored_at,))
+        connection.execute("UPDATE stored_events SET stored_at = ?", (stored_at,))
 
 
 def count(path: Path) -> int:
@@ -58,7 +60,8 @@ def test_a_store_that_was_made_without_keep_is_trimmed_by_an_index(tmp_path: Pat
     SqliteStore(path, KEEP).close()
     with closing(sqlite3.connect(path)) as connection:
         plan = connection.execute(
-            "EXPLAIN QUERY PLAN SELECT 1 FROM events WHERE stored_at < '2026' ORDER BY stored_at"
+            "EXPLAIN QUERY PLAN "
+            "SELECT 1 FROM stored_events WHERE stored_at < 2026 ORDER BY stored_at"
         ).fetchall()
     assert "events_by_age" in plan[0][3]
 
