@@ -36,6 +36,7 @@ _COMMANDS = (
     "replay-rejects",
     "discard-rejects",
     "report",
+    "serve",
     "validate-file",
     "status",
     "doctor",

@@ -31,6 +31,7 @@ _VARYING = [
         (r'(\bby |_by":")[\w.-]+:\d+', r"\1<consumer>"),
         (r"(\blocalhost\b|\b(\d{1,3}\.){3}\d{1,3}\b|\[?::1\]?)(:\d+)?", "<host>"),
         (r"<host>(, <host>)+", "<host>"),
+        (r"\?token=[\w-]+", "?token=<token>"),
         (r"-?\b\d+\.\d{3,}\b", "<decimal>"),
         (r"  +", "  "),
     )

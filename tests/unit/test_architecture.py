@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         (
             {"__main__"},
             {"cli"},
-            {"console"},
+            {"console", "web"},
             {"commands", "client"},
             {"analysis"},
             {"monitoring"},
@@ -86,7 +86,15 @@ def test_a_library_of_an_extra_is_known_to_one_store_that_is_loaded_when_it_is_c
     assert [(found.importer, found.at_top) for found in loading] == [("dlmon.stores", False)]
 
 
-@pytest.mark.parametrize(("library", "only"), [("rich", "dlmon.console"), ("typer", "dlmon.cli")])
+@pytest.mark.parametrize(
+    ("library", "only"),
+    [
+        ("rich", "dlmon.console"),
+        ("typer", "dlmon.cli"),
+        ("starlette", "dlmon.web"),
+        ("uvicorn", "dlmon.web"),
+    ],
+)
 def test_only_one_package_knows(package: Package, library: str, only: str) -> None:
     importers = package.importers(library)
     outside = {

@@ -62,8 +62,17 @@ def test_readme_shows_a_result_on_its_first_screen_and_has_at_most_250_lines() -
 def test_every_option_in_the_documentation_exists() -> None:
     parameters = [*GROUP.params, *(p for one in GROUP.commands.values() for p in one.params)]
     exist = {option for one in parameters for option in (*one.opts, *one.secondary_opts)}
-    # Of docker, rabbitmqctl, pip and gzip.
-    others = {"--apply-to", "--build", "--help", "--keep", "--priority", "--scale", "--user"}
+    # Of docker, rabbitmqctl, pip, gzip and timeout.
+    others = {
+        "--apply-to",
+        "--build",
+        "--help",
+        "--keep",
+        "--preserve-status",
+        "--priority",
+        "--scale",
+        "--user",
+    }
     assert words(TEXTS.values(), OPTION.pattern) - exist <= others
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from dlmon.commands.report import AnomalyReport, Report
-from dlmon.console.report.anomalies import show_anomalies_as_text
 from dlmon.commands.report_records import write_anomalies, write_csv, write_json, write_ndjson
+from dlmon.console.report.anomalies import show_anomalies_as_text
 from dlmon.console.report.text import show_text
 from dlmon.console.report.world_map import show_map
 
