@@ -59,16 +59,25 @@ def open_store(
 
 
 def open_reader(address: StoreAddress) -> StoreReader:
-    """Open a store to read what it has: `sqlite:///PATH`.
+    """Open a store to read what it has: `sqlite:///PATH` or `postgresql://HOST/DATABASE`.
 
-    Raises: SettingsError for another URL; StoreUnavailable when it cannot be opened.
+    Raises: SettingsError for another URL; UsageError when a library is missing; StoreUnavailable
+    when it cannot be opened.
     """
     scheme = address.url.partition(":")[0]
     if scheme == "sqlite":
         from dlmon.stores.sqlite_reader import SqliteReader
 
         return SqliteReader(address.path)
-    raise SettingsError("Events can be read from SQLite: --store sqlite:///PATH.")
+    if scheme in ("postgresql", "postgres"):
+        with _requires_extra("postgres"):
+            from dlmon.stores.postgresql import PostgresqlReader
+
+        return PostgresqlReader(address)
+    raise SettingsError(
+        "Events can be read from SQLite and PostgreSQL: --store sqlite:///PATH or "
+        "--store postgresql://HOST/DATABASE."
+    )
 
 
 @contextmanager
