@@ -20,8 +20,9 @@ _OUTPUTS = ("text", "csv", "ndjson", "json")
 @described_as(
     """See how fast the downloads in the store were, when and where.
 
-    Reads SQLite. The first report summarises all events, in a file beside the store.
-    Later ones read what has come since. Times are in UTC, in whole hours.
+    Reads SQLite and PostgreSQL. The first report summarises all events, in a file beside the
+    store or in your data folder. Later ones read what has come since. Times are in UTC, in
+    whole hours.
 
     \b
     Examples:

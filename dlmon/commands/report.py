@@ -41,7 +41,7 @@ def summaries_file(store: StoreAddress) -> Path:
     """
     if store.url.startswith("sqlite:"):
         return store.path.with_name(f"{store.path.stem}.summaries.db")
-    digest = hashlib.sha256(str(store).encode()).hexdigest()
+    digest = hashlib.sha256(store.place.encode()).hexdigest()
     return data_file(f"summaries-{digest[:16]}.db")
 
 

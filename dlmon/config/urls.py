@@ -126,6 +126,21 @@ class StoreAddress:
             path = "/***"  # to know the path of a webhook is often enough to send to it
         return f"{scheme}://{login}{match['hosts']}{path}"
 
+    @property
+    def place(self) -> str:
+        """What tells this place from others: the URL with its parameters, less the passwords.
+
+        Raises: SettingsError, as `url`.
+        """
+        match = _STORE.fullmatch(self.url)
+        parameters = re.split("[?&#]", (match and match["rest"]) or "")[1:]
+        shown = "&".join(
+            text
+            for text in parameters
+            if text and "password" not in unquote(text.partition("=")[0]).lower()
+        )
+        return f"{self}?{shown}" if shown else str(self)
+
     def __repr__(self) -> str:
         return f"StoreAddress({str(self)!r})"
 

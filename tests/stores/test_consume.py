@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 import sys
@@ -92,6 +93,18 @@ def test_events_survive_a_postgresql_that_restarts_again_and_again(
     assert sorted(breakable.bodies()) == sorted(bodies)
     assert "Trying again; 20 events are held." in errors
     assert parked(settings) == []
+
+
+def test_what_was_consumed_is_reported(dlmon: Dlmon, postgres: PostgresPlace) -> None:
+    with open_store(postgres.address) as store:
+        store.write([make_entry(make_body()) for _ in range(3)])
+    when = ("--since", "2026-03-01", "--until", "2026-03-02")
+    arguments = ("report", "--store", postgres.address.url, *when, "--output", "json")
+    assert json.loads(dlmon(*arguments, "--exact").stdout)["total"]["count"] == 3
+    count, deadline = 0, time.monotonic() + PATIENCE
+    while not count and time.monotonic() < deadline:  # while a transaction of another test is open
+        count = json.loads(dlmon(*arguments).stdout)["total"]["count"]
+    assert count == 3
 
 
 def test_a_consumer_deletes_what_is_older_than_it_is_to_keep(

@@ -329,3 +329,13 @@ def test_metrics_are_answered_on_loopback_unless_a_host_is_given(
 )
 def test_what_is_no_port_and_no_format_is_refused(name: str, value: str) -> None:
     assert f"DLMON_{name}: expected" in refusal(environ={f"DLMON_{name}": value})
+
+
+def test_the_place_of_a_store_has_its_parameters_and_no_password() -> None:
+    url = "postgresql://ada:s3cret@db/events?options=-csearch_path%3Dmine&"
+    places = {
+        StoreAddress(url + more).place
+        for more in ("sslpassword=s3cret", "pass%77ord=s3cret", "PASSWORD=other#password=x", "")
+    }
+    assert places == {"postgresql://ada:***@db/events?options=-csearch_path%3Dmine"}
+    assert StoreAddress("sqlite:///events.db").place == "sqlite:///events.db"
