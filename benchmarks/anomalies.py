@@ -21,8 +21,9 @@ from typing import NamedTuple
 from dlmon.analysis.anomalies import Anomaly, Group, Kind, find_anomalies
 from dlmon.analysis.geography import world
 from dlmon.analysis.hours import HOUR
+from dlmon.analysis.levels import Level
 from dlmon.analysis.sketch import Sketch
-from dlmon.analysis.summaries import Level, Summaries
+from dlmon.analysis.summaries import Summaries
 from dlmon.monitoring.histogram import value_of
 from dlmon.runtime.geohash import cell_of
 from dlmon.runtime.stop import Stop

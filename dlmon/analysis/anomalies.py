@@ -16,6 +16,8 @@ from enum import StrEnum
 from math import erfc, sqrt
 from typing import NamedTuple
 
+from dlmon.analysis.hours import DAY
+from dlmon.analysis.levels import Level
 from dlmon.analysis.statistics import (
     MIN_COMPARED,
     discoveries,
@@ -24,7 +26,7 @@ from dlmon.analysis.statistics import (
     smallest_visible_drop,
 )
 from dlmon.analysis.stats import Stats
-from dlmon.analysis.summaries import Level, Summaries
+from dlmon.analysis.summaries import Summaries
 
 WEEK = 168
 """Hours."""
@@ -38,7 +40,6 @@ LARGEST_RATIO = 0.8
 LARGEST_VOLUME = 0.5
 """Of the number of downloads to that of the baseline: what has dropped less is not reported."""
 
-_DAY = 24
 _MIN_EXPECTED = 20  # downloads an hour, below which a missing one means nothing
 _GAP = 2  # hours between two parts of one anomaly, in which chance may have hidden it
 _UNAFFECTED = 0.9  # ratio from which the rest of a group is not slow itself
@@ -119,7 +120,7 @@ def find_anomalies(summaries: Summaries, start: int, end: int) -> Anomalies:
         baseline = _baseline(summaries, hour)
         if not baseline:
             continue
-        weekly = 0 if baseline == [hour - _DAY] else len(baseline)
+        weekly = 0 if baseline == [hour - DAY] else len(baseline)
         weeks = max(weeks or 0, weekly)
         for level in _LEVELS:
             for one in _compare(summaries, level, hour, baseline, weekly):
@@ -140,7 +141,7 @@ def _baseline(summaries: Summaries, hour: int) -> list[int]:
     known = [one for one in weekly if any(summaries.read(Level.WORLD_HOUR, one, one + 1))]
     if known:
         return known
-    yesterday = hour - _DAY
+    yesterday = hour - DAY
     return [yesterday] if any(summaries.read(Level.WORLD_HOUR, yesterday, yesterday + 1)) else []
 
 

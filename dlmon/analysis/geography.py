@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
+
+from dlmon.runtime.geohash import CELL_LENGTH, cell_name
 
 AT_SEA = "XZ"
 """The country and the continent of a place at sea: one of the codes that ISO 3166-1 leaves to its
@@ -16,8 +19,12 @@ NOWHERE = "ZZ"
 """The country and the continent of what is no place, such as 91 degrees north, which another schema
 may allow: Unicode's code for an unknown region (CLDR)."""
 
-_CELLS_PER_DEGREE = 8
-_WIDTH, _HEIGHT = 360 * _CELLS_PER_DEGREE, 180 * _CELLS_PER_DEGREE
+_CELL_BITS = 5 * CELL_LENGTH // 2  # of the latitude, and as many of the longitude
+_WIDTH, _HEIGHT = 2880, 1440  # of the raster, in steps of 1/8 degree
+# The raster and the cells both fit a grid of squares, of 1/256 degree from south to north and 1/128
+# from west to east: 32 by 16 of them are a step of the raster, 45 by 45 a cell.
+_NORTH_SQUARES, _EAST_SQUARES = 256, 128
+_SQUARES = 180 * _NORTH_SQUARES
 
 CONTINENTS = {
     "AF": "Africa",
@@ -50,6 +57,7 @@ class World:
         ).partition(b"\n")
         self.countries = [Country(*fields) for fields in json.loads(head)]
         self._codes = [AT_SEA, *(country.code for country in self.countries)]
+        self._nowhere = len(self._codes) << 2 * _CELL_BITS
         none = [Country(code, CONTINENTS[code], code) for code in (AT_SEA, NOWHERE)]
         everything = [*self.countries, *none]
         self.names = {country.code: country.name for country in everything}
@@ -57,11 +65,44 @@ class World:
 
     def country_of(self, latitude: float, longitude: float) -> str:
         """The code of the country at a place in degrees, or `AT_SEA`, or `NOWHERE`."""
+        return self.names_of(self.place_of(latitude, longitude))[0]
+
+    def place_of(self, latitude: float, longitude: float) -> int:
+        """The number of the country and the cell at a place in degrees: those of a country follow
+        each other, and all are below 2^30."""
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-            return NOWHERE
-        row = min(int((90 - latitude) * _CELLS_PER_DEGREE), _HEIGHT - 1)
-        column = int((longitude + 180) * _CELLS_PER_DEGREE) % _WIDTH
-        return self._codes[self._raster[row * _WIDTH + column]]
+            return self._nowhere
+        # The northern and the eastern edge of the world belong to the last squares.
+        y = min(int((latitude + 90) * _NORTH_SQUARES), _SQUARES - 1)
+        x = min(int((longitude + 180) * _EAST_SQUARES), _SQUARES - 1)
+        return self._places((y,), (x,))[0]
+
+    def places_of(self, latitudes: Sequence[float], longitudes: Sequence[float]) -> list[int]:
+        """What `place_of` says of each of several places, at least one, in a third of the time."""
+        if min(latitudes) >= -90 and min(longitudes) >= -180:
+            ys = [*map(int, [(latitude + 90) * _NORTH_SQUARES for latitude in latitudes])]
+            xs = [*map(int, [(longitude + 180) * _EAST_SQUARES for longitude in longitudes])]
+            if max(ys) < _SQUARES and max(xs) < _SQUARES:
+                return self._places(ys, xs)
+        return [*map(self.place_of, latitudes, longitudes)]
+
+    def _places(self, ys: Sequence[int], xs: Sequence[int]) -> list[int]:
+        """The numbers of places by the squares that they are in, from south and from west."""
+        raster = self._raster
+        return [
+            raster[(_HEIGHT - 1 - y // 32) * _WIDTH + x // 16] << 2 * _CELL_BITS
+            | y // 45 << _CELL_BITS
+            | x // 45
+            for y, x in zip(ys, xs, strict=True)
+        ]
+
+    def names_of(self, place: int) -> tuple[str, str]:
+        """The code of the country and the geohash of the cell; `NOWHERE` has none."""
+        if place == self._nowhere:
+            return NOWHERE, ""
+        last = (1 << _CELL_BITS) - 1
+        country = self._codes[place >> 2 * _CELL_BITS]
+        return country, cell_name(place & last, place >> _CELL_BITS & last)
 
 
 @cache

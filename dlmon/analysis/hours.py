@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 HOUR = 3_600_000
 """Milliseconds."""
 
+DAY = 24
+"""Hours."""
+
 FIRST_HOUR = -17_259_888
 """0001-01-01T00, the first hour of an event. RFC 3339 has a year 0, but no store can hold it."""
 

@@ -7,17 +7,17 @@ for all of it.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from dlmon.analysis.exact import ExactStats
 from dlmon.analysis.geography import CONTINENTS, NOWHERE, world
-from dlmon.analysis.hours import HOUR, format_hour
+from dlmon.analysis.hours import DAY, HOUR, format_hour
+from dlmon.analysis.levels import Level, Summary
 from dlmon.analysis.stats import SIZE_BOUNDS, SIZE_NAMES, Stats
-from dlmon.analysis.summaries import Level, Summaries, Summary
-from dlmon.runtime.geohash import cell_of
+from dlmon.analysis.summaries import Summaries
 from dlmon.stores.reading import Sample
 
 MIN_PERCENTILE = 30
@@ -25,8 +25,6 @@ MIN_PERCENTILE = 30
 
 MIN_COUNT = 5
 """Downloads below which a cell is not shown: a cell is somebody's street."""
-
-_DAY = 24
 
 
 class By(StrEnum):
@@ -52,7 +50,7 @@ class Where:
     continent: str | None = None
     cell: str | None = None
 
-    def countries(self) -> Collection[str] | None:
+    def countries(self) -> Set[str] | None:
         """The codes of the countries that count; None for all."""
         if self.country is None and self.continent is None:
             return None
@@ -153,14 +151,14 @@ def answer_exactly(question: Question, batches: Iterable[Iterable[Sample]]) -> A
     """
     groups: dict[int | str, ExactStats] = {}
     countries, cell = question.where.countries(), question.where.cell or ""
-    country_of = world().country_of
+    geography = world()
     for samples in batches:
         for sample in samples:
             hour = sample.at // HOUR
             if not question.start <= hour < question.end:
                 continue
-            country = country_of(sample.latitude, sample.longitude)
-            name = cell_of(sample.latitude, sample.longitude)
+            place = geography.place_of(sample.latitude, sample.longitude)
+            country, name = geography.names_of(place)
             if (countries is not None and country not in countries) or not name.startswith(cell):
                 continue
             key = _key(question.by, hour, country, name)
@@ -190,8 +188,8 @@ def read_matching(question: Question, summaries: Summaries) -> Iterator[Summary]
     else:
         yield from summaries.read(Level.WORLD_HOUR, question.start, question.end)
         return
-    first_day = -(-question.start // _DAY) * _DAY
-    last_day = question.end // _DAY * _DAY
+    first_day = -(-question.start // DAY) * DAY
+    last_day = question.end // DAY * DAY
     if question.by is By.HOUR or first_day >= last_day:
         yield from summaries.read(hourly, question.start, question.end, countries, where.cell)
         return
@@ -229,7 +227,7 @@ def _key(by: By, hour: int, country: str, cell: str) -> int | str | None:
         case By.HOUR:
             return hour
         case By.DAY:
-            return hour // _DAY * _DAY
+            return hour // DAY * DAY
         case By.COUNTRY:
             return country
         case By.CONTINENT:

@@ -1,12 +1,10 @@
-"""Quantiles of many values, in counts that merge exactly and are packed small.
+"""Quantiles of many values, in counts that merge exactly.
 
 The buckets are those of `dlmon.monitoring.histogram`: 5% wide, so that a quantile is off by at most
 2.5%. A sketch holds only the buckets that have values, since most have none.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from dlmon.monitoring.histogram import bucket_of, value_of
 
@@ -55,33 +53,3 @@ class Sketch:
         bucket = bucket_of(value / self._unit)
         smaller = sum(count for number, count in self.counts.items() if number < bucket)
         return (smaller + self.counts.get(bucket, 0) / 2) / self.count
-
-
-def pack_varints(numbers: Iterable[int]) -> bytes:
-    """Whole numbers from 0 on, small ones in one byte."""
-    packed = bytearray()
-    append = packed.append
-    for number in numbers:
-        if number <= 0x7F:  # most are
-            append(number)
-            continue
-        left = number
-        while left > 0x7F:
-            append(left & 0x7F | 0x80)
-            left >>= 7
-        append(left)
-    return bytes(packed)
-
-
-def unpack_varints(packed: bytes) -> list[int]:
-    """The numbers that `pack_varints` packed."""
-    numbers = []
-    number = shift = 0
-    for byte in packed:
-        if byte < 0x80:
-            numbers.append(number | byte << shift)
-            number = shift = 0
-        else:
-            number |= (byte & 0x7F) << shift
-            shift += 7
-    return numbers

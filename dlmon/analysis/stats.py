@@ -5,11 +5,17 @@ By class of size, because speed depends on it: the start of a TCP connection dom
 
 from __future__ import annotations
 
-from bisect import bisect
-from collections.abc import Mapping
+from bisect import bisect, bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from operator import add
+from struct import Struct
+from typing import NamedTuple
 
-from dlmon.analysis.sketch import Sketch, pack_varints, unpack_varints
-from dlmon.monitoring.histogram import BUCKETS, bucket_of
+from dlmon.analysis.sketch import Sketch
+from dlmon.monitoring.histogram import BUCKETS, buckets_of
 
 SIZE_BOUNDS = (100_000, 1_000_000, 10_000_000, 100_000_000)
 """Bytes at which the next class of size begins. Speeds of files in the first class, the smallest,
@@ -27,6 +33,34 @@ _STALLED = 0  # the bucket of a speed of 0
 _SPEEDS = len(SIZE_NAMES) * BUCKETS
 _VOLUMES = 2 * _SPEEDS
 
+_CODES = [*range(_VOLUMES)]  # so that there is one object for each
+
+_HEAD = Struct("<HB")  # how many codes, and the width of a count
+_WIDTHS = "BHIQ"
+_LARGEST = (0xFF + 1, 0xFFFF + 1, 0xFFFF_FFFF + 1)  # counts from which the next width is needed
+
+
+class Codes(NamedTuple):
+    """By what downloads are counted, for each of them: its class of size, and its codes."""
+
+    size_classes: list[int]
+    sizes: list[int]
+    speeds: list[int]
+
+
+def codes_of(file_sizes: Sequence[int], download_speeds: Sequence[float]) -> Codes:
+    """file_sizes: bytes, download_speeds: Mbit/s; less than 0 counts as 0."""
+    size_classes = [bisect(SIZE_BOUNDS, file_size) for file_size in file_sizes]
+    sizes = buckets_of([file_size / _SIZE_UNIT for file_size in file_sizes])
+    speeds = buckets_of(download_speeds)
+    firsts = [size_class * BUCKETS for size_class in size_classes]
+    code_of = _CODES.__getitem__
+    return Codes(
+        size_classes,
+        [*map(code_of, map(add, firsts, sizes))],
+        [*map(code_of, map(add, firsts, [_SPEEDS + speed for speed in speeds]))],
+    )
+
 
 class Stats:
     """The downloads of a group.
@@ -40,16 +74,22 @@ class Stats:
     def __init__(self, counts: dict[int, int] | None = None) -> None:
         self.counts: dict[int, int] = {} if counts is None else counts
 
+    @classmethod
+    def of(cls, codes: Iterable[int], volumes: Iterable[int]) -> Stats:
+        """Those of downloads. codes: two of each, by `codes_of`. volumes: the bytes of each class
+        of size."""
+        stats = cls(Counter(codes))
+        for code, volume in enumerate(volumes, _VOLUMES):
+            if volume:
+                stats.counts[code] = volume
+        return stats
+
     def add(self, file_size: int, download_speed: float) -> None:
         """Count one download. file_size: bytes, download_speed: Mbit/s; less than 0 counts as 0."""
-        counts = self.counts
-        size_class = bisect(SIZE_BOUNDS, file_size)
-        code = size_class * BUCKETS + bucket_of(file_size / _SIZE_UNIT)
-        counts[code] = counts.get(code, 0) + 1
-        code = _SPEEDS + size_class * BUCKETS + bucket_of(download_speed)
-        counts[code] = counts.get(code, 0) + 1
-        code = _VOLUMES + size_class
-        counts[code] = counts.get(code, 0) + max(0, file_size)
+        (size_class,), *codes = codes_of((file_size,), (download_speed,))
+        volumes = [0] * len(SIZE_NAMES)
+        volumes[size_class] = max(0, file_size)
+        self.merge(Stats.of(chain(*codes), volumes))
 
     def merge(self, other: Stats, times: int = 1) -> None:
         """Add the downloads of another group. times: -1 takes them away again."""
@@ -124,23 +164,34 @@ class Stats:
         return {bucket: share / total for bucket, share in shares.items()} if total else {}
 
     def pack(self) -> bytes:
-        """All of it in few bytes, for `Stats.unpack`."""
-        numbers: list[int] = []
-        before = 0
-        for code in sorted(self.counts):
-            numbers += (code - before, self.counts[code])
-            before = code
-        return pack_varints(numbers)
+        """All of it in few bytes, for `Stats.unpack`.
+
+        Made for speed: sorted codes of two bytes each, their counts in as many bytes as the largest
+        one needs, and then each class of size with the bytes of its downloads.
+        """
+        codes = sorted(self.counts)
+        counts = [*map(self.counts.__getitem__, codes)]
+        count = bisect_left(codes, _VOLUMES)
+        width = bisect(_LARGEST, max(counts[:count], default=0))
+        packed = _layout(count, width).pack(count, width, *codes[:count], *counts[:count])
+        for code, volume in zip(codes[count:], counts[count:], strict=True):
+            length = (volume.bit_length() + 7) // 8
+            packed += bytes((code - _VOLUMES, length)) + volume.to_bytes(length, "little")
+        return packed
 
     @classmethod
     def unpack(cls, packed: bytes) -> Stats:
         """What `pack` packed."""
-        numbers = unpack_varints(packed)
-        counts = {}
-        code = 0
-        for distance, count in zip(numbers[::2], numbers[1::2], strict=True):
-            code += distance
-            counts[code] = count
+        count, width = _HEAD.unpack_from(packed)
+        layout = _layout(count, width)
+        numbers = layout.unpack_from(packed)
+        counts = dict(zip(numbers[2 : count + 2], numbers[count + 2 :], strict=True))
+        position = layout.size
+        while position < len(packed):
+            size_class, length = packed[position : position + 2]
+            position += 2 + length
+            volume = int.from_bytes(packed[position - length : position], "little")
+            counts[_VOLUMES + size_class] = volume
         return cls(counts)
 
     def _part(self, first: int, end: int, after: int = -1) -> dict[int, int]:
@@ -150,3 +201,9 @@ class Stats:
             for code, count in self.counts.items()
             if first + after < code < end and code >= first
         }
+
+
+@lru_cache(maxsize=2_000)
+def _layout(count: int, width: int) -> Struct:
+    """The bytes of so many codes and their counts, of a width that is a place in `_WIDTHS`."""
+    return Struct(f"{_HEAD.format}{count}H{count}{_WIDTHS[width]}")

@@ -2,9 +2,6 @@
 
 A summary is what `Stats` holds, for an hour in UTC and a place. Events are counted in the hour of
 their own timestamp, however late they come. The file can be deleted at any time: it is made again.
-
-A month of hours by cell has more than a million rows. So each event is summarised at five levels,
-and a question reads the coarsest that can answer it.
 """
 
 from __future__ import annotations
@@ -12,30 +9,28 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
-from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from dlmon.analysis.geography import world
-from dlmon.analysis.hours import HOUR
+from dlmon.analysis.collecting import Collection
+from dlmon.analysis.levels import Level, Summary
 from dlmon.analysis.stats import Stats
 from dlmon.errors import FileError
 from dlmon.runtime.closeable import Closeable
-from dlmon.runtime.geohash import cell_of
 from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat
 from dlmon.runtime.stop import Stop
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import StoreReader
 
 APPLICATION_ID = 0x646C6D73
 """`PRAGMA application_id` of a file of summaries: the letters "dlms"."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """`PRAGMA user_version`. A file of another version is made again."""
 
 _READ = 10_000  # events at a time
-_MAX_GROUPS = 10_000  # in memory; some 2 kB each
+_MAX_SIZE = 24_000_000  # bytes of events that are collected in memory
 _SCHEMA = (
     "CREATE TABLE summary ("
     " level INTEGER NOT NULL,"  # Level
@@ -55,38 +50,14 @@ _ADVICE = (
     " Its folder must be writable, or leave summaries out by --exact; the file itself can be "
     "deleted, and is made again."
 )
-_FIND = "SELECT stats FROM summary WHERE level = ? AND at = ? AND country = ? AND cell = ?"
-_PUT = "INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?)"
-
-
-class Level(IntEnum):
-    """How finely events are summarised."""
-
-    WORLD_HOUR = 0
-    COUNTRY_HOUR = 1
-    COUNTRY_DAY = 2
-    CELL_HOUR = 3
-    CELL_DAY = 4
-
-    @property
-    def by_day(self) -> bool:
-        return self in (Level.COUNTRY_DAY, Level.CELL_DAY)
-
-
-class Summary(NamedTuple):
-    """hour: the first one, since the epoch. country, cell: empty where the level has none."""
-
-    hour: int
-    country: str
-    cell: str
-    stats: Stats
+_PUT = (
+    "INSERT INTO summary VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
+    "UPDATE SET stats = merged(stats, excluded.stats)"
+)
 
 
 Progress: TypeAlias = Callable[[int], None]
 """Called with the number of events that are summarised so far, in all."""
-
-Key: TypeAlias = tuple[int, str, str]
-"""Hour since the epoch, country, cell."""
 
 
 class Summaries(Closeable):
@@ -135,18 +106,18 @@ class Summaries(Closeable):
                 return
             start = cursor = self._cursor(reader)
             events = self.events
-            groups: dict[Key, Stats] = {}
+            collected = Collection()
             for samples, cursor in reader.read_after(start, _READ):
-                summarise(groups, samples)
+                collected.add(samples)
                 events += len(samples)
-                if len(groups) >= _MAX_GROUPS:
-                    self._write(groups, cursor, events)
-                    groups = {}
-                    on_progress(events)
+                on_progress(events)
+                if collected.size >= _MAX_SIZE:
+                    self._write(collected, cursor, events)
+                    collected = Collection()
                 if stop.requested:
                     break
-            self._write(groups, cursor, events)
-            on_progress(events)
+            if collected.size:
+                self._write(collected, cursor, events)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -176,7 +147,7 @@ class Summaries(Closeable):
         level: Level,
         start: int,
         end: int,
-        countries: Collection[str] | None = None,
+        countries: Set[str] | None = None,
         cell: str | None = None,
     ) -> Iterator[Summary]:
         """Summaries of a level whose first hour is in a range.
@@ -205,6 +176,7 @@ class Summaries(Closeable):
         os.close(self._lock)
 
     def _prepare(self) -> None:
+        self._connection.create_function("merged", 2, _merged, deterministic=True)
         execute = self._connection.execute
         execute("PRAGMA journal_mode = WAL")
         execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -228,28 +200,27 @@ class Summaries(Closeable):
             if row and row[0] == reader.identity and (row[1] is None or reader.knows(row[1])):
                 cursor: str | None = row[1]
                 return cursor
-            with self._transaction() as execute:
-                execute("DELETE FROM summary")
-                execute("DELETE FROM progress")
-                execute("INSERT INTO progress VALUES (?, NULL, 0)", (reader.identity,))
+            with self._transaction() as connection:
+                connection.execute("DELETE FROM summary")
+                connection.execute("DELETE FROM progress")
+                connection.execute("INSERT INTO progress VALUES (?, NULL, 0)", (reader.identity,))
         return None
 
-    def _write(self, groups: dict[Key, Stats], cursor: str | None, events: int) -> None:
-        with self._translated(), self._transaction() as execute:
-            for level, stats_by_key in _levels(groups).items():
-                for (hour, country, cell), stats in stats_by_key.items():
-                    key = (level, hour, country, cell)
-                    if found := execute(_FIND, key).fetchone():
-                        stats.merge(Stats.unpack(found[0]))
-                    execute(_PUT, (*key, stats.pack()))
-            execute("UPDATE progress SET cursor = ?, events = ?", (cursor, events))
+    def _write(self, collected: Collection, cursor: str | None, events: int) -> None:
+        rows = (
+            (level, hour, country, cell, stats.pack())
+            for level, (hour, country, cell, stats) in collected.summaries()
+        )
+        with self._translated(), self._transaction() as connection:
+            connection.executemany(_PUT, rows)
+            connection.execute("UPDATE progress SET cursor = ?, events = ?", (cursor, events))
 
     @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            yield execute
+            yield self._connection
         except BaseException:
             execute("ROLLBACK")
             raise
@@ -286,33 +257,8 @@ class Summaries(Closeable):
             ) from error
 
 
-def summarise(groups: dict[Key, Stats], samples: Iterable[Sample]) -> None:
-    """Count events in groups by hour, country and cell."""
-    country_of = world().country_of
-    for at, latitude, longitude, file_size, download_speed in samples:
-        country = country_of(latitude, longitude)
-        key = (at // HOUR, country, cell_of(latitude, longitude))
-        stats = groups.get(key)
-        if stats is None:
-            stats = groups[key] = Stats()
-        stats.add(file_size, download_speed)
-
-
-def _levels(groups: dict[Key, Stats]) -> dict[Level, dict[Key, Stats]]:
-    """The same events at all levels."""
-    levels: dict[Level, dict[Key, Stats]] = {level: {} for level in Level}
-    for (hour, country, cell), stats in groups.items():
-        day = hour // 24 * 24
-        for level, key in (
-            (Level.WORLD_HOUR, (hour, "", "")),
-            (Level.COUNTRY_HOUR, (hour, country, "")),
-            (Level.COUNTRY_DAY, (day, country, "")),
-            (Level.CELL_DAY, (day, country, cell)),
-        ):
-            merged = levels[level].get(key)
-            if merged is None:
-                merged = levels[level][key] = Stats()
-            merged.merge(stats)
-    # Last: the others were made of these, and they will be merged with what the file has.
-    levels[Level.CELL_HOUR] = groups
-    return levels
+def _merged(stats: bytes, more: bytes) -> bytes:
+    """Packed `Stats` of two groups together."""
+    both = Stats.unpack(stats)
+    both.merge(Stats.unpack(more))
+    return both.pack()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import exp, log
 
 _LOWEST = 1e-3
@@ -20,6 +20,16 @@ def bucket_of(value: float) -> int:
     if value >= _HIGHEST:
         return BUCKETS - 1
     return int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
+
+
+def buckets_of(values: Iterable[float]) -> list[int]:
+    """The numbers of the buckets that values are counted in, in half of the time."""
+    return [
+        int(log(value) * _BUCKETS_PER_E + _OFFSET)
+        if _LOWEST < value < _HIGHEST
+        else bucket_of(value)
+        for value in values
+    ]
 
 
 def value_of(bucket: int) -> float:

@@ -29,11 +29,12 @@ def cell_of(latitude: float, longitude: float, length: int = CELL_LENGTH) -> str
     latitude_bits = 5 * length - longitude_bits
     x = min(int((longitude + 180) / 360 * (1 << longitude_bits)), (1 << longitude_bits) - 1)
     y = min(int((latitude + 90) / 180 * (1 << latitude_bits)), (1 << latitude_bits) - 1)
-    return _cell_name(x, y, length)
+    return cell_name(x, y, length)
 
 
 @lru_cache(maxsize=100_000)
-def _cell_name(x: int, y: int, length: int) -> str:
+def cell_name(x: int, y: int, length: int = CELL_LENGTH) -> str:
+    """The geohash of the cell that is the x-th from the west and the y-th from the south."""
     # Bits of both alternate, and begin with one of the longitude.
     code = 0
     for bit in range(5 * length):

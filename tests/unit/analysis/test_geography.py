@@ -84,6 +84,15 @@ def test_a_cell_contains_its_places(latitude: float, longitude: float) -> None:
     assert cell.startswith(cell_of(latitude, longitude, 3))
 
 
+@given(latitudes, longitudes)
+def test_places_together_are_those_of_each(latitude: float, longitude: float) -> None:
+    edges = (-90.0, 90.0, 0.0, latitude), (-180.0, 180.0, 179.99999999999997, longitude)
+    together = world().places_of(*edges)
+    assert together == [world().place_of(*place) for place in zip(*edges, strict=True)]
+    assert all(0 <= place < 2**30 for place in together)
+    assert world().names_of(together[2])[1] == cell_of(0.0, 179.9)
+
+
 def test_what_is_no_geohash_is_refused() -> None:
     with pytest.raises(ValueError, match="'aaaa' is not a geohash"):
         bounds_of("aaaa")

@@ -130,7 +130,7 @@ def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_READ", 4)
-    monkeypatch.setattr(module, "_MAX_GROUPS", 1)
+    monkeypatch.setattr(module, "_MAX_SIZE", 1)
     events.add(*some(4), *some(4, hours=1), *some(4, hours=30))
     number = 0
     ended = False
