@@ -14,7 +14,7 @@ from dlmon.errors import UsageError
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
 
-_OUTPUTS = ("text", "csv", "ndjson", "json")
+_OUTPUTS = ("text", "csv", "ndjson", "json", "html")
 
 
 @described_as(
@@ -32,6 +32,7 @@ _OUTPUTS = ("text", "csv", "ndjson", "json")
       dlmon report --by country --map
       dlmon report --anomalies --since 7d
       dlmon report --by day --since 2026-03-01 --until 2026-04-01 --output csv
+      dlmon report --since 7d --output html > downloads.html
     """
 )
 @takes_settings(STORE, LOG_LEVEL)
@@ -88,7 +89,7 @@ def report(
         ),
     ] = False,
     output: Annotated[
-        str, typer.Option(metavar="FORMAT", help="text, csv, ndjson or json.")
+        str, typer.Option(metavar="FORMAT", help="text, csv, ndjson, json or html.")
     ] = "text",
 ) -> None:
     from contextlib import ExitStack
@@ -113,6 +114,8 @@ def report(
         )
     if map_ and (anomalies or exact or output != "text"):
         raise UsageError("--map goes with --output text, and not with --anomalies or --exact.")
+    if anomalies and output == "html":
+        raise UsageError("--anomalies comes as text, csv, ndjson or json.")
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals("the next report goes on from there"))
         reader = opened.enter_context(open_reader(settings.store))
@@ -127,6 +130,12 @@ def report(
                     return
                 size = map_size() if map_ else None
                 result = command.report(
-                    question, reader, summaries, stop, on_progress=on_progress, map_size=size
+                    question,
+                    reader,
+                    summaries,
+                    stop,
+                    on_progress=on_progress,
+                    map_size=size,
+                    with_countries=output == "html",
                 )
     show_report(result, output)

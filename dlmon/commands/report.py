@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlmon.analysis.anomalies import Anomalies, find_anomalies
 from dlmon.analysis.hours import HOUR, hour_of
-from dlmon.analysis.report import Answer, Question, answer, answer_exactly
+from dlmon.analysis.report import Answer, By, Question, answer, answer_exactly
 from dlmon.analysis.speed_map import SpeedMap, speed_map
 from dlmon.analysis.summaries import Progress, Summaries
 from dlmon.config.paths import data_file
@@ -26,12 +26,13 @@ _READ = 10_000  # events at a time
 class Report:
     """answer: to the question. first, last: the hours, since the epoch, between which the store had
     downloads; None without any, and where only events were read. speeds: a map, if it was asked
-    for."""
+    for. countries: the same downloads by country, if they were."""
 
     answer: Answer
     first: int | None = None
     last: int | None = None
     speeds: SpeedMap | None = None
+    countries: Answer | None = None
 
 
 def summaries_file(store: StoreAddress) -> Path:
@@ -53,28 +54,36 @@ def report(
     *,
     on_progress: Progress = lambda _count: None,
     map_size: tuple[int, int] | None = None,
+    with_countries: bool = False,
 ) -> Report:
     """Summarise what was stored since the last time, and answer.
 
-    map_size: columns and rows of a map, if one is wanted.
+    map_size: columns and rows of a map, if one is wanted. with_countries: answer by country too.
 
     Raises: FileError, StoreUnavailable, Interrupted.
     """
     follow(reader, summaries, stop, on_progress)
-    return report_so_far(question, summaries, map_size=map_size)
+    return report_so_far(question, summaries, map_size=map_size, with_countries=with_countries)
 
 
 def report_so_far(
-    question: Question, summaries: Summaries, *, map_size: tuple[int, int] | None = None
+    question: Question,
+    summaries: Summaries,
+    *,
+    map_size: tuple[int, int] | None = None,
+    with_countries: bool = False,
 ) -> Report:
-    """Answer from what is summarised already. map_size: as of `report`.
+    """Answer from what is summarised already. map_size, with_countries: as of `report`.
 
     Raises: FileError.
     """
     with summaries.snapshot():
         first, last = summaries.span() or (None, None)
         speeds = None if map_size is None else speed_map(question, summaries, *map_size)
-        return Report(answer(question, summaries), first, last, speeds)
+        countries = None
+        if with_countries:
+            countries = answer(replace(question, by=By.COUNTRY), summaries)
+        return Report(answer(question, summaries), first, last, speeds, countries)
 
 
 @dataclass(frozen=True, slots=True)

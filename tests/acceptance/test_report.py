@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
+import html
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -30,11 +36,40 @@ def dlmon(tmp_path_factory: pytest.TempPathFactory) -> Dlmon:
     return command
 
 
+_COLUMNS = (
+    "count",
+    "bytes",
+    "speeds",
+    "p50_mbit",
+    "p10_mbit",
+    "p90_mbit",
+    "share_below",
+    "size_p50_bytes",
+)
+
+
+def numbers(row: dict[str, Any]) -> list[Any]:
+    """What a row says, in the order of the table of a page."""
+    return [row["label"], *(row[name] for name in _COLUMNS)]
+
+
+def html_rows(document: str) -> list[list[Any]]:
+    """The same of each row of a page, the total too."""
+    table = document[document.index("<tbody>") : document.index("</table>")]
+    rows = []
+    for row in re.findall("<tr>(.*?)</tr>", table):
+        label = html.unescape(re.findall('<th scope="row">(.*?)</th>', row)[0])
+        cells = re.findall("<td>(.*?)</td>", row)
+        values = [re.match('<data value="(.*?)">', cell) for cell in cells]
+        rows.append([label, *(json.loads(value[1]) if value else None for value in values)])
+    return rows
+
+
 @pytest.mark.parametrize("by", ["hour", "day", "country", "continent", "cell", "size"])
 def test_every_format_has_the_same_numbers(dlmon: Dlmon, by: str) -> None:
     printed = {
         output: dlmon("report", *_WHEN, "--by", by, "--threshold", "25", "--output", output).stdout
-        for output in ("text", "csv", "ndjson", "json")
+        for output in ("text", "csv", "ndjson", "json", "html")
     }
     document = json.loads(printed["json"])
     rows = document["rows"]
@@ -43,12 +78,39 @@ def test_every_format_has_the_same_numbers(dlmon: Dlmon, by: str) -> None:
     assert [
         {name: "" if value is None else str(value) for name, value in row.items()} for row in rows
     ] == [*csv.DictReader(io.StringIO(printed["csv"]))]
+    page = html_rows(printed["html"])
+    assert page == [numbers(row) for row in [*rows, document["total"]]]
     lines = printed["text"].splitlines()[1:]
     for row, line in zip(rows, lines, strict=False):
         assert line.startswith(row["label"])
         assert f"{row['count']:,}" in line
         assert row["p50_mbit"] is None or f"{row['p50_mbit']:.3g}" in line.replace(",", "")
     assert "\x1b" not in "".join(printed.values())
+
+
+@pytest.mark.parametrize("by", ["hour", "country", "cell"])
+def test_a_page_asks_for_nothing_and_runs_nothing(dlmon: Dlmon, by: str) -> None:
+    page = dlmon("report", *_WHEN, "--by", by, "--output", "html").stdout
+    policy = re.search('Content-Security-Policy" content="(.*?)"', page)
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy is not None
+    assert policy[1].split("; ")[:2] == ["default-src 'none'", f"style-src 'sha256-{digest}'"]
+    for asks in ("<script", "<link", "<img", "<iframe", " style=", " src=", " href=", "url("):
+        assert asks not in page, asks
+    svg = re.findall("<svg.*?</svg>", page, re.DOTALL)
+    for drawing in svg:
+        ElementTree.fromstring(drawing)  # noqa: S314  (our own)
+    assert "Median speed by country" in page
+    assert len(svg) >= 2
+    assert "downloads, median" in page  # of a country, in words
+
+
+def test_a_page_without_downloads_says_what_there_is(dlmon: Dlmon) -> None:
+    when = ("--since", "2020-01-01", "--until", "2020-02-01")
+    page = dlmon("report", *when, "--output", "html").stdout
+    assert "the store has some from 2026-03-01T00:00Z" in page
+    assert "<figure>" not in page
 
 
 def test_exact_agrees_in_counts_and_within_a_fortieth_in_percentiles(dlmon: Dlmon) -> None:
@@ -129,6 +191,7 @@ def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
         (("--store", "stdout"), 2, "Events can be read from SQLite"),
         (("--by", "city"), 2, "--by: expected one of hour"),
         (("--output", "xml"), 2, "--output xml: choose one of text"),
+        (("--anomalies", "--output", "html"), 2, "--anomalies comes as text, csv, ndjson or json"),
         (("--map", "--output", "csv"), 2, "--map goes with --output text"),
         (("--anomalies", "--exact"), 2, "--anomalies looks everywhere"),
         (("--threshold", "nan"), 2, "--threshold: expected a number"),

@@ -10,23 +10,15 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from dlmon.analysis.hours import format_hour
-from dlmon.analysis.report import MIN_PERCENTILE, Answer, By, Row
+from dlmon.analysis.report import MIN_PERCENTILE, Answer, Row
 from dlmon.commands.report import Report
 from dlmon.console.lines import print_line, stderr, stdout
+from dlmon.console.report.numbers import HEADS, format_bytes, format_share, format_speed
 from dlmon.console.text import counted, fitted
 
 _MIN_BAR, _MAX_BAR = 6, 24  # columns
 _BAR_HEAD = "p10 ● p90"  # the dot of a bar is p50
 _MAX_LABEL = 28
-_DASH = "-"
-_HEADS = {
-    By.HOUR: "hour (UTC)",
-    By.DAY: "day (UTC)",
-    By.COUNTRY: "country",
-    By.CONTINENT: "continent",
-    By.CELL: "cell",
-    By.SIZE: "size",
-}
 
 
 def show_text(report: Report) -> None:
@@ -82,19 +74,19 @@ def _table(answer: Answer, width: int) -> Iterator[Text]:
     """The lines of the table. width: columns of the terminal, 0 without one."""
     columns = [
         _Column("downloads", lambda row: f"{row.count:,}"),
-        _Column("bytes", lambda row: _bytes(row.volume)),
+        _Column("bytes", lambda row: format_bytes(row.volume)),
         _Column("speeds", lambda row: f"{row.measured:,}"),
-        _Column("p50 Mbit/s", lambda row: _number(row.p50)),
-        _Column("p10", lambda row: _number(row.p10)),
-        _Column("p90", lambda row: _number(row.p90)),
+        _Column("p50 Mbit/s", lambda row: format_speed(row.p50)),
+        _Column("p10", lambda row: format_speed(row.p10)),
+        _Column("p90", lambda row: format_speed(row.p90)),
     ]
     if answer.question.threshold is not None:
         head = f"below {answer.question.threshold:g}"
-        columns.append(_Column(head, lambda row: _share(row.below)))
-    columns.append(_Column("size", lambda row: _bytes(row.size)))
+        columns.append(_Column(head, lambda row: format_share(row.below)))
+    columns.append(_Column("size", lambda row: format_bytes(row.size)))
     rows = [*answer.rows, answer.total] if len(answer.rows) > 1 else [*answer.rows]
     labels = [row.label for row in rows]
-    first = max(map(cell_len, (*labels, _HEADS[answer.question.by])))
+    first = max(map(cell_len, (*labels, HEADS[answer.question.by])))
     if width:
         first = min(_MAX_LABEL, first)
     widths = [
@@ -102,7 +94,7 @@ def _table(answer: Answer, width: int) -> Iterator[Text]:
     ]
     used = first + sum(width + 2 for width in widths) + 2
     scale = _Scale.of(rows, min(_MAX_BAR, width - used)) if width - used >= _MIN_BAR else None
-    top = Text(f"{_HEADS[answer.question.by]:<{first}}", "bold")
+    top = Text(f"{HEADS[answer.question.by]:<{first}}", "bold")
     for column, columns_wide in zip(columns, widths, strict=True):
         top.append(f"  {column.head:>{columns_wide}}")
     if scale:
@@ -148,25 +140,3 @@ class _Scale:
             ("●", "bold cyan"),
             ("─" * (right - middle), "cyan"),
         )
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return _DASH
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _share(value: float | None) -> str:
-    return _DASH if value is None else f"{100 * value:.1f}%"
-
-
-def _bytes(value: float | None) -> str:
-    """In units of 1,000, with three digits."""
-    if value is None:
-        return _DASH
-    amount = float(value)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if amount < 999.5:
-            return f"{amount:.3g} {unit}"
-        amount /= 1000
-    return f"{amount:,.0f} PB"

@@ -17,7 +17,9 @@ _DOTS_WIDE, _DOTS_HIGH = 2, 4  # of a braille character
 _BLANK = 0x2800  # the first braille character, without dots
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row and column of the dot
 _CENTRE = 0x36  # four dots, so that places on small islands are seen too
-_BOUNDS = (5, 15, 40, 100)  # Mbit/s
+BOUNDS = (5, 15, 40, 100)
+"""Mbit/s from which the next colour begins."""
+
 _STYLES = ("red", "yellow", "green", "cyan", "blue")
 _FEW, _FEW_STYLE = "+", "magenta"
 
@@ -35,6 +37,15 @@ def show_map(speeds: SpeedMap) -> None:
     for line in _lines(speeds, coloured=coloured):
         print_line(console, line)
     print_line(console, _legend(coloured=coloured), wrap=True)
+
+
+def names_of_bounds() -> tuple[str, ...]:
+    """The colours in words, from the slowest."""
+    return (
+        f"below {BOUNDS[0]}",
+        *(f"to {bound}" for bound in BOUNDS[1:]),
+        f"{BOUNDS[-1]} and more",
+    )
 
 
 def _lines(speeds: SpeedMap, *, coloured: bool) -> Iterator[Text]:
@@ -59,22 +70,17 @@ def _draw(dots: int, tile: Tile | None, *, coloured: bool) -> tuple[str, str]:
 
 
 def _style(tile: Tile) -> str:
-    return _FEW_STYLE if tile.median is None else f"bold {_STYLES[bisect(_BOUNDS, tile.median)]}"
+    return _FEW_STYLE if tile.median is None else f"bold {_STYLES[bisect(BOUNDS, tile.median)]}"
 
 
 def _digit(tile: Tile) -> str:
-    return _FEW if tile.median is None else str(bisect(_BOUNDS, tile.median) + 1)
+    return _FEW if tile.median is None else str(bisect(BOUNDS, tile.median) + 1)
 
 
 def _legend(*, coloured: bool) -> Text:
-    names = (
-        f"below {_BOUNDS[0]}",
-        *(f"to {bound}" for bound in _BOUNDS[1:]),
-        f"{_BOUNDS[-1]} and more",
-    )
     legend = Text("Median in Mbit/s: ")
     full = chr(_BLANK | 0xFF)
-    for number, (name, style) in enumerate(zip(names, _STYLES, strict=True), 1):
+    for number, (name, style) in enumerate(zip(names_of_bounds(), _STYLES, strict=True), 1):
         legend.append(f"{full if coloured else number} ", f"bold {style}" if coloured else "")
         legend.append(f"{name}, ")
     legend.append(f"{full if coloured else _FEW} ", _FEW_STYLE if coloured else "")
