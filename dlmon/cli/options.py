@@ -77,7 +77,7 @@ STORE: Options = {
             "--store",
             metavar="URL",
             help="Where valid events go: sqlite:///PATH, postgresql://HOST/DATABASE, "
-            "https://HOST/PATH, ndjson:PATH or stdout. "
+            "clickhouse://HOST/DATABASE, https://HOST/PATH, ndjson:PATH or stdout. "
             "[DLMON_STORE; default: a SQLite file in the user's data folder]",
             rich_help_panel=_STORE_PANEL,
         ),

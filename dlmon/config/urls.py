@@ -14,7 +14,7 @@ from dlmon.errors import SettingsError
 # Strict: a URL that is split in another way than it was meant could show a password.
 _STORE_HOST = r"(\[[\da-fA-F:.]+\]|[^\[\]:/?#@,\s]*)(:\d*)?"
 _STORE = re.compile(
-    r"(?P<scheme>postgres|postgresql|https?)://"
+    r"(?P<scheme>postgres|postgresql|clickhouses?|https?)://"
     r"((?P<user>[^:/?#@]*)(?P<password>:[^:/?#@]*)?@)?"
     rf"(?P<hosts>{_STORE_HOST}(,{_STORE_HOST})*)"
     r"(?P<path>/[^?#@]*)?(?P<rest>[?#][^@]*)?"
@@ -155,7 +155,7 @@ def parse_store(url: str) -> str:
         _path_of_store(url)
         return url
     parse_text(url)
-    if scheme in ("postgresql", "postgres", "http", "https"):
+    if scheme in ("postgresql", "postgres", "clickhouse", "clickhouses", "http", "https"):
         match = _STORE.fullmatch(url)
         if not match:
             raise ValueError(

@@ -20,7 +20,7 @@ def open_store(
     started: float | None = None,
 ) -> Store:
     """Open the store that a URL names: `sqlite:///PATH`, `postgresql://HOST/DATABASE`,
-    `https://HOST/PATH`, `ndjson:PATH` or `stdout`.
+    `clickhouse://HOST/DATABASE`, `https://HOST/PATH`, `ndjson:PATH` or `stdout`.
 
     keep, confirm_keep, started: see `dlmon.stores.retention.Retention`.
 
@@ -39,6 +39,11 @@ def open_store(
         return PostgresqlStore(address, keep, confirm_keep=confirm_keep, started=started)
     if keep is not None:
         raise SettingsError("keep is for SQLite and PostgreSQL: other stores cannot delete events.")
+    if scheme in ("clickhouse", "clickhouses"):
+        with _requires_extra("clickhouse"):
+            from dlmon.stores.clickhouse import ClickhouseStore
+
+        return ClickhouseStore(address)
     if scheme in ("https", "http"):
         with _requires_extra("webhook"):
             from dlmon.stores.webhook import WebhookStore
@@ -53,8 +58,8 @@ def open_store(
 
         return StdoutStore()
     raise SettingsError(
-        "The store must be sqlite:///PATH, postgresql://HOST/DATABASE, https://HOST/PATH, "
-        f"ndjson:PATH or stdout; {scheme!r} is none of them."
+        "The store must be sqlite:///PATH, postgresql://HOST/DATABASE, clickhouse://HOST/DATABASE, "
+        f"https://HOST/PATH, ndjson:PATH or stdout; {scheme!r} is none of them."
     )
 
 

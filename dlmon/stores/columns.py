@@ -59,7 +59,7 @@ def to_rows(
         try:
             rows.append(_row(entry, convert_time))
         except (KeyError, TypeError, ValueError):
-            refused.append((entry, next(_violations(entry.event))))
+            refused.append((entry, next(_violations(entry.event, convert_time))))
         else:
             fitting.append(entry)
     return fitting, rows, refused
@@ -126,11 +126,11 @@ def _row(entry: Entry, convert_time: Callable[[Any], TimeT]) -> Row[TimeT]:
     )
 
 
-def _violations(event: object) -> Iterator[Violation]:
+def _violations(event: object, convert_time: Callable[[Any], object]) -> Iterator[Violation]:
     """The members that keep an event out of the columns."""
     members: tuple[tuple[tuple[str, ...], Callable[[Any], object]], ...] = (
         ((EVENT_ID,), _text),
-        ((TIMESTAMP,), to_utc),
+        ((TIMESTAMP,), convert_time),
         ((COORDINATES, LATITUDE), _real),
         ((COORDINATES, LONGITUDE), _real),
         ((FILE_SIZE,), _integer),

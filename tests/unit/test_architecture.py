@@ -76,7 +76,11 @@ def test_jq_is_known_to_the_process_of_patches_alone(package: Package) -> None:
 
 @pytest.mark.parametrize(
     ("library", "module"),
-    [("psycopg", "dlmon.stores.postgresql"), ("httpx", "dlmon.stores.webhook")],
+    [
+        ("psycopg", "dlmon.stores.postgresql"),
+        ("clickhouse_connect", "dlmon.stores.clickhouse"),
+        ("httpx", "dlmon.stores.webhook"),
+    ],
 )
 def test_a_library_of_an_extra_is_known_to_one_store_that_is_loaded_when_it_is_chosen(
     package: Package, library: str, module: str
