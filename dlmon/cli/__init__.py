@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 from collections import UserDict
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -22,6 +21,7 @@ from typer.core import TyperGroup
 
 from dlmon import __version__
 from dlmon.cli.command import Command
+from dlmon.cli.ctrl_c import CtrlC, check_ctrl_c, raise_on_ctrl_c
 from dlmon.errors import DlmonError, ExitCode, UsageError
 from dlmon.runtime.resources import as_resource_error
 from dlmon.runtime.stdio import install_reliable_streams
@@ -83,7 +83,9 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             try:
-                return super().invoke(ctx)
+                result = super().invoke(ctx)
+                check_ctrl_c()
+                return result
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()  # Python would ignore an error of the flush at exit
@@ -120,14 +122,6 @@ def _root(
     pass
 
 
-class _CtrlC(BaseException):
-    """Ctrl-C outside of `stop_on_signals`. Not a KeyboardInterrupt: typer would exit with 1."""
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _CtrlC
-
-
 def _drop_useless_widths() -> None:
     """typer prints help in the width that a variable gives, be it 0 or no number at all."""
     for name in ("COLUMNS", "TERMINAL_WIDTH"):
@@ -137,10 +131,10 @@ def _drop_useless_widths() -> None:
 
 def main() -> NoReturn:
     """Run `dlmon` with this process's arguments, and exit."""
-    signal.signal(signal.SIGINT, _interrupt)
-    install_reliable_streams()
-    _drop_useless_widths()
     try:
+        raise_on_ctrl_c()
+        install_reliable_streams()
+        _drop_useless_widths()
         with as_resource_error():
             app()
         code = ExitCode.DONE
@@ -148,11 +142,11 @@ def main() -> NoReturn:
         code = error.exit_code
         text = "\n".join(map(escape, str(error).split("\n")))
         print(f"dlmon: {text}", file=sys.stderr)  # noqa: T201  (the one place that ends a process)
-    except _CtrlC:
+    except CtrlC:
         code = ExitCode.INTERRUPTED
     except _BrokenPipe:
         code = ExitCode.DONE
     finally:
-        # All is done and said. Raised while Python exits, `_CtrlC` would only show a traceback.
+        # All is done and said. Raised while Python exits, `CtrlC` would only show a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+from dlmon.cli.ctrl_c import check_ctrl_c
 from dlmon.errors import ExitCode
 from dlmon.runtime.polling import wait_until_ready
 from dlmon.runtime.stdio import STDERR, is_terminal
@@ -29,6 +30,8 @@ def stop_on_signals(
 
     Work that does not end within its grace (a store that hangs in a system call, say) is abandoned
     by ending the process, with a message that names the consequence.
+
+    Raises: CtrlC if it came before, and was ignored (`dlmon.cli.ctrl_c`).
     """
     stop = Stop()
     # Python calls a handler between two bytecodes of the main thread, so not while a system call
@@ -44,11 +47,13 @@ def stop_on_signals(
         os.close(reader)
         os.close(writer)
         with _stop_in_handlers(stop, consequence):
+            check_ctrl_c()
             yield stop
         return
     wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     handlers_before = {number: signal.signal(number, _on_signal) for number in _STOP_SIGNALS}
     try:
+        check_ctrl_c()  # now that no further one can be ignored
         yield stop
     finally:
         for number, handler in handlers_before.items():

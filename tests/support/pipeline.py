@@ -6,6 +6,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -42,6 +43,7 @@ class Running:
     def __init__(self, dlmon: Dlmon, command: Sequence[str], log: Path) -> None:
         self.command = command
         self._log = log
+        self._started = time.monotonic()
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -70,10 +72,27 @@ class Running:
         eventually(lambda: self.process.poll() is not None, within, lambda: self.said)
         return self.process.returncode
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit code, once it was asked to end and has ended in time."""
-        self.process.send_signal(number)
-        return self.ends(STOP_WITHIN + BUSY)
+    def stop(
+        self, number: int = signal.SIGTERM, again_if: Callable[[str], bool] = lambda _said: False
+    ) -> int:
+        """The exit code, once it was asked to end and has ended in time.
+
+        again_if: whether to ask it once more, by what it says.
+        """
+        after = time.monotonic() - self._started
+        asked = f"{signal.Signals(number).name} came {after:.3f} s after its start"
+
+        def ended() -> bool:
+            return self.process.poll() is not None
+
+        def ask(enough: Callable[[], bool]) -> None:
+            self.process.send_signal(number)
+            eventually(enough, STOP_WITHIN + BUSY, lambda: f"{asked}; it says:\n{self.said}")
+
+        ask(lambda: ended() or again_if(self.said))
+        if not ended():
+            ask(ended)
+        return self.process.returncode
 
     def kill(self) -> None:
         self.process.kill()

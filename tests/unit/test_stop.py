@@ -233,6 +233,53 @@ def test_ctrl_c_while_the_command_is_loaded_shows_no_traceback(tmp_path: Path) -
     assert process.returncode == -signal.SIGINT
 
 
+_IGNORES_CTRL_C = """
+import importlib, signal, sys
+from dlmon.cli import main
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def ignoring_ctrl_c(*args, **kwargs):
+    Destroyed()
+    return wrapped(*args, **kwargs)
+
+module = importlib.import_module("{module}")
+wrapped = module.{function}
+module.{function} = ignoring_ctrl_c
+sys.argv = ["dlmon", "produce", "--to-stdout", "--count", "{count}"]
+main()
+"""
+
+
+# Python ignores what a signal's handler raises in a destructor or a callback. Each import runs a
+# callback; that Ctrl-C comes in one is rare.
+@pytest.mark.parametrize(
+    ("module", "function", "events"),
+    [
+        pytest.param("dlmon.config.settings", "load_settings", 0, id="before the work"),
+        pytest.param("dlmon.console.produce", "show_summary", 1, id="after the work"),
+    ],
+)
+def test_ctrl_c_ends_the_command_where_python_ignores_its_exception(
+    module: str, function: str, events: int
+) -> None:
+    # Unless it is stopped before, it goes on for days.
+    count = events or 10**7
+    program = _IGNORES_CTRL_C.format(module=module, function=function, count=count)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.stdout.count("\n") == events
+    assert "Traceback" not in done.stderr
+    assert done.returncode == ExitCode.INTERRUPTED
+
+
 def test_ctrl_c_while_python_exits_shows_no_traceback() -> None:
     program = """
 import atexit, sys, time

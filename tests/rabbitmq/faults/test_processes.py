@@ -102,6 +102,11 @@ def interrupted_at_its_start(said: str) -> bool:
     return "KeyboardInterrupt" in said and f"{Path(dlmon.__file__).parent}{os.sep}" not in said
 
 
+def ignored_at_its_start(said: str) -> bool:
+    """Whether Python ignored such a Ctrl-C: it does so in callbacks, and each import runs one."""
+    return "Exception ignored" in said and interrupted_at_its_start(said)
+
+
 def test_signals_at_any_moment(pipeline: Pipeline, reconciled: Reconciled) -> None:
     chance = random.Random(9)
     # Before the command has begun, Python's own ways hold.
@@ -109,19 +114,24 @@ def test_signals_at_any_moment(pipeline: Pipeline, reconciled: Reconciled) -> No
     longest = 0.0
     codes: Counter[int] = Counter()
     steady = pipeline.produce("--rate", "500", "--invalid", "5%")
-    for number in (signal.SIGINT, signal.SIGTERM) * repetitions(ordinary=3, thorough=20):
+    numbers = (signal.SIGINT, signal.SIGTERM) * repetitions(ordinary=3, thorough=20)
+    for place, number in enumerate(numbers):
         producer = pipeline.produce("--rate", "500", "--invalid", "5%")
         consumer = pipeline.consume()
+        if place < 2:  # however long its start takes on a busy machine
+            producer.says("Producing")
+            consumer.says("Consuming")
         time.sleep(chance.uniform(0, 2.0))
         for running in (producer, consumer):
             started = time.monotonic()
-            code = running.stop(number)
+            code = running.stop(number, again_if=ignored_at_its_start)
             longest = max(longest, time.monotonic() - started)
             begun = code not in early and not interrupted_at_its_start(running.said)
-            assert not begun or code in {0, 130}, running.said
-            assert not begun or "Traceback" not in running.said, running.said
+            story = f"{code} after {signal.Signals(number).name}:\n{running.said}"
+            assert not begun or code in {0, 130}, story
+            assert not begun or "Traceback" not in running.said, story
             codes[code] += 1
-    assert codes[0] > 0
+    assert codes[0] >= 4, codes
     assert steady.stop() == 0
     reconciled(pipeline, **{"s until ended": longest})
 
