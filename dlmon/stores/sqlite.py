@@ -15,6 +15,7 @@ from dlmon.event import normalize_id
 from dlmon.runtime.sqlite_files import READ_HEADER, primary_code
 from dlmon.stores import sqlite_ids as ids
 from dlmon.stores import sqlite_layout as layout
+from dlmon.stores import sqlite_upgrade
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows
 from dlmon.stores.retention import STEP, Ages, Retention
@@ -26,6 +27,7 @@ _BUSY_TIMEOUT = 0.5  # seconds: SQLite waits in C, where it does not see that a 
 # SQLite refuses to change the journal mode at once, whatever the busy timeout is.
 _OPEN_TIMEOUT = 4.0  # seconds
 _OPEN_AGAIN = 0.05  # seconds
+_UPGRADE_TIMEOUT = 600.0  # seconds, while another consumer brings the store up to date
 
 # The longer the write-ahead log, the more changes of a page become one write to the file.
 _CHECKPOINT_PAGES = 8000
@@ -98,6 +100,7 @@ class SqliteStore(Store):
         self._path = path.absolute()
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
+        self._is_old = False
         self._retention = Retention(keep, confirmed=confirm_keep, started=started)
         self._open_with_retries()
 
@@ -170,13 +173,14 @@ class SqliteStore(Store):
             connection.execute("COMMIT")
 
     def _open_with_retries(self) -> None:
-        until = time.monotonic() + _OPEN_TIMEOUT
+        started = time.monotonic()
         while True:
             try:
                 with self._closing_on_failure():
                     self._open()
             except StoreUnavailable as error:
-                if not _is_busy(error.__cause__) or time.monotonic() >= until:
+                timeout = _UPGRADE_TIMEOUT if self._is_old else _OPEN_TIMEOUT
+                if not _is_busy(error.__cause__) or time.monotonic() - started >= timeout:
                     raise
                 time.sleep(_OPEN_AGAIN)
             else:
@@ -192,7 +196,8 @@ class SqliteStore(Store):
             cached_statements=_CACHED_STATEMENTS,
         )
         self._connection = connection
-        self._check_is_ours(connection)  # before anything is changed
+        version = self._check_is_ours(connection)  # before anything is changed
+        self._is_old = version == sqlite_upgrade.VERSION
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA synchronous = FULL")
@@ -204,9 +209,12 @@ class SqliteStore(Store):
             )
         connection.execute("BEGIN IMMEDIATE")
         # Again under the lock: another process may have created the tables meanwhile.
-        if self._check_is_ours(connection) == 0:
+        version = self._check_is_ours(connection)
+        if version == 0:
             layout.create_tables(connection)
             layout.finish(connection)
+        elif version == sqlite_upgrade.VERSION:
+            sqlite_upgrade.upgrade(connection, self._path)
         if self._retention.wanted:
             connection.execute(_INDEX_BY_AGE)  # costs time at each insert: only where it is used
         connection.execute("COMMIT")
