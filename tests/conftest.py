@@ -41,7 +41,7 @@ _SERVERS = pytest.StashKey[SharedServers]()
 _PRIVATE_NODES = 2
 """In how many processes tests may have nodes of their own: each takes seconds to boot."""
 
-_NEEDS_A_SERVER = ("rabbitmq", "private_node", "faults", "postgresql", "wheel")
+_NEEDS_A_SERVER = ("rabbitmq", "private_node", "faults", "postgresql", "wheel", "browser")
 """Marks of tests that are slow because of what they need."""
 
 

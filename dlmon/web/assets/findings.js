@@ -1,0 +1,130 @@
+// What is going wrong: anomalies of the downloads, and rejects that have just come.
+
+import { go } from "./address.js";
+import { drawCalmly, el, Panel } from "./dom.js";
+import { age, count, counted, hour, number } from "./format.js";
+
+/** @import {Anomalies, Anomaly, State} from "./types" */
+
+export const anomalies = new Panel("anomalies", "Anomalies", { table: false });
+export const rejections = new Panel("rejections", "Top rejections", { table: false });
+rejections.command = "dlmon inspect-rejects";
+
+/** Names of countries by code. @type {Map<string, string>} */
+export const names = new Map();
+
+/** The name of a country, or its code where no report has named it yet. @param {string} code */
+export const countryName = (code) => names.get(code) ?? code;
+
+/** @param {Anomalies} found @param {[string, string][]} when */
+export function showAnomalies(found, when) {
+  anomalies.command = found.command;
+  anomalies.csv = `/api/anomalies.csv?${new URLSearchParams(when)}`;
+  const usual = found.weeks ? "the last weeks" : "the day before";
+  anomalies.sentence.textContent =
+    found.weeks === null
+      ? "Nothing to compare with yet: a day of downloads is needed."
+      : `${counted(found.tests, "comparison")} with the same hours of ${usual}.`;
+  drawCalmly(
+    anomalies.plot,
+    () =>
+      found.anomalies.length
+        ? [el("ul", { class: "rows" }, ...found.anomalies.slice(0, 20).map(anomaly))]
+        : [
+            el(
+              "p",
+              { class: "empty" },
+              "No anomalies. Nothing is slower than usual, and nothing is missing.",
+            ),
+          ],
+    JSON.stringify(found.anomalies),
+  );
+}
+
+/** @param {Anomaly} one */
+function anomaly(one) {
+  const where = one.cell || (one.country ? countryName(one.country) : "The world");
+  const slow = one.kind.startsWith("slow");
+  const change = `${one.ratio < 1 ? "−" : "+"}${Math.abs(100 * (one.ratio - 1)).toFixed(0)}%`;
+  const unit = slow ? " Mbit/s" : "/h";
+  return el(
+    "li",
+    {},
+    el(
+      "button",
+      { type: "button", class: "row", onclick: () => go({ country: one.country, cell: one.cell }) },
+      el(
+        "span",
+        { class: "what" },
+        el("b", {}, where),
+        ` ${one.kind}${one.only_mix ? ", by the mix of sizes alone" : ""}`,
+      ),
+      el("span", { class: "number bad" }, change),
+      el("span", { class: "muted" }, `since ${hour(one.since)} (${age(one.since)})`),
+      el("span", { class: "number muted" }, `${number(one.now)} of ${number(one.usual)}${unit}`),
+    ),
+  );
+}
+
+/** @param {State} state */
+export function showRejections(state) {
+  rejections.loaded();
+  const told = state.news;
+  const waiting = state.depth?.rejects;
+  rejections.sentence.textContent =
+    !told || told.reason
+      ? (told?.reason ?? "The broker tells no news of rejects: only how many there are.")
+      : `${counted(told.rejects, "new reject")} since dlmon serve has been up.`;
+  const groups = told?.groups ?? [];
+  drawCalmly(
+    rejections.plot,
+    () =>
+      groups.length
+        ? [
+            el(
+              "ul",
+              { class: "rows" },
+              ...groups
+                .slice(0, 8)
+                .map((group) =>
+                  el(
+                    "li",
+                    {},
+                    el(
+                      "button",
+                      {
+                        type: "button",
+                        class: "row",
+                        onclick: () => go({ view: "rejects", code: group.code, path: group.path }),
+                      },
+                      el(
+                        "span",
+                        { class: "what" },
+                        el("b", {}, group.code),
+                        ` ${group.path || "the whole event"}`,
+                      ),
+                      el("span", { class: "number" }, `+${count(group.count)}`),
+                    ),
+                  ),
+                ),
+            ),
+          ]
+        : [
+            el(
+              "p",
+              { class: "empty" },
+              waiting
+                ? `None new. ${counted(waiting, "reject")} ${waiting === 1 ? "waits" : "wait"}: `
+                : "No rejects.",
+              waiting
+                ? el(
+                    "button",
+                    { type: "button", class: "plain", onclick: () => go({ view: "rejects" }) },
+                    "see them",
+                  )
+                : null,
+            ),
+          ],
+    JSON.stringify([groups, groups.length ? 0 : waiting]),
+  );
+}

@@ -1,0 +1,117 @@
+// Replays and discards that were started here or in another tab: how far they are, and receipts.
+
+import { el } from "./dom.js";
+import { count, counted } from "./format.js";
+import { ask, tell, wordsOf } from "./server.js";
+
+/** @import {Job, State} from "./types" */
+
+export const root = el("div", { id: "jobs" });
+
+/** @type {Map<string, Job>} */
+const known = new Map();
+
+/** Show a job that has just been started. @param {string} id */
+export async function follow(id) {
+  known.set(id, await ask(`/api/jobs/${encodeURIComponent(id)}`));
+  showJobs();
+}
+
+/** @param {State} state */
+export function onState(state) {
+  for (const job of state.jobs ?? []) known.set(job.id, job);
+  showJobs();
+}
+
+function showJobs() {
+  const all = [...known.values()];
+  const signature = JSON.stringify(all);
+  if (root.dataset.shown === signature) return;
+  root.dataset.shown = signature;
+  // One element for each job stays, so that its buttons keep the focus and do not move.
+  for (const job of all) {
+    const id = `job-${job.id}`;
+    const kept = document.getElementById(id);
+    if (kept) update(kept, job);
+    else root.prepend(create(id, job));
+  }
+}
+
+/** @param {string} id @param {Job} job */
+function create(id, job) {
+  const complaint = el("p", { class: "failure", role: "alert" });
+  /** @param {string} name @param {string} verb */
+  const button = (name, verb) => {
+    const made = el(
+      "button",
+      { type: "button", class: verb === "continue" ? "primary" : "", "data-verb": verb },
+      name,
+    );
+    made.addEventListener("click", async () => {
+      made.disabled = true;
+      try {
+        await tell(`/api/jobs/${encodeURIComponent(job.id)}/${verb}`);
+        await follow(job.id);
+      } catch (error) {
+        complaint.textContent = wordsOf(error);
+      }
+      made.disabled = false;
+    });
+    return made;
+  };
+  const shown = el(
+    "section",
+    { class: "panel job", id, "aria-label": `${job.kind} ${job.id}` },
+    el("p", { class: "what", role: "status" }),
+    el("progress", { "aria-label": "Progress" }),
+    el("div", { class: "buttons start" }, button("Go on", "continue"), button("Cancel", "cancel")),
+    complaint,
+    el("div", { class: "receipt" }),
+  );
+  update(shown, job);
+  return shown;
+}
+
+/** @param {HTMLElement} shown @param {Job} job */
+function update(shown, job) {
+  const words = {
+    running: "running",
+    waiting: "waits for you",
+    done: "done",
+    cancelled: "cancelled; the others stay in rejects",
+    failed: "failed; nothing is lost, and the others stay in rejects",
+  };
+  const what = shown.querySelector(".what");
+  const name = job.kind[0].toUpperCase() + job.kind.slice(1);
+  if (what)
+    what.textContent = `${name}: ${count(job.done)} of ${counted(job.total, "reject")}, ${words[job.state]}.`;
+  const bar = shown.querySelector("progress");
+  if (bar) [bar.max, bar.value] = [Math.max(1, job.total), job.done];
+  const active = job.state === "running" || job.state === "waiting";
+  for (const button of shown.querySelectorAll("button"))
+    button.hidden = !active || (button.dataset.verb === "continue" && job.state !== "waiting");
+  const receipt = shown.querySelector(".receipt");
+  if (receipt && job.receipt && !receipt.children.length) receipt.append(receiptOf(job.receipt));
+}
+
+/** @param {Record<string, unknown>} receipt */
+function receiptOf(receipt) {
+  return el(
+    "dl",
+    {},
+    ...Object.entries(receipt).flatMap(([name, value]) => {
+      const text = typeof value === "string" ? value : JSON.stringify(value);
+      const file = name === "export" && typeof value === "string";
+      return [
+        el("dt", {}, name),
+        el(
+          "dd",
+          {},
+          file
+            ? el("a", { href: `/api/exports/${encodeURIComponent(text)}`, download: true }, text)
+            : text,
+        ),
+      ];
+    }),
+  );
+}

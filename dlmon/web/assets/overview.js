@@ -1,0 +1,340 @@
+// The first view: where and when downloads are fast or slow, and what is going wrong.
+
+import { go, place, question } from "./address.js";
+import { el, Panel, showCommand } from "./dom.js";
+import { anomalies, names, rejections, showAnomalies, showRejections } from "./findings.js";
+import { bytes, clock, count, counted, DASH, hour, number, share } from "./format.js";
+import { ask, givenUp, wordsOf } from "./server.js";
+
+/** @import {Place} from "./address.js" */
+/** @import {News} from "./server.js" */
+/** @import {Report, Row, ServerState, State} from "./types" */
+
+const LIVE_POINTS = 300; // seconds of rates that are kept
+const CALM = { live: 5_000, other: 30_000 }; // ms between two reports of the same question
+const SLOWEST_SHARE = 10; // of the time that a report takes, in which no other is asked for
+const UNITS = " Mbit/s";
+const HEADS = ["downloads", "bytes", "speeds", "p50 Mbit/s", "p10", "p90", "below", "size"];
+
+/** @type {Record<string, HTMLElement>} */
+const tiles = {};
+const map = new Panel("map", "Where");
+const speeds = new Panel("speeds", "Speed over time");
+const rates = new Panel("rates", "As they come");
+const sizes = new Panel("sizes", "Sizes");
+
+/** @type {Promise<[typeof import("./charts.js"), typeof import("./map.js")]> | null} */
+let pictures = null;
+/** @type {AbortController | null} */
+let asking = null;
+let asked = { address: "", at: 0, took: 0, stored: -1 };
+/** @type {News} */
+let news = { state: null, lostAt: null };
+/** @type {ServerState | null} */
+let server = null;
+/** @type {{at: number[], events: number[], bytes: number[]}} */
+const live = { at: [], events: [], bytes: [] };
+
+/** @param {HTMLElement} root */
+export function build(root) {
+  const row = el("div", { class: "tiles" });
+  for (const [id, name, title] of [
+    ["events", "Events/s", "events stored a second, over the last seconds"],
+    ["rate", "Bytes/s", "bytes downloaded a second"],
+    ["p50", "Median speed", "half of the downloads were slower"],
+    ["p10", "p10", "a tenth of the downloads was slower"],
+    ["p90", "p90", "a tenth of the downloads was faster"],
+    ["below", "Below 25", "share of downloads that were slower"],
+    ["count", "Downloads", "in this time"],
+    ["bytes", "Bytes", "in this time"],
+    ["arrivals", "Arrivals", "messages that wait in the queue of arrivals"],
+    ["waiting", "Rejects", "messages in the queue of rejects"],
+  ]) {
+    const value = el("span", { class: "value number" }, DASH);
+    tiles[id] = value;
+    row.append(
+      el(
+        "button",
+        {
+          type: "button",
+          class: "tile",
+          id: `tile-${id}`,
+          title,
+          onclick: () => explain(id, name),
+        },
+        el("span", { class: "name" }, name),
+        value,
+      ),
+    );
+  }
+  const side = el("div", { class: "side" }, anomalies.root, rejections.root);
+  root.append(
+    el("h2", { class: "unseen" }, "Downloads"),
+    row,
+    el("div", { class: "upper" }, map.root, side),
+    el("div", { class: "lower" }, speeds.root, rates.root, sizes.root),
+  );
+}
+
+/** @param {ServerState} known */
+export function setServer(known) {
+  server = known;
+}
+
+/** @param {Place} at */
+export function show(at) {
+  const name = tiles.below.previousElementSibling;
+  if (name) name.textContent = `Below ${at.threshold}`;
+  void load(at);
+}
+
+/** Ask for everything that depends on the place. @param {Place} at */
+async function load(at) {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const address = location.search;
+  if (asked.address !== address) document.body.classList.add("loading");
+  const start = performance.now();
+  asked = { address, at: Date.now(), took: 0, stored: news.state?.stored?.count ?? -1 };
+  const query = question(at);
+  const by = ["30d", "own"].includes(at.range) ? "day" : "hour";
+  /** @param {string} by @returns {Promise<Report>} */
+  const report = (by) => ask("/api/report", [["by", by], ...query], signal);
+  /** @param {Promise<any>} answer @param {Panel[]} panels @param {(answer: any) => unknown} then */
+  const shown = async (answer, panels, then) => {
+    try {
+      await then(await answer);
+      for (const panel of panels) panel.loaded();
+    } catch (error) {
+      if (!givenUp(error)) for (const panel of panels) complain(panel, error);
+    }
+  };
+  const when = query.filter(([name]) => name === "since" || name === "until");
+  // The numbers first: pictures need more code and more data.
+  const first = report(by);
+  await shown(first, [], (answer) => showNumbers(answer, query));
+  pictures ??= Promise.all([import("./charts.js"), import("./map.js")]);
+  const [charts, drawn] = await pictures;
+  await Promise.all([
+    shown(first, [speeds], (answer) => showSpeeds(charts, answer, by, query)),
+    shown(report(at.shape === "cells" ? "cell" : "country"), [map], (answer) => {
+      for (const one of answer.by === "country" ? answer.rows : []) names.set(one.key, one.label);
+      return showMap(drawn, at, answer, query);
+    }),
+    shown(report("size"), [sizes], (answer) => showSizes(answer, query)),
+    shown(ask("/api/anomalies", when, signal), [anomalies], (answer) =>
+      showAnomalies(answer, when),
+    ),
+  ]);
+  if (signal.aborted) return;
+  asked.took = performance.now() - start;
+  document.body.classList.remove("loading");
+}
+
+/** @param {Panel} panel @param {unknown} error */
+function complain(panel, error) {
+  panel.sentence.textContent = wordsOf(error);
+}
+
+/** @param {News} arrived */
+export function onNews(arrived) {
+  news = arrived;
+  const state = arrived.state;
+  if (!state) return;
+  remember(state);
+  tiles.events.textContent = state.rates ? number(state.rates.events) : DASH;
+  tiles.rate.textContent = state.rates ? bytes(state.rates.bytes) : DASH;
+  tiles.arrivals.textContent = count(state.depth?.arrivals);
+  tiles.waiting.textContent = count(state.depth?.rejects);
+  showRejections(state);
+  const at = place();
+  if (at.view !== "overview") return;
+  void pictures?.then(([charts]) => showRates(charts));
+  const soon = at.range === "live" || state.summarising !== null;
+  const due = Math.max(CALM[soon ? "live" : "other"], asked.took * SLOWEST_SHARE);
+  const stored = state.stored?.count ?? -1;
+  if (stored !== asked.stored && Date.now() - asked.at > due && !arrived.lostAt) void load(at);
+}
+
+/** @param {State} state */
+function remember(state) {
+  const at = Date.parse(state.at) / 1000;
+  const { events, bytes } = state.rates ?? {};
+  if (events == null || bytes == null || at <= (live.at.at(-1) ?? 0)) return;
+  live.at.push(at);
+  live.events.push(events);
+  live.bytes.push(bytes);
+  if (live.at.length > LIVE_POINTS) for (const series of Object.values(live)) series.shift();
+}
+
+/** @param {string} id @param {string} name */
+function explain(id, name) {
+  if (id === "arrivals" || id === "waiting") return showCommand(name, "dlmon status");
+  if (id === "events" || id === "rate")
+    return showCommand(name, "dlmon report --since 1h", "/api/report.csv?since=1h");
+  showCommand(name, speeds.command, speeds.csv);
+}
+
+/** @param {string} by @param {[string, string][]} query */
+const csv = (by, query) => `/api/report.csv?${new URLSearchParams([["by", by], ...query])}`;
+
+/** @param {Report} report @param {[string, string][]} query */
+function showNumbers(report, query) {
+  const { total } = report;
+  tiles.p50.textContent = number(total.p50_mbit);
+  tiles.p10.textContent = number(total.p10_mbit);
+  tiles.p90.textContent = number(total.p90_mbit);
+  tiles.below.textContent = share(total.share_below);
+  tiles.count.textContent = count(total.count);
+  tiles.bytes.textContent = bytes(total.bytes);
+  speeds.command = report.command;
+  speeds.csv = csv(report.by, query);
+}
+
+/** @param {Row} row */
+const cells = (row) => [
+  count(row.count),
+  bytes(row.bytes),
+  count(row.speeds),
+  number(row.p50_mbit),
+  number(row.p10_mbit),
+  number(row.p90_mbit),
+  share(row.share_below),
+  bytes(row.size_p50_bytes),
+];
+
+/**
+ * @param {typeof import("./charts.js")} charts @param {Report} report @param {string} by
+ * @param {[string, string][]} query
+ */
+function showSpeeds(charts, report, by, query) {
+  showNumbers(report, query);
+  const { total, rows } = report;
+  speeds.fill(
+    [by, ...HEADS],
+    rows.map((row) => [hour(row.label), ...cells(row)]),
+  );
+  if (!total.count) {
+    speeds.sentence.textContent = "No downloads in this time.";
+    return charts.clear(speeds.plot, empty());
+  }
+  const slowest = least(rows);
+  speeds.sentence.textContent =
+    total.p50_mbit === null
+      ? `${counted(total.count, "download")}: too few for percentiles, which need 30.`
+      : `Half of ${counted(total.speeds, "download")} were slower than ${number(total.p50_mbit)}${UNITS}` +
+        (slowest
+          ? `; the slowest ${by} was ${hour(slowest.label)}, ${number(slowest.p50_mbit)}.`
+          : ".");
+  charts.percentiles(speeds.plot, rows, by);
+}
+
+/** The row with the lowest median. @param {Row[]} rows */
+function least(rows) {
+  const known = rows.filter((row) => row.p50_mbit !== null);
+  return known.sort((a, b) => Number(a.p50_mbit) - Number(b.p50_mbit))[0];
+}
+
+/**
+ * @param {typeof import("./map.js")} drawn @param {Place} at @param {Report} report
+ * @param {[string, string][]} query
+ */
+async function showMap(drawn, at, report, query) {
+  map.command = report.command;
+  map.csv = csv(report.by, query);
+  const { rows, hidden_cells: hidden } = report;
+  /** @param {Row} row */
+  const filter = (row) => (report.by === "cell" ? { cell: row.key } : { country: row.key });
+  map.fill(
+    [report.by, ...HEADS],
+    rows
+      .slice(0, 500)
+      .map((row) => [
+        el("button", { type: "button", class: "plain", onclick: () => go(filter(row)) }, row.label),
+        ...cells(row),
+      ]),
+  );
+  const noun = report.by === "cell" ? "cell" : "country";
+  const many =
+    rows.length === 1
+      ? `one ${noun}`
+      : `${count(rows.length)} ${noun === "cell" ? "cells" : "countries"}`;
+  map.sentence.textContent = report.total.count
+    ? `${counted(report.total.count, "download")} in ${many}` +
+      (hidden ? `; ${counted(hidden, "cell")} with too few to show.` : ".")
+    : "No downloads in this time.";
+  await drawn.draw(map, at, rows, report.by, names);
+}
+
+/** @param {Report} report @param {[string, string][]} query */
+function showSizes(report, query) {
+  sizes.command = report.command;
+  sizes.csv = csv("size", query);
+  const { rows, total } = report;
+  sizes.sentence.textContent = total.count
+    ? `The median is ${bytes(total.size_p50_bytes)}, of ${counted(total.count, "file")}.`
+    : "No downloads in this time.";
+  sizes.fill(
+    ["size", ...HEADS],
+    rows.map((row) => [row.label, ...cells(row)]),
+  );
+  const most = Math.max(...rows.map((row) => row.count), 1);
+  sizes.plot.replaceChildren(
+    el(
+      "ul",
+      { class: "bars" },
+      ...rows.map((row) => {
+        const bar = el("span", { class: "bar" });
+        bar.style.width = `${(100 * row.count) / most}%`;
+        return el(
+          "li",
+          {},
+          el("span", { class: "label" }, row.label),
+          el("span", { class: "track", "aria-hidden": "true" }, bar),
+          el("span", { class: "number" }, share(row.count / total.count)),
+          el(
+            "span",
+            { class: "number muted" },
+            `${number(row.p50_mbit)}${row.p50_mbit === null ? "" : UNITS}`,
+          ),
+        );
+      }),
+    ),
+  );
+}
+
+/** @param {typeof import("./charts.js")} charts */
+function showRates(charts) {
+  const events = live.events.at(-1) ?? 0;
+  rates.sentence.textContent = live.at.length
+    ? `${number(events)} events and ${bytes(live.bytes.at(-1))} a second.`
+    : "Waiting for the first second.";
+  rates.command = "dlmon report --since 1h";
+  rates.csv = "/api/report.csv?since=1h";
+  if (!rates.table.hidden)
+    rates.fill(
+      ["time", "events/s", "bytes/s"],
+      live.at
+        .map((at, index) => [
+          clock(new Date(at * 1000).toISOString()),
+          number(live.events[index]),
+          bytes(live.bytes[index]),
+        ])
+        .reverse()
+        .slice(0, 60),
+    );
+  else charts.rates(rates.plot, live);
+  rates.loaded();
+}
+
+/** What to do where there is nothing to see. */
+function empty() {
+  const none = server?.store?.events === 0 || (server && news.state?.stored?.count === 0);
+  return el(
+    "p",
+    { class: "empty" },
+    none ? "No events yet: " : "None here. Choose a longer time, or send some: ",
+    el("code", {}, "dlmon produce --rate 10"),
+  );
+}
