@@ -14,7 +14,11 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 ASKED_FOR = {
     "image.txt": [
         *PROJECT["project"]["dependencies"],
-        *(asked for extra in ("clickhouse", "postgres", "webhook", "test") for asked in EXTRAS[extra]),
+        *(
+            asked
+            for extra in ("clickhouse", "postgres", "webhook", "test")
+            for asked in EXTRAS[extra]
+        ),
     ],
     "build.txt": PROJECT["build-system"]["requires"],
 }
