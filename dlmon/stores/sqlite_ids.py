@@ -62,8 +62,7 @@ def find(connection: sqlite3.Connection, keys: Collection[bytes | str]) -> dict[
     """Those of these ids that the store has, with the number of the row of each."""
     if not keys:
         return {}
-    # Neighbours are on one page.
-    given = sorted(keys, key=lambda key: (isinstance(key, bytes), key))
+    given = sorted(keys, key=_order)  # neighbours are on one page
     return dict(connection.execute(_finding(len(given)), given).fetchall())
 
 
@@ -142,6 +141,10 @@ def _move(
     )
     moved = connection.execute(f"DELETE FROM {source} WHERE {condition}", values).rowcount
     return moved, found[0] if found else _BEFORE_ALL
+
+
+def _order(key: bytes | str) -> bytes:
+    return key if isinstance(key, bytes) else key.encode()
 
 
 @lru_cache(16)

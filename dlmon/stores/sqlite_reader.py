@@ -23,9 +23,7 @@ from dlmon.stores.sqlite_layout import (
     FORMAT,
     LAST_ROW,
     SCHEMA_VERSION,
-    TIME_AS_TEXT,
     Key,
-    micros_to_text,
 )
 
 _BUSY_TIMEOUT = 5.0  # seconds
@@ -33,7 +31,7 @@ _COLUMNS = "timestamp, latitude, longitude, file_size, download_speed"
 _AFTER = f"""
     SELECT {_COLUMNS}, row, event_id FROM stored_events WHERE row > ? ORDER BY row LIMIT ?"""
 _BETWEEN = f"""
-    SELECT {_COLUMNS} FROM stored_events WHERE {TIME_AS_TEXT} >= ? AND {TIME_AS_TEXT} < ?"""
+    SELECT {_COLUMNS} FROM stored_events WHERE timestamp >= ? AND timestamp < ?"""
 _ID_OF = "SELECT event_id FROM stored_events WHERE row = ?"
 _IDENTITY = "SELECT identity FROM store_identity"
 _CURSOR = re.compile(r"(\d+) ([0-9a-f]*)")  # row, id
@@ -98,9 +96,8 @@ class SqliteReader(StoreReader):
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
         if self._identity is None:
             return
-        times = [micros_to_text(at * 1000) for at in (start, end)]
         with self._transaction():
-            rows = self._connection.execute(_BETWEEN, times)
+            rows = self._connection.execute(_BETWEEN, (start * 1000, end * 1000))
             while found := rows.fetchmany(limit):
                 yield [Sample(at // 1000, *rest) for at, *rest in found]
 

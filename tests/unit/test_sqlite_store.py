@@ -188,7 +188,7 @@ def test_a_commit_is_durable_and_readers_do_not_wait(store: SqliteStore, path: P
 def test_the_time_index_is_used(store: SqliteStore, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         plan = connection.execute(
-            "EXPLAIN QUERY PLAN SELECT * FROM events WHERE timestamp >= '2026'"
+            "EXPLAIN QUERY PLAN SELECT * FROM events WHERE at >= 2026"
         ).fetchall()
     assert "events_by_time" in plan[0][3]
 
