@@ -1,12 +1,21 @@
-"""What the tests of the page need: a browser, and the packages of `package.json`."""
+"""What the tests of the page need: a server, a browser, and the packages of `package.json`."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import unavailable
+from tests.support.web import Served, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 MODULES = Path(__file__).parent / "node_modules"
 
@@ -17,3 +26,28 @@ def node_modules() -> Path:
     if not (MODULES / "uplot").is_dir():
         unavailable("no npm packages: type `npm ci --prefix tests/page`")
     return MODULES
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        unavailable("no Chromium: type `apt-get install chromium`")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("no Playwright: type `pip install playwright`")
+    # Chromium's own sandbox refuses root, which tests in a container often are.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts a server; its arguments are those of `ServeOptions`."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(served(tmp_path, **options))

@@ -23,7 +23,7 @@ export function showAnomalies(found, when) {
   const usual = found.weeks ? "the last weeks" : "the day before";
   anomalies.sentence.textContent =
     found.weeks === null
-      ? "Nothing to compare with yet: a day of downloads is needed."
+      ? "Nothing to compare with yet."
       : `${counted(found.tests, "comparison")} with the same hours of ${usual}.`;
   drawCalmly(
     anomalies.plot,
@@ -34,10 +34,12 @@ export function showAnomalies(found, when) {
             el(
               "p",
               { class: "empty" },
-              "No anomalies. Nothing is slower than usual, and nothing is missing.",
+              found.weeks === null
+                ? "Known once there are downloads of another day at the same hours."
+                : "No anomalies. Nothing is slower than usual, and nothing is missing.",
             ),
           ],
-    JSON.stringify(found.anomalies),
+    JSON.stringify([found.anomalies, found.weeks]),
   );
 }
 
@@ -73,7 +75,7 @@ export function showRejections(state) {
   const waiting = state.depth?.rejects;
   rejections.sentence.textContent =
     !told || told.reason
-      ? (told?.reason ?? "The broker tells no news of rejects: only how many there are.")
+      ? (told?.reason ?? "No news of rejects here: only how many.")
       : `${counted(told.rejects, "new reject")} since dlmon serve has been up.`;
   const groups = told?.groups ?? [];
   drawCalmly(

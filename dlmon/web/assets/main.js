@@ -216,7 +216,7 @@ function trouble(broker, store, state) {
   ])) {
     if (health?.ok !== false) continue;
     const since = health.since ? ` since ${clock(health.since)} UTC (${age(health.since)})` : "";
-    down.push(`The ${name} has been down${since}: ${health.reason ?? "no answer"}.`);
+    down.push(`The ${name} has been down${since}: ${(health.reason ?? "no answer").replace(/\.$/, "")}.`);
   }
   if (down.length) return `${down.join(" ")} Its last numbers are grey.`;
   const work = state?.summarising;

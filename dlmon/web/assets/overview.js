@@ -11,8 +11,12 @@ import { ask, givenUp, wordsOf } from "./server.js";
 /** @import {Report, Row, ServerState, State} from "./types" */
 
 const LIVE_POINTS = 300; // seconds of rates that are kept
-const CALM = { live: 5_000, other: 30_000 }; // ms between two reports of the same question
-const SLOWEST_SHARE = 10; // of the time that a report takes, in which no other is asked for
+/** When the same is asked again. pause: ms, times: of what the last answer took. */
+const PACES = {
+  live: { pause: 1_000, times: 2 },
+  summarising: { pause: 5_000, times: 4 },
+  other: { pause: 30_000, times: 10 },
+};
 const UNITS = " Mbit/s";
 const HEADS = ["downloads", "bytes", "speeds", "p50 Mbit/s", "p10", "p90", "below", "size"];
 
@@ -151,8 +155,8 @@ export function onNews(arrived) {
   const at = place();
   if (at.view !== "overview") return;
   void pictures?.then(([charts]) => showRates(charts));
-  const soon = at.range === "live" || state.summarising !== null;
-  const due = Math.max(CALM[soon ? "live" : "other"], asked.took * SLOWEST_SHARE);
+  const pace = PACES[at.range === "live" ? "live" : state.summarising ? "summarising" : "other"];
+  const due = Math.max(pace.pause, asked.took * pace.times);
   const stored = state.stored?.count ?? -1;
   if (stored !== asked.stored && Date.now() - asked.at > due && !arrived.lostAt) void load(at);
 }
@@ -324,7 +328,8 @@ function showRates(charts) {
         .reverse()
         .slice(0, 60),
     );
-  else charts.rates(rates.plot, live);
+  else if (live.at.length) charts.rates(rates.plot, live);
+  else charts.clear(rates.plot, empty());
   rates.loaded();
 }
 
