@@ -46,9 +46,13 @@ _FILL_0_1_0 = f"""{_NUMBERS}
 
 
 class Measured(NamedTuple):
-    """rate: events a second. volume: bytes an event."""
+    """rate: events a second. core: microseconds of a core an event. volume: bytes an event.
+
+    On a machine that does other things meanwhile, only core is to be relied on.
+    """
 
     rate: float
+    core: float
     volume: float
 
 
@@ -84,11 +88,12 @@ class Growing:
 
     def measure(self, count: int) -> Measured:
         """Write so many events."""
-        rate = self._write(count)
+        taken, used = self._write(count)
         with closing(sqlite3.connect(self._path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             (rows,) = connection.execute("SELECT count(*) FROM events").fetchone()
-        return Measured(rate, self._path.stat().st_size / rows)
+        volume = self._path.stat().st_size / rows
+        return Measured(count / taken, used / count * 1e6, volume)
 
     def _fill_ids(self, connection: sqlite3.Connection, size: int) -> None:
         """Have the ids where they would be if the events had been written."""
@@ -117,14 +122,15 @@ class Growing:
         at = (_START + number * _APART) // 1000
         return at.to_bytes(6, "big") + b"\x70" + secrets.token_bytes(9)
 
-    def _write(self, count: int) -> float:
+    def _write(self, count: int) -> tuple[float, float]:
         done = subprocess.run(
             [self._python, str(_WRITER), str(self._path), str(self._version), str(count)],
             capture_output=True,
             text=True,
             check=True,
         )
-        return float(done.stdout)
+        taken, used = done.stdout.split()
+        return float(taken), float(used)
 
 
 def _text(key: bytes) -> str:
@@ -137,8 +143,11 @@ def _print_rows(name: str, version: int, python: str, sizes: Sequence[int], coun
         growing = Growing(Path(folder) / "events.db", version, python)
         for size in sizes:
             growing.fill(size)
-            rate, volume = growing.measure(count)
-            print(f"| {name}, v{version} | {size:,} | {rate:,.0f} | {volume:.0f} |", flush=True)
+            rate, core, volume = growing.measure(count)
+            print(
+                f"| {name}, v{version} | {size:,} | {rate:,.0f} | {core:.1f} | {volume:.0f} |",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -152,7 +161,8 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="the dlmon of another environment")
     parser.add_argument("--against-sizes", type=int, nargs="+", default=[0, 2_000_000])
     given = parser.parse_args()
-    print("| store, ids | events in it | events/s | bytes an event |\n|---|--:|--:|--:|")
+    print("| store, ids | events in it | events/s | µs of a core | bytes an event |")
+    print("|---|--:|--:|--:|--:|")
     for version in given.versions:
         _print_rows("this version", version, sys.executable, given.sizes, given.count)
         if given.against is not None:

@@ -25,7 +25,8 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
         with open_store(settings.store, settings.keep) as opened:
             opened.probe()
             once = "each event once" if opened.exactly_once else "each event at least once"
-            yield Check(store, f"can be written to, {once}")
+            found = [f"can be written to, {once}", opened.advice()]
+            yield Check(store, "; ".join(filter(None, found)))
     except DlmonError as error:
         yield Check(store, str(error), error)
     yield from diagnose_broker(settings, stop)

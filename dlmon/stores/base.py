@@ -56,6 +56,13 @@ class Store(Closeable):
         it takes others. Nothing of the batch is stored then.
         """
 
+    def advice(self) -> str | None:
+        """What the store would be faster with, in words; None where there is nothing to say.
+
+        Raises: StoreUnavailable.
+        """
+        return None
+
     def trim(self) -> int:
         """Delete a step of the events that are older than the store is to keep them.
 

@@ -19,7 +19,14 @@ from dlmon.stores import sqlite_upgrade
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows
 from dlmon.stores.retention import STEP, Ages, Retention
-from dlmon.stores.sqlite_layout import Key, epoch_to_micros, micros_to_text, to_key, to_micros
+from dlmon.stores.sqlite_layout import (
+    Key,
+    begins_with_time,
+    epoch_to_micros,
+    micros_to_text,
+    to_key,
+    to_micros,
+)
 
 _BUSY_TIMEOUT = 0.5  # seconds: SQLite waits in C, where it does not see that a stop was requested
 
@@ -48,6 +55,9 @@ _BODY = "SELECT body FROM stored_events WHERE row = ?"
 # receives works meanwhile. SQLite takes at most 32,766 parameters, 8 a row.
 _ROWS_AT_ONCE = 2_000
 _CACHED_STATEMENTS = 32  # each number of rows is a statement of its own, and some are large
+
+_NEWEST_KEYS = "SELECT event_id FROM stored_events ORDER BY row DESC LIMIT ?"
+_LOOK_AT = 500  # ids
 
 _INDEX_BY_AGE = "CREATE INDEX IF NOT EXISTS events_by_age ON stored_events (stored_at)"
 _OLD = """
@@ -143,6 +153,18 @@ class SqliteStore(Store):
             ids.forget(connection, [key for _, key in old])
             deleted = connection.executemany(_DELETE, [(row,) for row, _ in old]).rowcount
         return self._retention.note_deleted(deleted, cut)
+
+    def advice(self) -> str | None:
+        with self._closing_on_failure():
+            connection = self._connection or self._open()
+            newest = connection.execute(_NEWEST_KEYS, (_LOOK_AT,)).fetchall()
+        random = sum(not begins_with_time(key) for (key,) in newest)
+        if len(newest) < _LOOK_AT or random < len(newest) / 2:
+            return None
+        return (
+            f"{random / len(newest):.0%} of the newest ids are random (such as UUIDv4): a large "
+            "store takes about twice as long for them as for ids that begin with the time (UUIDv7)"
+        )
 
     def known(self, event_ids: Iterable[str]) -> set[str]:
         """Those of these ids that the store has, spelled as in `event_ids`.

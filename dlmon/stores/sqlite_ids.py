@@ -55,7 +55,7 @@ FILL = f"INSERT INTO {_LEVELS[-1]} SELECT event_id, row FROM stored_events ORDER
 
 _READ_LEVELS = "SELECT ids, position FROM event_id_levels ORDER BY level"
 _WRITE_LEVEL = "UPDATE event_id_levels SET ids = ?, position = ? WHERE level = ?"
-_NEAR_END_ID = f"SELECT event_id FROM event_ids ORDER BY event_id DESC LIMIT 1 OFFSET {_NEAR_END}"
+_NEAR_END_ID = "SELECT event_id FROM event_ids ORDER BY event_id DESC LIMIT 1 OFFSET ?"
 
 
 def find(connection: sqlite3.Connection, keys: Collection[bytes | str]) -> dict[bytes | str, int]:
@@ -68,7 +68,7 @@ def find(connection: sqlite3.Connection, keys: Collection[bytes | str]) -> dict[
 
 def add(connection: sqlite3.Connection, after: int) -> None:
     """Add the ids of the rows that were stored after a row, which must be new."""
-    near_end = connection.execute(_NEAR_END_ID).fetchone()
+    near_end = connection.execute(_NEAR_END_ID, (_NEAR_END,)).fetchone()
     (edge,) = near_end or (_BEFORE_ALL,)
     _insert(connection, 2, after, ">=", edge)
     arrived = 0 if near_end is None else _insert(connection, 0, after, "<", edge)

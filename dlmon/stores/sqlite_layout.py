@@ -124,6 +124,11 @@ def to_key(event_id: str) -> Key:
     return event_id
 
 
+def begins_with_time(key: Key) -> bool:
+    """Whether later ids of this kind sort behind earlier ones: UUIDs of version 6 and 7."""
+    return isinstance(key, bytes) and key[6] >> 4 in {6, 7}
+
+
 def to_micros(given: Any) -> int:
     """The time of an event in a column.
 

@@ -59,7 +59,7 @@ class SqliteReader(StoreReader):
             if S_ISDIR(status.st_mode):
                 raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
             self._connection = sqlite3.connect(
-                f"file:{quote(str(self._path))}?mode=ro",
+                f"file:{quote(str(self._path))}?{self._mode()}",
                 uri=True,
                 timeout=_BUSY_TIMEOUT,
                 isolation_level=None,
@@ -103,6 +103,16 @@ class SqliteReader(StoreReader):
 
     def close(self) -> None:
         self._connection.close()
+
+    def _mode(self) -> str:
+        """How to open the file.
+
+        On read-only media, nobody changes it and SQLite cannot make the files that it keeps beside
+        it. It can do without them where there is no log to read.
+        """
+        read_only = os.statvfs(self._path).f_flag & os.ST_RDONLY
+        log = self._path.with_name(f"{self._path.name}-wal")
+        return "mode=ro&immutable=1" if read_only and not log.exists() else "mode=ro"
 
     def _read_identity(self) -> str | None:
         """The identity of the store; None where a consumer is about to make it.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -197,3 +198,28 @@ def test_the_store_is_chosen_by_url(tmp_path: Path) -> None:
     with open_store(StoreAddress(f"sqlite:///{tmp_path}/events.db")) as store:
         assert store.exactly_once
     assert (tmp_path / "events.db").exists()
+
+
+@pytest.mark.parametrize(("version", "advised"), [(4, True), (7, False)])
+def test_random_ids_are_told_with_what_they_cost(
+    store: SqliteStore, version: int, *, advised: bool
+) -> None:
+    numbers = (uuid.uuid4().int & ~(0xF << 76) | version << 76 for _ in range(500))
+    events = [make_event(event_id=str(uuid.UUID(int=number))) for number in numbers]
+    entries = [make_entry(orjson.dumps(event)) for event in events]
+    store.write(entries[:-1])
+    assert store.advice() is None  # of so few, nothing is known
+    store.write(entries[-1:])
+    assert bool(store.advice()) is advised
+    assert not advised or "100% of the newest ids are random" in str(store.advice())
+
+
+def test_the_view_shows_ids_and_times_as_text(store: SqliteStore, path: Path) -> None:
+    times = ["0001-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"]
+    ids = ["abcdef00-0000-4000-8000-000000000000", "abcdef00-0000-4000-8000-00000000000", "É"]
+    events = [make_event(event_id=event_id, timestamp=times[0]) for event_id in ids]
+    events.append(make_event(timestamp=times[1]))
+    store.write([make_entry(orjson.dumps(event)) for event in events])
+    assert rows(path, "event_id")[:3] == [(event_id.lower(),) for event_id in ids]
+    assert rows(path, "timestamp") == [(times[0],)] * 3 + [(times[1],)]
+    assert rows(path, "typeof(event_id), stored_at > '2026'")[0] == ("text", 1)
