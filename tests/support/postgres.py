@@ -39,7 +39,9 @@ def answers(url: str) -> bool:
 class PostgresServer:
     """A server in a temporary folder, on a port of its own; anybody may log in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """durable: it waits for the disk, which tests need not: none pulls the plug."""
+        self._durable = durable
         # PostgreSQL refuses to run as root, and cannot enter the folders that pytest makes for it.
         self._as = _USER if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="dlmon-postgres-"))
@@ -56,8 +58,8 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, unless it runs, and wait until it answers."""
         if not answers(self.url):
-            # Without fsync: no test pulls the plug of the machine.
-            options = f"-h 127.0.0.1 -p {self.port} -k {self._folder} -F"
+            fsync = "" if self._durable else "-F"
+            options = f"-h 127.0.0.1 -p {self.port} -k {self._folder} {fsync}"
             self._run("pg_ctl", "start", "-w", "-l", self._folder / "log", "-o", options)
 
     def stop(self) -> None:
