@@ -1,4 +1,4 @@
-"""`python -m benchmarks.growth_postgresql`: the speed of a PostgreSQL store that grows, on stdout."""
+"""`python -m benchmarks.growth_postgresql`: the speed of a growing PostgreSQL store, on stdout."""
 
 from __future__ import annotations
 
