@@ -19,9 +19,13 @@ from dlmon.runtime.stop import Stop
 from dlmon.validation.validator import Validator
 from dlmon.web.answers import answered
 from dlmon.web.assets import Assets
+from dlmon.web.jobs import Jobs
+from dlmon.web.mending import Mending
 from dlmon.web.options import ServeOptions
 from dlmon.web.questions import Questions
+from dlmon.web.rejects import RejectsView
 from dlmon.web.security import HEALTH
+from dlmon.web.site import Site
 from dlmon.web.stream import MAX_CLIENTS, Hub
 from dlmon.web.watching import Watcher
 
@@ -38,10 +42,15 @@ class Page:
         self._hub = Hub()
         self._publishing = threading.Lock()
         self._watcher = Watcher(settings, stop, self.publish)
+        site = Site(settings, validator, stop)
+        self._rejects = RejectsView(site)
+        self._mending = Mending(site, self._rejects)
+        self._jobs = Jobs(site, self._mending, self.publish)
         self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     def close(self, seconds: float) -> None:
         """End all streams, and wait for what goes on in threads; after a stop request."""
+        self._jobs.join(seconds)
         self._hub.close()
         self._watcher.join(seconds)
 
@@ -51,11 +60,12 @@ class Page:
             self._hub.publish(orjson.dumps(self._news()))
 
     def _news(self) -> dict[str, Any]:
-        return {**self._watcher.state(), "news": None, "jobs": []}
+        return {**self._watcher.state(), "news": None, "jobs": self._jobs.records()}
 
     def _routes(self) -> list[BaseRoute]:
         assets = Assets()
         questions = Questions(self._settings)
+        rejects, mending, jobs = self._rejects, self._mending, self._jobs
         return [
             Route("/", assets.index),
             Route("/assets/{name:path}", assets.asset),
@@ -66,6 +76,18 @@ class Page:
             Route("/api/report.csv", answered(questions.report_csv)),
             Route("/api/anomalies", answered(questions.anomalies)),
             Route("/api/anomalies.csv", answered(questions.anomalies_csv)),
+            Route("/api/rejects", answered(rejects.show)),
+            Route("/api/rejects/look", answered(rejects.look), methods=["POST"]),
+            Route("/api/rejects/groups/{group}", answered(rejects.group)),
+            Route("/api/rejects/messages/{key}", answered(rejects.message)),
+            Route("/api/patch/try", answered(mending.try_patch), methods=["POST"]),
+            Route("/api/patch/dry-run", answered(mending.dry_run), methods=["POST"]),
+            Route("/api/actions/replay", answered(jobs.replay), methods=["POST"]),
+            Route("/api/actions/discard", answered(jobs.discard), methods=["POST"]),
+            Route("/api/jobs/{job}", answered(jobs.show)),
+            Route("/api/jobs/{job}/continue", answered(jobs.go_on), methods=["POST"]),
+            Route("/api/jobs/{job}/cancel", answered(jobs.cancel), methods=["POST"]),
+            Route("/api/exports/{name}", answered(jobs.export)),
         ]
 
     def _state(self, request: Request, _body: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -12,10 +11,11 @@ from rich.text import Text
 
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
+from dlmon.rejects.marks import find_marks
 from dlmon.rejects.rejection import Rejection
 from dlmon.runtime.timestamps import to_rfc3339
-from dlmon.validation.json_positions import indent, value_spans
-from dlmon.validation.violations import DUPLICATE_KEY, Verdict, Violation, describe_rule
+from dlmon.validation.json_positions import indent
+from dlmon.validation.violations import Verdict, Violation, describe_rule
 
 MAX_LINES = 400
 """Lines of one event that are shown; `--export` has all of it."""
@@ -97,19 +97,10 @@ def _body(rejection: Rejection, verdict: Verdict, width: int) -> Iterator[Text]:
 
 
 def _marks(text: bytes, violations: Sequence[Violation]) -> list[_Mark]:
-    """Where a JSON text breaks the rules; nothing for a place that it does not have."""
-    # By place, since a rejection from outside can name any number of places in a large event.
-    spans = defaultdict(list)
-    for span in value_spans(text):
-        spans[span.pointer, span.duplicate].append(span)
-    marks = []
-    for violation in violations:
-        duplicate = violation.code == DUPLICATE_KEY
-        for span in spans[violation.path, duplicate]:
-            # Of a key that stands twice, the key is wrong, not the value.
-            start = span.start if span.key_start is None or not duplicate else span.key_start
-            marks.append(_Mark(start, span.end, f"{violation.code}: {violation.reason}"))
-    return marks
+    return [
+        _Mark(start, end, f"{violation.code}: {violation.reason}")
+        for start, end, violation in find_marks(text, violations)
+    ]
 
 
 def _part(
