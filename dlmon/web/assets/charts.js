@@ -122,12 +122,18 @@ export function percentiles(place, rows, by) {
 /** @type {uPlot.Range.Function} */
 const logRange = (_, low, high) => [Math.max(0.01, (low ?? 1) / 1.3), (high ?? 100) * 1.3];
 
+/** All that is known, and a minute at least. @type {uPlot.Range.Function} */
+const lastMinutes = ({ data: [at] }) => {
+  const end = at.at(-1) ?? Date.now() / 1000;
+  return [Math.min(at[0] ?? end, end - 60), end];
+};
+
 /** Events and bytes a second. @param {HTMLElement} place @param {{at: number[], events: number[], bytes: number[]}} live */
 export function rates(place, live) {
   draw(place, "rates", [live.at, live.events, live.bytes], () => ({
     tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC"),
     scales: {
-      x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - 60), high ?? 0] },
+      x: { range: lastMinutes },
       y: { range: (_, __, high) => [0, Math.max(1, (high ?? 0) * 1.2)] },
       bytes: { range: (_, __, high) => [0, Math.max(1000, (high ?? 0) * 1.6)] },
     },

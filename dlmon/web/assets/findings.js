@@ -24,7 +24,7 @@ export function showAnomalies(found, when) {
   anomalies.sentence.textContent =
     found.weeks === null
       ? "Nothing to compare with yet."
-      : `${counted(found.tests, "comparison")} with the same hours of ${usual}.`;
+      : `Of the last ${when[0][1].replace("h", " h")}: ${counted(found.tests, "comparison")} with ${usual}.`;
   drawCalmly(
     anomalies.plot,
     () =>
@@ -86,29 +86,27 @@ export function showRejections(state) {
             el(
               "ul",
               { class: "rows" },
-              ...groups
-                .slice(0, 8)
-                .map((group) =>
+              ...groups.slice(0, 8).map((group) =>
+                el(
+                  "li",
+                  {},
                   el(
-                    "li",
-                    {},
+                    "button",
+                    {
+                      type: "button",
+                      class: "row",
+                      onclick: () => go({ view: "rejects", code: group.code, path: group.path }),
+                    },
                     el(
-                      "button",
-                      {
-                        type: "button",
-                        class: "row",
-                        onclick: () => go({ view: "rejects", code: group.code, path: group.path }),
-                      },
-                      el(
-                        "span",
-                        { class: "what" },
-                        el("b", {}, group.code),
-                        ` ${group.path || "the whole event"}`,
-                      ),
-                      el("span", { class: "number" }, `+${count(group.count)}`),
+                      "span",
+                      { class: "what" },
+                      el("b", {}, group.code),
+                      ` ${group.path || "the whole event"}`,
                     ),
+                    el("span", { class: "number" }, `+${count(group.count)}`),
                   ),
                 ),
+              ),
             ),
           ]
         : [

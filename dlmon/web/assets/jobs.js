@@ -101,16 +101,10 @@ function receiptOf(receipt) {
     {},
     ...Object.entries(receipt).flatMap(([name, value]) => {
       const text = typeof value === "string" ? value : JSON.stringify(value);
-      const file = name === "export" && typeof value === "string";
+      const file = name === "export" && text.startsWith("/api/exports/");
       return [
         el("dt", {}, name),
-        el(
-          "dd",
-          {},
-          file
-            ? el("a", { href: `/api/exports/${encodeURIComponent(text)}`, download: true }, text)
-            : text,
-        ),
+        el("dd", {}, file ? el("a", { href: text, download: true }, text) : text),
       ];
     }),
   );

@@ -114,12 +114,18 @@ async function load(at) {
       if (!givenUp(error)) for (const panel of panels) complain(panel, error);
     }
   };
-  const when = query.filter(([name]) => name === "since" || name === "until");
+  // Longer ones take minutes, and an anomaly that goes on says since when in any case.
+  /** @type {[string, string][]} */
+  const when = [["since", at.range === "live" || at.range === "1h" ? "1h" : "24h"]];
   // The numbers first: pictures need more code and more data.
   const first = report(by);
   await shown(first, [], (answer) => showNumbers(answer, query));
   pictures ??= Promise.all([import("./charts.js"), import("./map.js")]);
   const [charts, drawn] = await pictures;
+  showRates(charts);
+  void shown(ask("/api/anomalies", when, signal), [anomalies], (answer) =>
+    showAnomalies(answer, when),
+  );
   await Promise.all([
     shown(first, [speeds], (answer) => showSpeeds(charts, answer, by, query)),
     shown(report(at.shape === "cells" ? "cell" : "country"), [map], (answer) => {
@@ -127,9 +133,6 @@ async function load(at) {
       return showMap(drawn, at, answer, query);
     }),
     shown(report("size"), [sizes], (answer) => showSizes(answer, query)),
-    shown(ask("/api/anomalies", when, signal), [anomalies], (answer) =>
-      showAnomalies(answer, when),
-    ),
   ]);
   if (signal.aborted) return;
   asked.took = performance.now() - start;
