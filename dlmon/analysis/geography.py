@@ -20,7 +20,7 @@ NOWHERE = "ZZ"
 may allow: Unicode's code for an unknown region (CLDR)."""
 
 _CELL_BITS = 5 * CELL_LENGTH // 2  # of the latitude, and as many of the longitude
-_WIDTH, _HEIGHT = 2880, 1440  # of the raster, in steps of 1/8 degree
+_WIDTH = 2880  # of the raster, in steps of 1/8 degree
 # The raster and the cells both fit a grid of squares, of 1/256 degree from south to north and 1/128
 # from west to east: 32 by 16 of them are a step of the raster, 45 by 45 a cell.
 _NORTH_SQUARES, _EAST_SQUARES = 256, 128
@@ -55,6 +55,9 @@ class World:
         head, _, self._raster = zlib.decompress(
             (files(__package__) / "countries.bin").read_bytes()
         ).partition(b"\n")
+        rows = range(0, len(self._raster), _WIDTH)
+        # From the south on, as squares are counted.
+        self._raster = b"".join(self._raster[row : row + _WIDTH] for row in reversed(rows))
         self.countries = [Country(*fields) for fields in json.loads(head)]
         self._codes = [AT_SEA, *(country.code for country in self.countries)]
         self._nowhere = len(self._codes) << 2 * _CELL_BITS
@@ -90,9 +93,7 @@ class World:
         """The numbers of places by the squares that they are in, from south and from west."""
         raster = self._raster
         return [
-            raster[(_HEIGHT - 1 - y // 32) * _WIDTH + x // 16] << 2 * _CELL_BITS
-            | y // 45 << _CELL_BITS
-            | x // 45
+            raster[(y >> 5) * _WIDTH + (x >> 4)] << 2 * _CELL_BITS | y // 45 << _CELL_BITS | x // 45
             for y, x in zip(ys, xs, strict=True)
         ]
 
