@@ -27,4 +27,7 @@ def escape_json(text: str) -> str:
 
 def quote(text: str) -> str:
     """`text` in quotes for a message: a long one is cut."""
-    return repr(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
+    cut = text[:_MAX_QUOTED]
+    while len(repr(cut)) > _MAX_QUOTED + 2:  # a character is up to 10 when it is escaped
+        cut = cut[:-1]
+    return repr(text if cut == text else f"{cut}…")
