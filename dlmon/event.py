@@ -20,6 +20,10 @@ DOWNLOAD_SPEED = "download_speed"
 MAX_EVENT_BYTES = 64 * 1024
 """Default size limit of one event. Real events have some 200 bytes."""
 
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Default size limit of a message with several events, unpacked. RabbitMQ 4 takes no larger ones
+unless it is told to."""
+
 MAX_MESSAGE_ID = 255
 """Bytes of a message id: AMQP 0-9-1 carries it as a short string."""
 

@@ -14,6 +14,12 @@ HeaderValue: TypeAlias = str | int | bool
 PUBLISHED_AT = "dlmon-published-at"
 """The header of an event with the time it was published at, in milliseconds since the epoch."""
 
+PACKED_IN = "dlmon-message"
+"""The header of a rejected event with the id of the message that it came in, with others."""
+
+PLACE = "dlmon-place"
+"""The header of a rejected event with its place in that message, from 1."""
+
 
 class Queue(StrEnum):
     """The two queues, whatever the broker calls them."""

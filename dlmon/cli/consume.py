@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
-from dlmon.cli.options import BROKER, LOGGING, METRICS, RETENTION, STORE, VALIDATION
+from dlmon.cli.options import BROKER, LOGGING, METRICS, RETENTION, STORE, UNPACKING, VALIDATION
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
 from dlmon.commands.batches import BATCH
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
       dlmon consume --workers 4
     """
 )
-@takes_settings(STORE, RETENTION, BROKER, VALIDATION, METRICS, LOGGING)
+@takes_settings(STORE, RETENTION, BROKER, VALIDATION, UNPACKING, METRICS, LOGGING)
 def consume(
     settings: Settings,
     *,
@@ -129,6 +129,7 @@ def consume(
                 until_empty=until_empty,
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
                 observer=observer,
+                max_message_bytes=settings.max_message_bytes,
             )
     console.show_summary(result)
     if result.interrupted is not None:

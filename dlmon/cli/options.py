@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from dlmon.event import MAX_EVENT_BYTES
+from dlmon.event import MAX_EVENT_BYTES, MAX_MESSAGE_BYTES
 
 Options: TypeAlias = Mapping[str, Any]
 """Annotated types that typer makes options of, by name of setting."""
@@ -127,6 +127,17 @@ VALIDATION: Options = {
     ],
 }
 
+UNPACKING: Options = {
+    "max_message_bytes": Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            help="Size limit of a message with several events, unpacked. "
+            f"[DLMON_MAX_MESSAGE_BYTES; default: {MAX_MESSAGE_BYTES}]",
+        ),
+    ],
+}
+
 METRICS: Options = {
     "metrics": Annotated[
         str | None,
@@ -171,5 +182,7 @@ CONFIG: Options = {
     ],
 }
 
-ALL_SETTINGS = frozenset().union(*(BROKER, STORE, RETENTION, VALIDATION, METRICS, LOGGING, CONFIG))
+ALL_SETTINGS = frozenset().union(
+    *(BROKER, STORE, RETENTION, VALIDATION, UNPACKING, METRICS, LOGGING, CONFIG)
+)
 """The names of all these options."""

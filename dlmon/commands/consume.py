@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from dlmon.brokers.base import Broker, Consumer
 from dlmon.brokers.counts import ParkedCount, explain_vanished
 from dlmon.commands.batches import BATCH, delivery_count_of, portions
+from dlmon.commands.loads import Load, loads
 from dlmon.commands.returning import ReturningRejects, rejects_returned
+from dlmon.commands.validating import validate_load
 from dlmon.errors import (
     BrokerError,
     BrokerUnreachable,
@@ -26,7 +28,7 @@ from dlmon.errors import (
     StoreUnavailable,
     UnpublishableMessages,
 )
-from dlmon.event import DOWNLOAD_SPEED, event_id_of
+from dlmon.event import DOWNLOAD_SPEED, MAX_MESSAGE_BYTES
 from dlmon.messages import PUBLISHED_AT, Delivery, Queue
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
@@ -34,8 +36,9 @@ from dlmon.rejects.rejection import Rejection, message_id_of, reject, to_message
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, WriteResult, write_isolating
+from dlmon.unpacking.unpacker import Unpacker
 from dlmon.validation.validator import Validator
-from dlmon.validation.violations import UNDECODABLE_HEADERS, Violation
+from dlmon.validation.violations import Violation
 
 HOLD = 5 * 60.0
 """Seconds that a batch is held while storing or parking fails. RabbitMQ closes a channel that holds
@@ -49,7 +52,6 @@ _RETRY_AT_STOP = 0.1
 _CREDIBLE_DELAY = range(-60_000, 366 * 24 * 3_600_000)
 """Milliseconds from published to committed. The time of publication comes from another machine: one
 whose clock is a little ahead counts as no delay, and one that is plainly wrong does not count."""
-_UNDECODABLE_HEADERS = Violation(UNDECODABLE_HEADERS, "", "the header table cannot be decoded")
 
 _log = logging.getLogger(__name__)
 
@@ -78,12 +80,14 @@ def consume(
     name: str = "dlmon",
     observer: ConsumeObserver | None = None,
     hold: float = HOLD,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> ConsumeResult:
     """Move events from arrivals to the store, and to rejects those that do not belong there.
 
-    Ends at a stop, after `count` events, or, with `until_empty`, when arrivals is empty and no
-    other consumer has events of it in hand. name: goes into each rejection as its consumer. hold:
-    seconds that a batch is held before it is given back.
+    Ends at a stop, after `count` events and the rest of the message that has the last of them, or,
+    with `until_empty`, when arrivals is empty and no other consumer has events of it in hand.
+    name: goes into each rejection as its consumer. hold: seconds that a batch is held before it is
+    given back. max_message_bytes: of a message with several events, unpacked.
 
     Raises: BrokerError when the broker cannot be used any more, RejectsReturned when it moves what
     is parked back to arrivals. BrokenPipeError when stdout is the store and its reader has gone.
@@ -99,6 +103,7 @@ def consume(
         name=name,
         observer=observer or ConsumeObserver(),
         hold=hold,
+        unpacker=Unpacker(validator.schema, max_message_bytes),
     )
     started = time.monotonic()
     interrupted = None
@@ -130,6 +135,7 @@ class _ConsumeRun:
     name: str
     observer: ConsumeObserver
     hold: float
+    unpacker: Unpacker
     totals: ConsumeTotals = field(default_factory=ConsumeTotals)
     in_hand: int = 0
     returning: ReturningRejects = field(default_factory=ReturningRejects)
@@ -156,7 +162,7 @@ class _ConsumeRun:
             self._retry(probe)
 
     def _remaining(self) -> int | None:
-        return None if self.count is None else self.count - self.totals.received
+        return None if self.count is None else max(0, self.count - self.totals.received)
 
     def _consume_from(self, consumer: Consumer) -> None:
         was_empty = False
@@ -165,7 +171,8 @@ class _ConsumeRun:
             deliveries = consumer.receive(limit, _IDLE_UNTIL_EMPTY if self.until_empty else _IDLE)
             self.in_hand = len(deliveries)
             for portion in portions(deliveries):
-                self._settle(consumer, portion)
+                for load in loads(portion, self.unpacker, self.batch):
+                    self._settle(consumer, load)
             self._trim()
             self.check_parked()
             if deliveries:
@@ -196,29 +203,37 @@ class _ConsumeRun:
             return False
         return depth.ready == 0 and not depth.held
 
-    def _settle(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
+    def _settle(self, consumer: Consumer, load: Load) -> None:
+        """Store and park the events of a load, then acknowledge the messages it completes."""
         with self._timed("judge"):
-            entries, sources, rejections = self._validate(deliveries)
+            validated = validate_load(load, self.validator)
+            entries, sources = validated.entries, validated.sources
+            rejections: list[Rejection] = []
+            for delivery, violations, value in validated.invalid:
+                self._reject(rejections, delivery, violations, value)
         with self._timed("store"):
             written = self._write(entries)
         committed_at = _now()
         if len(written.stored) < len(entries):
-            origins = dict(zip(map(id, entries), sources, strict=True))
-            sources = [origins[id(entry)] for entry in written.stored]
+            numbers = {id(entry): number for number, entry in enumerate(entries)}
+            sources = [sources[numbers[id(entry)]] for entry in written.stored]
             for entry, violation in written.refused:
-                self._reject(rejections, origins[id(entry)], (violation,), entry.event)
+                delivery = validated.delivery_of(numbers[id(entry)])
+                self._reject(rejections, delivery, (violation,), entry.event)
         with self._timed("park"):
             self._park(rejections)
+        completed = load.completed
         if self.looping:
-            left = set(map(id, self.looping))
-            deliveries = [delivery for delivery in deliveries if id(delivery) not in left]
-        consumer.acknowledge(deliveries)
-        self.in_hand -= len(deliveries)
+            left = {delivery.token for delivery in self.looping}
+            completed = [delivery for delivery in completed if delivery.token not in left]
+        consumer.acknowledge(completed)
+        self.in_hand -= len(completed)
 
         totals = self.totals
         totals.batches += 1
-        totals.received += len(deliveries)
-        totals.redelivered += sum(map(bool, map(delivery_count_of, deliveries)))
+        totals.messages += len(completed)
+        totals.received += len(entries) + len(validated.invalid) - len(self.looping)
+        totals.redelivered += sum(map(bool, map(delivery_count_of, completed)))
         totals.stored += len(written.stored)
         totals.duplicates += len(written.duplicates)
         for rejection in rejections:
@@ -238,25 +253,6 @@ class _ConsumeRun:
         started = time.perf_counter()
         yield
         self.totals.stages[stage].add(1000 * (time.perf_counter() - started))
-
-    def _validate(
-        self, deliveries: Sequence[Delivery]
-    ) -> tuple[list[Entry], list[Delivery], list[Rejection]]:
-        """The valid events, the delivery of each, and the rejections of the others."""
-        entries: list[Entry] = []
-        sources: list[Delivery] = []
-        rejections: list[Rejection] = []
-        verdicts = self.validator.validate_all([delivery.body for delivery in deliveries])
-        for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
-            if delivery.undecodable_headers is not None:
-                self._reject(rejections, delivery, (_UNDECODABLE_HEADERS,), value)
-            elif found:
-                self._reject(rejections, delivery, found, value)
-            else:
-                event_id = event_id_of(value) or message_id_of(delivery)
-                entries.append(Entry(event_id, delivery.body, value))
-                sources.append(delivery)
-        return entries, sources, rejections
 
     def _reject(
         self,

@@ -25,7 +25,7 @@ from dlmon.config.urls import (
 )
 from dlmon.config.values import SETTINGS
 from dlmon.errors import SettingsError
-from dlmon.event import MAX_EVENT_BYTES
+from dlmon.event import MAX_EVENT_BYTES, MAX_MESSAGE_BYTES
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672/"
 
@@ -50,6 +50,7 @@ class Settings:
     schema: Path | None = None
     schema_refs: tuple[Path, ...] = ()
     max_event_bytes: int = MAX_EVENT_BYTES
+    max_message_bytes: int = MAX_MESSAGE_BYTES
     log_level: str = "info"
     log_format: str = "auto"
     metrics: tuple[str, int] | None = None

@@ -26,6 +26,7 @@ _TYPES = {
 _MAX_NAMESPACE = 200
 _MAX_CONNECTION_NAME = 255
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
+_MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ SETTINGS: dict[str, Setting] = {
     "schema": Setting(parse_path),
     "schema_refs": Setting(parse_path, several=True),
     "max_event_bytes": Setting(_whole(1, _MAX_EVENT_BYTES), (int,)),
+    "max_message_bytes": Setting(_whole(1, _MAX_MESSAGE_BYTES), (int,)),
     "log_level": Setting(_level),
     "log_format": Setting(_log_format),
     "metrics": Setting(_listen, (int,)),

@@ -249,8 +249,9 @@ def show_summary(result: ConsumeResult) -> None:
 
 
 def _counts(totals: ConsumeTotals) -> str:
+    packed = f" in {totals.messages:,} messages" if totals.messages < totals.received else ""
     return (
-        f"{totals.received:,} received: {totals.stored:,} stored, "
+        f"{totals.received:,} received{packed}: {totals.stored:,} stored, "
         f"{totals.duplicates:,} duplicates, {totals.rejected.count:,} rejected"
     )
 

@@ -58,14 +58,25 @@ def detect_compression(head: bytes) -> tuple[Compression | None, bool]:
     return None, not any(magic.startswith(head) for one in _COMPRESSIONS for magic in one.magics)
 
 
+def decompressor_for(encoding: str, data: bytes) -> Callable[[], Decompressor] | None:
+    """What decompresses data with this content encoding (RFC 9110 section 8.4.1, RFC 8878), None
+    where the encoding is no compression, or one that dlmon does not read."""
+    if encoding == "deflate":
+        # Meant is the zlib format; some senders leave its header out. RFC 1950 section 2.2.
+        has_header = len(data) > 1 and data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
+        return lambda: _ZlibStream(15 if has_header else -15)
+    return _BY_ENCODING.get(encoding)
+
+
 def compression_named_by(path: Path) -> str | None:
     """The compression that the name of a file promises. Only its content decides."""
     return _SUFFIXES.get(path.suffix.lower())
 
 
-class _GzipMember:
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=31)
+class _ZlibStream:
+    def __init__(self, wbits: int) -> None:
+        """wbits: the container, as `zlib.decompressobj` takes it."""
+        self._zlib = zlib.decompressobj(wbits)
         self._full = False
 
     @property
@@ -87,6 +98,11 @@ class _GzipMember:
             raise DamagedData(str(error)) from error
         self._full = len(piece) == max_length  # zlib may hold more, also without further input
         return piece
+
+
+class _GzipMember(_ZlibStream):
+    def __init__(self) -> None:
+        super().__init__(wbits=31)
 
 
 class _ZstdFrame:
@@ -128,6 +144,12 @@ _UNREADABLE_ZSTD = {
     "`zstd -dc --long=31`",
     "Dictionary mismatch": "was compressed with a dictionary; unpack it first, with "
     "`zstd -dc -D DICTIONARY`",
+}
+
+_BY_ENCODING: dict[str, Callable[[], Decompressor]] = {
+    "gzip": _GzipMember,
+    "x-gzip": _GzipMember,
+    "zstd": _ZstdFrame,
 }
 
 _COMPRESSIONS = (

@@ -106,7 +106,7 @@ class ConsumerMetrics(ConsumeObserver, CommandMetrics):
             ("received", "Events that were settled.", totals.received),
             ("stored", "Events that were stored.", totals.stored),
             ("duplicate", "Events that were in the store already.", totals.duplicates),
-            ("redelivered", "Events that were handed out again.", totals.redelivered),
+            ("redelivered", "Messages with events that were handed out again.", totals.redelivered),
             ("deleted", "Stored events that were older than --keep.", totals.deleted),
         ):
             yield _counter(f"dlmon_events_{name}", what, {(): count})
@@ -114,6 +114,9 @@ class ConsumerMetrics(ConsumeObserver, CommandMetrics):
         for group in totals.rejected.largest_first():
             codes[(group.code,)] += group.count
         yield _counter("dlmon_events_rejected", "Events that were rejected.", codes, "code")
+        yield _counter(
+            "dlmon_messages_received", "Messages that were settled.", {(): totals.messages}
+        )
         yield _counter("dlmon_batches", "Batches that were acknowledged.", {(): totals.batches})
         failures: dict[Labels, int] = {(s,): totals.failures[s] for s in STAGES if s != "judge"}
         yield _counter("dlmon_failures", "Attempts that failed.", failures, "stage")

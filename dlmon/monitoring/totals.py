@@ -17,9 +17,9 @@ class ConsumeTotals:
 
     delay: milliseconds from published to committed, of stored events that have a time of
     publication. speed: megabits per second, of stored events. stages: milliseconds that each stage
-    took for a batch. failures: how often an attempt of a stage failed. redelivered: how many
-    deliveries were not the first of their message. deleted: how many events the store has deleted
-    because they were older than it is to keep them.
+    took for a batch. failures: how often an attempt of a stage failed. messages: how many brought
+    the events; redelivered: how many of their deliveries were not the first. deleted: how many
+    events the store has deleted because they were older than it is to keep them.
     """
 
     received: int = 0
@@ -29,6 +29,7 @@ class ConsumeTotals:
     delay: Histogram = field(default_factory=Histogram)
     speed: Histogram = field(default_factory=Histogram)
     batches: int = 0
+    messages: int = 0
     redelivered: int = 0
     deleted: int = 0
     failures: Counter[str] = field(default_factory=Counter)
@@ -43,6 +44,7 @@ class ConsumeTotals:
         self.delay.merge(other.delay)
         self.speed.merge(other.speed)
         self.batches += other.batches
+        self.messages += other.messages
         self.redelivered += other.redelivered
         self.deleted += other.deleted
         self.failures += other.failures

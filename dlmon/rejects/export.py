@@ -14,6 +14,8 @@ The fields are stable, and the same that `inspect-rejects --json` prints:
 | headers                          | what was kept of the message's own headers                    |
 | content_type, correlation_id     | text or null                                                  |
 | content_encoding, type, app_id   | text or null                                                  |
+| packed_in, place                 | id of the message that it came in with others, and its place |
+|                                  | there, from 1; else empty and null                            |
 | raw_headers                      | hex of a header table that could not be decoded, else empty   |
 | body, or body_base64             | the exact bytes: as text where they are UTF-8, else in Base64 |
 
@@ -77,6 +79,8 @@ def to_record(rejection: Rejection) -> dict[str, Any]:
         "content_encoding": rejection.content_encoding,
         "type": rejection.type,
         "app_id": rejection.app_id,
+        "packed_in": rejection.packed_in,
+        "place": rejection.place,
         "raw_headers": rejection.raw_headers,
     }
     try:
@@ -119,6 +123,8 @@ def from_record(record: object) -> Rejection:
         content_encoding=_property(record, "content_encoding"),
         type=_property(record, "type"),
         app_id=_property(record, "app_id"),
+        packed_in=_text(record, "packed_in", MAX_MESSAGE_ID),
+        place=_place(record),
     )
 
 
@@ -250,6 +256,13 @@ def _replays(record: object) -> int:
     if not 0 <= replays <= MAX_COUNT:
         raise ValueError("replays must not be negative" if replays < 0 else "replays is too large")
     return replays
+
+
+def _place(record: object) -> int | None:
+    place: int | None = _field(record, "place", int, None)
+    if place is not None and not 0 < place <= MAX_COUNT:
+        raise ValueError("place must be a whole number from 1")
+    return place
 
 
 def _milliseconds(record: object, name: str) -> int | None:

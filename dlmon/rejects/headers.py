@@ -15,6 +15,8 @@ arrivals, and RabbitMQ closes a connection that sends a header table larger than
 | dlmon-rejected-by  | the consumer that rejected it                                          |
 | dlmon-replays      | how often it was replayed                                              |
 | dlmon-published-at | milliseconds since the epoch, on events too                            |
+| dlmon-message      | id of the message it came in, where that had several events            |
+| dlmon-place        | its place in that message, from 1                                      |
 | dlmon-raw-headers  | hex of a header table that could not be decoded, bounded               |
 """
 

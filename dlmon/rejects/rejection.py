@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlmon.event import MAX_MESSAGE_ID, event_id_of, id_from_body
-from dlmon.messages import PUBLISHED_AT, Delivery, HeaderValue, Message
+from dlmon.messages import PACKED_IN, PLACE, PUBLISHED_AT, Delivery, HeaderValue, Message
 from dlmon.rejects import headers as header
+from dlmon.unpacking.unpacker import Contents, Unpacker, is_one_event
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import (
     FOREIGN,
@@ -39,7 +40,8 @@ class Rejection:
     """A message with its violations and where it came from.
 
     Times are in milliseconds since the epoch, None where they are not known. `violations` is never
-    empty. `headers` are those of the original message that were kept.
+    empty. `headers` are those of the original message that were kept. Where that had several
+    events, `packed_in` is its message id, and `place` the place of this one in it, from 1.
     """
 
     message_id: str
@@ -58,6 +60,8 @@ class Rejection:
     content_encoding: str | None = None
     type: str | None = None
     app_id: str | None = None
+    packed_in: str = ""
+    place: int | None = None
 
     @property
     def code(self) -> str:
@@ -106,6 +110,8 @@ def reject(
         content_encoding=header.short_text(delivery.content_encoding),
         type=header.short_text(delivery.type),
         app_id=header.short_text(delivery.app_id),
+        packed_in=header.read_text(delivery.headers, PACKED_IN, MAX_MESSAGE_ID),
+        place=header.read_count(delivery.headers, PLACE),
     )
 
 
@@ -142,6 +148,9 @@ def to_message(rejection: Rejection, max_bytes: int = header.UNDIVIDED_BYTES) ->
             headers[header.REJECTED_AT] = rejection.rejected_at
         if rejection.published_at is not None:
             headers[PUBLISHED_AT] = rejection.published_at
+        if rejection.place is not None:
+            headers[PACKED_IN] = header.clip(rejection.packed_in, bounds.short_text)
+            headers[PLACE] = rejection.place
         if rejection.raw_headers:
             headers[header.RAW_HEADERS] = rejection.raw_headers[: bounds.raw_headers]
         return _message(rejection, headers, bounds)
@@ -207,9 +216,36 @@ def revalidate(
     """
     if body is not None and body != rejection.body:
         return validator.validate(body).violations
-    return validator.validate(rejection.body).violations or tuple(
+    return _violations_in(rejection, validator) or tuple(
         violation for violation in rejection.violations if violation.code in _DECIDED_BY_THE_STORE
     )
+
+
+def _violations_in(rejection: Rejection, validator: Validator) -> tuple[Violation, ...]:
+    """The violations of an event. Of a message with several, why it cannot be taken apart: each of
+    its events has a verdict of its own once it is."""
+    delivery = Delivery(
+        rejection.body,
+        rejection.message_id,
+        rejection.headers or {},
+        rejection.content_type,
+        correlation_id=None,
+        exchange="",
+        routing_key="",
+        delivery_count=0,
+        token=None,
+        content_encoding=rejection.content_encoding,
+    )
+    body = rejection.body
+    if not is_one_event(delivery):
+        contents = Unpacker(validator.schema).unpack(delivery)
+        if isinstance(contents, Violation):
+            return (contents,)
+        if isinstance(contents, Contents):
+            if len(contents.bodies) > 1:
+                return ()
+            (body,) = contents.bodies
+    return validator.validate(body).violations
 
 
 def _address(delivery: Delivery) -> str:

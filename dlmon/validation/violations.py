@@ -18,6 +18,7 @@ UNDECIDED = "undecided"  # a pattern gave up, so that the schema says neither ye
 UNSTORABLE = "unstorable"
 ID_CONFLICT = "id-conflict"
 UNDECODABLE_HEADERS = "undecodable-headers"
+UNDECODABLE_BODY = "undecodable-body"
 UNDELIVERABLE = "undeliverable"
 FOREIGN = "foreign"
 

@@ -22,6 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
             {"analysis"},
             {"monitoring"},
             {"linting", "rejects", "sources"},
+            {"unpacking"},
             {"stores", "brokers", "event_files"},
             {"validation", "config"},
             {"runtime"},

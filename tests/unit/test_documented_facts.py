@@ -15,7 +15,7 @@ from dlmon.cli import app
 from dlmon.config import values
 from dlmon.config.settings import Settings
 from dlmon.errors import ExitCode
-from dlmon.messages import PUBLISHED_AT, ROUTING_KEYS, Queue
+from dlmon.messages import PACKED_IN, PLACE, PUBLISHED_AT, ROUTING_KEYS, Queue
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
 from dlmon.monitoring.prometheus import ConsumerMetrics, ProducerMetrics
 from dlmon.rejects import headers
@@ -112,7 +112,11 @@ def test_every_code_of_dlmons_own_is_in_the_table_of_codes_and_no_other() -> Non
 
 def test_every_header_is_in_the_table_of_headers_and_no_other() -> None:
     names = {value for value in vars(headers).values() if str(value).startswith("dlmon-")}
-    assert first_column(section("docs/rejects.md", "Headers")) == names | {PUBLISHED_AT}
+    assert first_column(section("docs/rejects.md", "Headers")) == names | {
+        PUBLISHED_AT,
+        PACKED_IN,
+        PLACE,
+    }
 
 
 @pytest.mark.parametrize("queue", Queue)

@@ -87,6 +87,8 @@ def test_the_fields_are_stable() -> None:
         "content_encoding": None,
         "type": None,
         "app_id": None,
+        "packed_in": "",
+        "place": None,
         "raw_headers": "",
         "body": "{}",
     }

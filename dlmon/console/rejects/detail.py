@@ -60,6 +60,8 @@ def _facts(rejection: Rejection) -> Iterator[tuple[str, str]]:
     if rejection.published_at is not None:
         yield "published", to_rfc3339(rejection.published_at)
     yield "origin", rejection.origin
+    if rejection.place is not None:
+        yield "place", f"event {rejection.place:,} of the message {rejection.packed_in}"
     yield "schema", rejection.schema
     yield "replays", str(rejection.replays)
     if rejection.content_type:
