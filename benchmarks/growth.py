@@ -73,6 +73,7 @@ class Growing:
             execute("PRAGMA journal_mode = OFF")
             execute("PRAGMA synchronous = OFF")
             execute("PRAGMA cache_size = -400000")
+            new_id = "new_id(n)" if self._version == 7 else "randomblob(16)"  # much faster
             connection.create_function("new_id", 1, self._new_id)
             connection.create_function("uuid", 1, lambda number: _text(self._new_id(number)))
             (is_new,) = execute("SELECT user_version > 1 FROM pragma_user_version").fetchone()
@@ -80,7 +81,8 @@ class Growing:
             (present,) = execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()
             if size > present:
                 execute("BEGIN")
-                execute(_FILL if is_new else _FILL_0_1_0, (present + 1, size, _BODY))
+                fill = _FILL.replace("new_id(n)", new_id) if is_new else _FILL_0_1_0
+                execute(fill, (present + 1, size, _BODY))
                 if is_new:
                     self._fill_ids(connection, size)
                 execute("COMMIT")

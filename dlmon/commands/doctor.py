@@ -14,7 +14,10 @@ from dlmon.validation.schema import load_schema
 
 
 def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
-    """The steps, each as soon as it is done. Nothing is changed but for a store that is created."""
+    """The steps, each as soon as it is done.
+
+    Nothing is changed, but a store is created, or brought up to date, as it is by a consumer.
+    """
     try:
         yield Check("schema", load_schema(settings.schema, settings.schema_refs).version)
     except DlmonError as error:
