@@ -21,6 +21,7 @@ from dlmon.runtime.timestamps import parse_duration, parse_moment
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
+    from dlmon.sources.simulation.slowdowns import Slowdown
 
 _SIMULATION_PANEL = "Simulated events"
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)", flags=re.ASCII)
@@ -152,7 +153,6 @@ def produce(
     from dlmon.sources.recorded import RecordedEvents
     from dlmon.sources.simulation import Simulation
     from dlmon.sources.simulation.faults import find_faults
-    from dlmon.sources.simulation.slowdowns import parse_slowdowns
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
@@ -188,7 +188,7 @@ def produce(
                 invalid=(1.0 if fault else 0.0) if invalid is None else _share(invalid),
                 faults=find_faults(fault or ()),
                 max_event_bytes=settings.max_event_bytes,
-                slowdowns=parse_slowdowns(slow or (), time.time_ns() // 1_000_000),
+                slowdowns=_slowdowns(slow) if slow else (),
             )
         if ledger is not None and (from_ is not None or settings.schema is not None):
             validator = Validator(
@@ -247,6 +247,13 @@ def _share(text: str) -> float:
     if share > 1:
         raise UsageError(f"--invalid: expected 0% to 100%, or 0 to 1, got {text!r}.")
     return share
+
+
+def _slowdowns(texts: list[str]) -> tuple[Slowdown, ...]:
+    from dlmon.analysis.geography import world
+    from dlmon.sources.simulation.slowdowns import parse_slowdowns
+
+    return parse_slowdowns(texts, time.time_ns() // 1_000_000, world().names)
 
 
 def _moment(text: str) -> int:

@@ -51,6 +51,13 @@ def test_a_country_is_slower_and_every_other_as_it_was() -> None:
         assert -75 < one["coordinates"]["longitude"] < -33
 
 
+def test_a_country_can_be_given_by_its_name() -> None:
+    names = {"BR": "Brazil", "GB": "United Kingdom"}
+    for text, code in (("brazil", "BR"), ("United Kingdom", "GB"), ("br", "BR")):
+        (one,) = parse_slowdowns([f"country={text}:0.5"], START, names)
+        assert one.country == code
+
+
 def test_a_cell_is_slower_and_every_other_as_it_was() -> None:
     cells = [first_character_of_cell(one) for one in USUAL]
     cell = max({*cells}, key=cells.count)

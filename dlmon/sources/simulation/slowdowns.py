@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NoReturn
 
 from dlmon.errors import UsageError
@@ -43,19 +44,23 @@ class Slowdown:
         return south <= latitude < north and west <= longitude < east
 
 
-def parse_slowdowns(texts: Iterable[str], now: int) -> tuple[Slowdown, ...]:
+def parse_slowdowns(
+    texts: Iterable[str], now: int, names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Slowdown, ...]:
     """Slowdowns as `--slow` takes them: `country=IE:0.5`, `cell=gc7x:0.5,from=2h,until=1h`.
 
-    now: milliseconds since the epoch, from which durations count back.
+    now: milliseconds since the epoch, from which durations count back. names: of countries, by
+    their codes; they are taken as well, in any case.
 
     Raises: UsageError.
     """
     texts = list(texts)
     cities = load_cities() if texts else []
-    return tuple(_parse(text, now, cities) for text in texts)
+    codes = {name.casefold(): code for code, name in names.items()}
+    return tuple(_parse(text, now, cities, codes) for text in texts)
 
 
-def _parse(text: str, now: int, cities: list[City]) -> Slowdown:
+def _parse(text: str, now: int, cities: list[City], names: Mapping[str, str]) -> Slowdown:
     match = _GRAMMAR.fullmatch(text)
     if match is None:
         _refuse(
@@ -74,7 +79,7 @@ def _parse(text: str, now: int, cities: list[City]) -> Slowdown:
         _refuse(f"from is not before until in {quote(text)}")
     return Slowdown(
         factor=_factor(factor),
-        country=_country(place, cities) if kind == "country" else None,
+        country=_country(place, cities, names) if kind == "country" else None,
         bounds=_bounds(place, cities) if kind == "cell" else None,
         since=since,
         until=until,
@@ -98,9 +103,10 @@ def _moment(text: str, now: int) -> int:
         raise UsageError(f"--slow: {error}.") from error
 
 
-def _country(text: str, cities: list[City]) -> str:
+def _country(text: str, cities: list[City], names: Mapping[str, str]) -> str:
+    """names: codes, by the casefolded name."""
     codes = sorted({city.country for city in cities})
-    code = text.upper()
+    code = names.get(text.casefold(), text.upper())
     if code not in codes:
         near = difflib.get_close_matches(code, codes, n=3, cutoff=0.5)
         hint = f" Near it are {', '.join(near)}." if near else ""
