@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Examples:
       dlmon demo
       dlmon demo --seconds 30 --rate 1000
+      dlmon demo --anomaly
     """
 )
 def demo(
@@ -34,6 +35,14 @@ def demo(
     invalid: Annotated[
         float, typer.Option(min=0, max=100, metavar="PERCENT", help="How many of them are broken.")
     ] = 4.0,
+    anomaly: Annotated[
+        bool,
+        typer.Option(
+            "--anomaly",
+            help="Simulate a day and more too, with slow downloads in a country in its last hour, "
+            "and let the report find them.",
+        ),
+    ] = False,
 ) -> None:
     from contextlib import ExitStack
 
@@ -70,9 +79,10 @@ def demo(
         )
     show_demo(result, path)
     _show_speeds(settings.store)
+    found = not anomaly or _find_anomaly()
     if result.produced.error is not None:
         raise result.produced.error
-    if result.missing:
+    if result.missing or not found:
         raise typer.Exit(ExitCode.INVALID_DATA)
 
 
@@ -101,3 +111,38 @@ def _show_speeds(store: StoreAddress) -> None:
         except Interrupted:
             return
     show_speeds(result)
+
+
+def _find_anomaly() -> bool:
+    """Whether the report finds a slowdown that was put into simulated downloads, in a store of
+    their own: the user's own reports should not have it."""
+    import time
+
+    from dlmon.analysis.hours import hour_of
+    from dlmon.analysis.questions import make_question
+    from dlmon.analysis.summaries import Summaries
+    from dlmon.commands.demo_anomaly import inject_slowdown
+    from dlmon.commands.report import report_anomalies, summaries_file
+    from dlmon.config.paths import data_file
+    from dlmon.config.urls import StoreAddress
+    from dlmon.console.demo import show_anomaly
+    from dlmon.console.report.progress import summarising
+    from dlmon.errors import Interrupted
+    from dlmon.stores import open_reader
+
+    path = data_file("demo-anomaly.db")
+    store = StoreAddress(f"sqlite:///{path}")
+    with stop_on_signals("the simulated downloads can be made again") as stop:
+        try:
+            injected = inject_slowdown(path, hour_of(time.time_ns() // 1_000_000) - 1, stop)
+            with (
+                open_reader(store) as reader,
+                Summaries(summaries_file(store)) as summaries,
+                summarising() as on_progress,
+            ):
+                question = make_question("24h", None, "hour")
+                result = report_anomalies(question, reader, summaries, stop, on_progress)
+        except Interrupted:
+            return True
+    show_anomaly(injected, result, store.url)
+    return injected.is_in(result.anomalies)

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from rich.text import Text
 
+from dlmon.analysis.geography import world
+from dlmon.analysis.hours import format_hour
 from dlmon.commands.demo import DemoResult
-from dlmon.commands.report import Report
+from dlmon.commands.demo_anomaly import HISTORY, Injected
+from dlmon.commands.report import AnomalyReport, Report
 from dlmon.console.lines import print_line, stdout
+from dlmon.console.report.anomalies import show_anomalies_as_text
 from dlmon.console.report.world_map import show_map
 from dlmon.console.text import safe
 from dlmon.validation.violations import describe_rule
@@ -65,3 +69,25 @@ def show_speeds(report: Report) -> None:
         countries = ", ".join(f"{safe(label)} {speed:.3g}" for speed, label in best[:_COUNTRIES])
         line = Text.assemble((f"{name} in Mbit/s: ", "bold"), countries)
         print_line(console, line, wrap=True)
+
+
+def show_anomaly(injected: Injected, report: AnomalyReport, store: str) -> None:
+    """Print on stdout what was made slow, and what the report found. store: the URL of the
+    downloads."""
+    console = stdout()
+    what = (
+        f"{injected.downloads:,} simulated downloads of {HISTORY} hours, in "
+        f"{world().names[injected.country]} at {injected.factor:g} of the speed from "
+        f"{format_hour(injected.hour)} to {format_hour(injected.hour + 1)}."
+    )
+    print_line(console, Text())
+    print_line(console, Text.assemble(("Made slow: ", "bold"), what), wrap=True)
+    if injected.is_in(report.anomalies):
+        print_line(console, Text("The report finds it:", "bold"))
+    else:
+        print_line(console, Text("The report does not find it.", "bold red"))
+    show_anomalies_as_text(report)
+    print_line(console, Text("See it again:", "bold"))
+    print_line(
+        console, Text(f"  dlmon report --anomalies --store {safe(store)}", "cyan"), wrap=True
+    )

@@ -14,7 +14,9 @@ import pytest
 
 from dlmon.brokers.local import LocalBroker
 from dlmon.commands.demo import demo
+from dlmon.commands.demo_anomaly import inject_slowdown
 from dlmon.config.settings import load_settings
+from dlmon.errors import Interrupted
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.runtime.stop import Stop
 from dlmon.sources.pacing import Pace
@@ -61,6 +63,43 @@ def test_a_second_time_it_adds_up_again(dlmon: Dlmon) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         produced, stored, rejected = counts(done.stdout)
         assert produced == stored + rejected == 100
+
+
+def test_an_anomaly_that_it_made_is_found(dlmon: Dlmon) -> None:
+    folder = dlmon.folder / ".local/share/dlmon"
+    folder.mkdir(parents=True)
+    for left in ("demo-anomaly.db", "demo-anomaly.db-wal"):
+        (folder / left).write_bytes(b"left by another process")
+    done = dlmon("demo", "--seconds", "0.5", "--anomaly")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = re.search(r"in ([\w ]+) at 0.4 of the speed from (\S+Z) to (\S+Z)\.", done.stdout)
+    assert made is not None, done.stdout
+    assert "The report finds it:" in done.stdout
+    assert re.search(rf"^slow +{' +'.join(made.groups())} ", done.stdout, re.MULTILINE)
+    store = done.stdout.split()[-1]
+    assert "demo-anomaly.db" in store
+    again = dlmon("report", "--anomalies", "--store", store)
+    assert re.search(rf"^slow +{' +'.join(made.groups())} ", again.stdout, re.MULTILINE)
+    # None of the downloads that were made for it is in the user's own store.
+    assert count_in(folder / "events.db") == counts(done.stdout)[1]
+    assert count_in(folder / "demo-anomaly.db") == 52_000
+
+
+def count_in(store: Path) -> int:
+    with closing(sqlite3.connect(store)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM events").fetchone()
+    return int(count)
+
+
+def test_a_stop_leaves_the_downloads_of_the_last_anomaly(tmp_path: Path) -> None:
+    path = tmp_path / "anomaly.db"
+    path.write_bytes(b"as it was")
+    stop = Stop()
+    stop.request()
+    with pytest.raises(Interrupted):
+        inject_slowdown(path, 496_000, stop)
+    assert path.read_bytes() == b"as it was"
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_on_a_terminal_it_draws(dlmon: Dlmon) -> None:

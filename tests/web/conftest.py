@@ -11,7 +11,7 @@ import pytest
 
 from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
-from tests.support.web import Served, served, wait_until
+from tests.support.web import Served, served
 
 Serving = Callable[..., Served]
 
@@ -22,8 +22,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
     before = threading.active_count()
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(served(tmp_path, **options))
-    # Nothing goes on behind the test's back.
-    wait_until(threading.active_count, lambda count: count <= before)
+    assert threading.active_count() <= before  # nothing goes on behind the test's back
 
 
 @pytest.fixture
