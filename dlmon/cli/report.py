@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +13,10 @@ from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlmon.analysis.report import Question
     from dlmon.config.settings import Settings
 
-_OUTPUTS = ("text", "csv", "ndjson", "json", "html")
+_OUTPUTS = ("text", "csv", "ndjson", "json", "html", "parquet")
 
 
 @described_as(
@@ -33,6 +35,7 @@ _OUTPUTS = ("text", "csv", "ndjson", "json", "html")
       dlmon report --anomalies --since 7d
       dlmon report --by day --since 2026-03-01 --until 2026-04-01 --output csv
       dlmon report --since 7d --output html > downloads.html
+      dlmon report --since 30d --output parquet --events --to downloads.parquet
     """
 )
 @takes_settings(STORE, LOG_LEVEL)
@@ -89,8 +92,16 @@ def report(
         ),
     ] = False,
     output: Annotated[
-        str, typer.Option(metavar="FORMAT", help="text, csv, ndjson, json or html.")
+        str, typer.Option(metavar="FORMAT", help="text, csv, ndjson, json, html or parquet.")
     ] = "text",
+    events: Annotated[
+        bool,
+        typer.Option("--events", help="Write the events themselves, with --output parquet."),
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where they are written: a new file."),
+    ] = None,
 ) -> None:
     from contextlib import ExitStack
 
@@ -116,6 +127,14 @@ def report(
         raise UsageError("--map goes with --output text, and not with --anomalies or --exact.")
     if anomalies and output == "html":
         raise UsageError("--anomalies comes as text, csv, ndjson or json.")
+    if output == "parquet" or events or to is not None:
+        if output != "parquet" or not events or to is None or anomalies or exact:
+            raise UsageError(
+                "Parquet holds events, in a file: --output parquet --events --to FILE, without "
+                "--anomalies and --exact."
+            )
+        _write_events(settings, question, to)
+        return
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals("the next report goes on from there"))
         reader = opened.enter_context(open_reader(settings.store))
@@ -139,3 +158,18 @@ def report(
                     with_countries=output == "html",
                 )
     show_report(result, output)
+
+
+def _write_events(settings: Settings, question: Question, path: Path) -> None:
+    from dlmon.console.report.events import show_written
+    from dlmon.stores import open_reader
+
+    try:
+        from dlmon.commands.event_table import write_events
+    except ImportError as error:
+        raise UsageError(
+            "Parquet needs a library that is not installed: pip install 'dlmon[parquet]'"
+        ) from error
+    with stop_on_signals("there will be no file") as stop, open_reader(settings.store) as reader:
+        count = write_events(question, reader, path, stop)
+    show_written(count, path)

@@ -113,6 +113,26 @@ def test_a_page_without_downloads_says_what_there_is(dlmon: Dlmon) -> None:
     assert "<figure>" not in page
 
 
+def test_events_are_written_as_parquet_all_of_them_or_none(dlmon: Dlmon, tmp_path: Path) -> None:
+    arro3 = pytest.importorskip("arro3.io", reason="pip install 'dlmon[parquet]'")
+    path = tmp_path / "events.parquet"
+    command = ("report", *_WHEN, "--output", "parquet", "--events", "--to", str(path))
+    done = dlmon(*command)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "600 events in" in done.stderr
+    table = arro3.read_parquet(str(path)).read_all()
+    exact = json.loads(dlmon("report", *_WHEN, "--exact", "--output", "json").stdout)["total"]
+    sizes = [size.as_py() for size in table["file_size"]]
+    assert (table.num_rows, sum(sizes)) == (exact["count"], exact["bytes"])
+    again = dlmon(*command, "--where", "continent=EU")
+    assert "exists already" in again.stderr
+    assert again.returncode != 0
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    missing = dlmon(*command[:-1], str(tmp_path / "missing" / "events.parquet"))
+    assert "Cannot write" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
 def test_exact_agrees_in_counts_and_within_a_fortieth_in_percentiles(dlmon: Dlmon) -> None:
     arguments = ("report", *_WHEN, "--by", "continent", "--output", "json")
     summarised, exact = (json.loads(dlmon(*arguments, *more).stdout) for more in ((), ("--exact",)))
@@ -192,6 +212,7 @@ def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
         (("--by", "city"), 2, "--by: expected one of hour"),
         (("--output", "xml"), 2, "--output xml: choose one of text"),
         (("--anomalies", "--output", "html"), 2, "--anomalies comes as text, csv, ndjson or json"),
+        (("--output", "parquet"), 2, "--output parquet --events --to FILE"),
         (("--map", "--output", "csv"), 2, "--map goes with --output text"),
         (("--anomalies", "--exact"), 2, "--anomalies looks everywhere"),
         (("--threshold", "nan"), 2, "--threshold: expected a number"),

@@ -71,6 +71,10 @@ def test_one_file_knows_pika(package: Package) -> None:
     assert file.startswith("dlmon.brokers.rabbitmq")
 
 
+def test_arro3_is_known_to_the_writer_of_parquet_alone(package: Package) -> None:
+    assert package.importers("arro3") == {"dlmon.commands.event_table"}
+
+
 def test_jq_is_known_to_the_process_of_patches_alone(package: Package) -> None:
     assert package.importers("jq") == {"dlmon.rejects.patch_process"}
 
