@@ -11,7 +11,7 @@ import pytest
 
 from dlmon.config.settings import Settings
 from tests.support.dlmon import Dlmon
-from tests.support.web import Served, served
+from tests.support.web import Served, served, wait_until
 
 Serving = Callable[..., Served]
 
@@ -22,7 +22,8 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
     before = threading.active_count()
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(served(tmp_path, **options))
-    assert threading.active_count() <= before  # nothing goes on behind the test's back
+    # Nothing goes on behind the test's back.
+    wait_until(threading.active_count, lambda count: count <= before)
 
 
 @pytest.fixture
