@@ -23,6 +23,7 @@ VALIDATOR = Validator(SCHEMA)
 NO_CODES = {"DEFAULT_SCHEMA"}
 NOT_FOR_PRODUCERS = {
     validation.UNDECODABLE_HEADERS,
+    validation.UNDECODABLE_BODY,
     validation.UNDELIVERABLE,
     validation.FOREIGN,
     validation.FALSE,

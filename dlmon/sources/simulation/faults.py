@@ -208,7 +208,7 @@ FAULTS: tuple[Fault, ...] = (
         # The schema sets no maximum, and a store's integer cannot hold it.
         too_big=(UNSTORABLE, 2**63),
     ),
-    Fault("not-an-object", "type", "", lambda body, _context: b"[%b]" % body),
+    Fault("not-an-object", "type", "", lambda body, _context: orjson.dumps(body.decode())),
     Fault("duplicate-key", DUPLICATE_KEY, f"/{FILE_SIZE}", _append_member(b'"file_size":1')),
     Fault("empty", NOT_JSON, "", lambda _body, _context: b""),
     Fault("truncated", NOT_JSON, "", _truncate),
