@@ -94,6 +94,19 @@ def produce(
             "has it. Nothing of this is lost when the process is killed.",
         ),
     ] = None,
+    events_per_message: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            metavar="N",
+            help="Pack so many events into a message, as NDJSON. An event that is not told from "
+            "the others by its line and its id goes alone.",
+        ),
+    ] = None,
+    compress: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compress messages: gzip or zstd.")
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -150,6 +163,7 @@ def produce(
     from dlmon.sources.base import EventSource, ValidatedSource
     from dlmon.sources.ledger import Ledger
     from dlmon.sources.pacing import Pace
+    from dlmon.sources.packing import Packer
     from dlmon.sources.recorded import RecordedEvents
     from dlmon.sources.simulation import Simulation
     from dlmon.sources.simulation.faults import find_faults
@@ -165,7 +179,11 @@ def produce(
         "--fault": fault,
     }
     _refuse_beside("--from", from_, simulating)
-    connecting = {f"--{name}": context.params[name] for name in BROKER}
+    connecting = {
+        **{f"--{name}": context.params[name] for name in BROKER},
+        "--events-per-message": events_per_message,
+        "--compress": compress,
+    }
     _refuse_beside("--to-stdout", to_stdout or None, connecting)
     if rate != 0 and not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise UsageError(f"--rate: expected 0, or {_LOWEST_RATE} to {_HIGHEST_RATE:,} a second.")
@@ -210,7 +228,14 @@ def produce(
                     serve_producer_metrics(observer, settings.metrics, sink)
                 )
             result = command.produce(
-                sink, source, pace, stop, count=count, ledger=written, observer=observer
+                sink,
+                source,
+                pace,
+                stop,
+                count=count,
+                ledger=written,
+                observer=observer,
+                packer=Packer(events_per_message or 1, _encoding(compress)),
             )
     console.show_summary(result, ledger, confirms=not to_stdout)
     if result.error is not None:
@@ -229,6 +254,14 @@ def _refuse_without(name: str, value: object, others: Mapping[str, object]) -> N
     given = [other for other, one in others.items() if one is not None]
     if value is None and given:
         raise UsageError(f"{' and '.join(given)} goes with {name}.")
+
+
+def _encoding(name: str | None) -> str | None:
+    from dlmon.sources.packing import ENCODINGS
+
+    if name is not None and name not in ENCODINGS:
+        raise UsageError(f"--compress: expected {' or '.join(ENCODINGS)}, got {name!r}.")
+    return name
 
 
 def _seconds(text: str) -> float:

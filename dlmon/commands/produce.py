@@ -18,9 +18,10 @@ from dlmon.monitoring.observers import ProduceObserver
 from dlmon.monitoring.totals import ProduceTotals
 from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
-from dlmon.sources.base import EventSource
+from dlmon.sources.base import EventSource, PlannedEvent
 from dlmon.sources.ledger import Ledger
 from dlmon.sources.pacing import Pace
+from dlmon.sources.packing import Packer
 
 BATCH = 1_000
 """The most events in one batch."""
@@ -52,13 +53,17 @@ def produce(
     count: int | None = None,
     ledger: Ledger | None = None,
     observer: ProduceObserver | None = None,
+    packer: Packer | None = None,
 ) -> ProduceResult:
     """Publish the events of a source when they are due, and wait until all are confirmed.
 
     Ends at a stop, after `count` events, at the end of the pace, or of the source. Events that the
-    broker refuses are published again until it takes them.
+    broker refuses are published again until it takes them. packer: by default, each message has
+    one event.
     """
-    run = _ProduceRun(source, pace, stop, count, ledger, observer or ProduceObserver())
+    run = _ProduceRun(
+        source, pace, stop, count, ledger, observer or ProduceObserver(), packer or Packer()
+    )
     return run.result_of(lambda: run.publish_to(broker))
 
 
@@ -91,6 +96,7 @@ class _ProduceRun:
     count: int | None
     ledger: Ledger | None
     observer: ProduceObserver
+    packer: Packer = field(default_factory=Packer)
     totals: ProduceTotals = field(default_factory=ProduceTotals)
     unconfirmed_bytes: int = 0
     failure: UsageError | None = None
@@ -133,6 +139,17 @@ class _ProduceRun:
             self.unconfirmed_bytes = 0
 
     def _batches(self) -> Iterator[list[Message]]:
+        """Messages with the events that are due; at the end, what was gathered for one more."""
+        for events in self._events():
+            yield self._pack(events)
+        if messages := self._pack((), last=True):
+            yield messages
+
+    def _pack(self, events: Sequence[PlannedEvent], *, last: bool = False) -> list[Message]:
+        headers = {PUBLISHED_AT: time.time_ns() // 1_000_000}
+        return self.packer.pack(events, headers, last=last)
+
+    def _events(self) -> Iterator[Sequence[PlannedEvent]]:
         """Events when they are due, and empty batches in between, in which confirms arrive.
 
         A failure of the source or the ledger ends them and is kept in `failure`, so that the broker
@@ -179,7 +196,7 @@ class _ProduceRun:
             return 0
         return BATCH if self.count is None else min(BATCH, self.count - self.totals.sent)
 
-    def _take(self, limit: int) -> list[Message]:
+    def _take(self, limit: int) -> list[PlannedEvent]:
         """The next events, counted as sent. Raises: UsageError."""
         events = self.source.take(limit) if limit else []
         if not events:
@@ -191,13 +208,13 @@ class _ProduceRun:
         self.totals.sent += len(events)
         self.totals.verdicts.update(event.verdict for event in events if event.verdict is not None)
         self.unconfirmed_bytes += sum(len(event.body) for event in events)
-        headers = {PUBLISHED_AT: time.time_ns() // 1_000_000}
-        return [Message(event.body, event.message_id, headers) for event in events]
+        return events
 
     def _confirm(self, messages: Sequence[Message]) -> None:
-        self.totals.confirmed += len(messages)
-        self.unconfirmed_bytes -= sum(len(message.body) for message in messages)
-        self._write_ledger(lambda ledger: ledger.confirm(messages))
+        events = self.packer.events_of(messages)
+        self.totals.confirmed += len(events)
+        self.unconfirmed_bytes -= sum(len(event.body) for event in events)
+        self._write_ledger(lambda ledger: ledger.confirm(events))
         self.observer.on_progress(self.totals)
 
     def _write_ledger(self, write: Callable[[Ledger], None]) -> None:

@@ -42,8 +42,8 @@ class Ledger(Closeable):
         """
         self._write({"id": event.message_id, "verdict": event.verdict} for event in events)
 
-    def confirm(self, messages: Iterable[Message]) -> None:
-        """Write that messages are confirmed.
+    def confirm(self, messages: Iterable[Message | PlannedEvent]) -> None:
+        """Write that messages, or the events of one, are confirmed.
 
         Raises: FileError.
         """

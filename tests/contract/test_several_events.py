@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +14,14 @@ import pytest
 
 from dlmon.brokers.base import Broker
 from dlmon.commands.consume import consume
+from dlmon.commands.produce import produce
 from dlmon.messages import Delivery, Message, Queue
 from dlmon.rejects.rejection import Rejection, from_delivery, revalidate, to_replay
 from dlmon.runtime.stop import Stop
+from dlmon.sources.ledger import Ledger
+from dlmon.sources.pacing import Pace
+from dlmon.sources.packing import Packer
+from dlmon.sources.simulation import Simulation
 from dlmon.stores.base import Entry, WriteResult
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.schema import load_schema
@@ -234,3 +240,39 @@ def test_a_message_with_several_events_that_was_dead_lettered_can_be_replayed() 
         content_encoding="gzip",
     )
     assert revalidate(from_delivery(delivery, VALIDATOR), VALIDATOR) == ()
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "zstd"])
+def test_a_producer_packs_events_and_its_ledger_is_exact(
+    broker: Broker, store: CountingStore, path: Path, tmp_path: Path, encoding: str | None
+) -> None:
+    with Ledger(tmp_path / "ledger") as ledger:
+        produced = produce(
+            broker,
+            Simulation(seed=5, invalid=0.3),
+            Pace(0),
+            Stop(),
+            count=105,
+            ledger=ledger,
+            packer=Packer(10, encoding),
+        )
+    assert (produced.totals.sent, produced.totals.confirmed, produced.error) == (105, 105, None)
+    totals = consume(broker, store, VALIDATOR, Stop(), until_empty=True).totals
+    assert totals.received == 105
+    assert totals.messages < 80
+    lines = [orjson.loads(line) for line in (tmp_path / "ledger").read_bytes().splitlines()]
+    planned = Counter((line["id"], line["verdict"]) for line in lines if "verdict" in line)
+    assert Counter(line["id"] for line in lines if "confirmed" in line) == Counter(
+        key for key, _ in planned.elements()
+    )
+    rejects = [from_delivery(one, VALIDATOR) for one in in_queue(broker, Queue.REJECTS)]
+    found = Counter((one.message_id, one.code) for one in rejects)
+    assert found == Counter({key: n for key, n in planned.items() if key[1] != "valid"})
+    assert any(one.place is not None for one in rejects)
+    assert len(stored(path)) == 105 - len(rejects)
+
+
+def test_events_at_a_rate_are_gathered_until_a_message_is_full(broker: Broker) -> None:
+    produce(broker, Simulation(seed=5), Pace(200), Stop(), count=25, packer=Packer(10))
+    sizes = [one.body.count(b"\n") + 1 for one in in_queue(broker, Queue.ARRIVALS)]
+    assert sorted(sizes) == [5, 10, 10]
