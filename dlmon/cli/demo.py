@@ -9,6 +9,7 @@ from dlmon.cli.signals import stop_on_signals
 from dlmon.errors import ExitCode
 
 if TYPE_CHECKING:
+    from dlmon.config.settings import Settings
     from dlmon.config.urls import StoreAddress
 
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
       dlmon demo
       dlmon demo --seconds 30 --rate 1000
       dlmon demo --anomaly
+      dlmon demo --serve
     """
 )
 def demo(
@@ -42,6 +44,9 @@ def demo(
             help="Simulate a day and more too, with slow downloads in a country in its last hour, "
             "and let the report find them.",
         ),
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then show it in a browser, until Ctrl-C.")
     ] = False,
 ) -> None:
     from contextlib import ExitStack
@@ -84,6 +89,16 @@ def demo(
         raise result.produced.error
     if result.missing or not found:
         raise typer.Exit(ExitCode.INVALID_DATA)
+    if serve:
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    """The page at any free port, with actions: these are events of a demo."""
+    from dlmon.cli.serve import serve_page
+    from dlmon.web.options import ServeOptions
+
+    serve_page(settings, ServeOptions(port=0, allow_actions=True))
 
 
 def _show_speeds(store: StoreAddress) -> None:

@@ -11,6 +11,7 @@ from dlmon.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from dlmon.config.settings import Settings
+    from dlmon.web.options import ServeOptions
 
 _PANEL = "Who may come in"
 
@@ -87,10 +88,7 @@ def serve(
     ] = False,
 ) -> None:
     from dlmon.config.secrets import Secret
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
     from dlmon.web.options import ServeOptions
-    from dlmon.web.server import serve as serve_page
 
     options = ServeOptions(
         host=host,
@@ -103,11 +101,20 @@ def serve(
         allowed_hosts=tuple(allow_host or ()),
         in_container=in_container,
     )
+    serve_page(settings, options)
+
+
+def serve_page(settings: Settings, options: ServeOptions) -> None:
+    """Answer browsers until a signal. Raises: UsageError."""
+    from dlmon.validation.schema import load_schema
+    from dlmon.validation.validator import Validator
+    from dlmon.web.server import serve
+
     validator = Validator(
         load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
     )
     with stop_on_signals("what was being replayed is still in rejects, or in arrivals") as stop:
-        serve_page(settings, options, validator, stop, _announce)
+        serve(settings, options, validator, stop, _announce)
 
 
 def _announce(address: str) -> None:

@@ -16,7 +16,7 @@ from dlmon.web.stream import Hub
 from tests.support.dlmon import Dlmon, running
 from tests.support.events import make_body
 from tests.support.rejections import park, slow
-from tests.support.web import PATIENCE, Served
+from tests.support.web import PATIENCE, Served, wait_until
 from tests.web.conftest import Serving
 
 TIMES = {"since": "2026-03-01", "until": "2026-03-02"}
@@ -112,3 +112,19 @@ def test_sigterm_ends_the_command_at_once_with_a_stream_open(dlmon: Dlmon) -> No
                 process.terminate()
                 assert process.wait(timeout=PATIENCE) == 0
         assert process.stderr.read() == ""
+
+
+def test_the_demo_serves_its_events_in_one_command(dlmon: Dlmon) -> None:
+    with running(dlmon.start("demo", "--seconds", "0.5", "--invalid", "0", "--serve")) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        address = next(line for line in lines if line.startswith("Open "))[5:].strip()
+        with httpx.Client(base_url=address.partition("/?")[0], timeout=PATIENCE) as browser:
+            assert browser.get(address).status_code == 303
+            state = wait_until(
+                lambda: browser.get("/api/state").json(), lambda found: found["stored"]["count"]
+            )
+            assert state["allow_actions"]
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
