@@ -40,6 +40,18 @@ def test_what_was_stored_since_the_last_time_is_added(events: Events) -> None:
     assert events.count() == 9
 
 
+def test_following_a_store_without_news_writes_nothing(events: Events) -> None:
+    events.add(*some(3))
+    assert events.count() == 3
+    with closing(sqlite3.connect(events.summaries)) as looker:
+        (before,) = looker.execute("PRAGMA data_version").fetchone()
+        assert events.count() == 3
+        assert looker.execute("PRAGMA data_version").fetchone() == (before,)
+        events.add(*some(1))
+        assert events.count() == 4
+        assert looker.execute("PRAGMA data_version").fetchone() != (before,)
+
+
 def test_late_and_replayed_events_count_once_in_their_own_hour(events: Events) -> None:
     first = some(4)
     events.add(*first)
