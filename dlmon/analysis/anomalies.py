@@ -116,10 +116,7 @@ def find_anomalies(summaries: Summaries, start: int, end: int) -> Anomalies:
     """
     slow, missing = _Tests(Kind.SLOW), _Tests(Kind.MISSING)
     weeks = None
-    for hour in range(start, end):
-        baseline = _baseline(summaries, hour)
-        if not baseline:
-            continue
+    for hour, baseline in _baselines(summaries, start, end):
         weekly = 0 if baseline == [hour - DAY] else len(baseline)
         weeks = max(weeks or 0, weekly)
         for level in _LEVELS:
@@ -135,14 +132,16 @@ def find_anomalies(summaries: Summaries, start: int, end: int) -> Anomalies:
     return Anomalies(tuple(found), len(slow.probabilities) + len(missing.probabilities), weeks)
 
 
-def _baseline(summaries: Summaries, hour: int) -> list[int]:
-    """The hours to compare with: those in which there were downloads anywhere."""
-    weekly = [hour - WEEK * number for number in range(1, WEEKS + 1)]
-    known = [one for one in weekly if any(summaries.read(Level.WORLD_HOUR, one, one + 1))]
-    if known:
-        return known
-    yesterday = hour - DAY
-    return [yesterday] if any(summaries.read(Level.WORLD_HOUR, yesterday, yesterday + 1)) else []
+def _baselines(summaries: Summaries, start: int, end: int) -> Iterator[tuple[int, list[int]]]:
+    """The hours that can be compared, in order, each with those to compare it with: hours in which
+    there were downloads anywhere."""
+    weekly = [WEEK * number for number in range(1, WEEKS + 1)]
+    known = {hour for hour, *_ in summaries.read(Level.WORLD_HOUR, start - weekly[-1], end)}
+    # Not each hour from start to end: those may be thousands of years apart.
+    for hour in sorted({one + later for one in known for later in (DAY, *weekly)}):
+        if start <= hour < end:
+            before = [hour - earlier for earlier in weekly if hour - earlier in known]
+            yield hour, before or [hour - DAY]
 
 
 def _compare(

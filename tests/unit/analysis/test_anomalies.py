@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from dlmon.analysis.anomalies import Anomalies, Group, Kind, find_anomalies
-from dlmon.analysis.hours import HOUR
+from dlmon.analysis.hours import FIRST_HOUR, HOUR, LAST_HOUR
 from dlmon.analysis.summaries import Summaries
 from dlmon.runtime.stop import Stop
 from dlmon.stores.reading import Sample
@@ -155,3 +155,21 @@ def test_without_weeks_of_history_yesterday_is_the_baseline(tmp_path: Path) -> N
 def test_without_any_history_nothing_is_compared(tmp_path: Path) -> None:
     anomalies = found_in(tmp_path, weeks=(0,))
     assert anomalies == Anomalies((), 0, None)
+
+
+def test_of_thousands_of_years_only_hours_with_a_baseline_are_looked_at(tmp_path: Path) -> None:
+    samples = [
+        Sample(hour * HOUR, 53.35, -6.26, 10**6, 10.0 + number)
+        for hour in (FIRST_HOUR, FIRST_HOUR + 24, NOW, LAST_HOUR - 168, LAST_HOUR)
+        for number in range(60)
+    ]
+    with Summaries(tmp_path / "summaries.db") as summaries:
+        summaries.follow(ListReader(samples), Stop())
+        anomalies = find_anomalies(summaries, FIRST_HOUR, LAST_HOUR + 1)
+    # Missing in the hours after NOW and LAST_HOUR - 168, and as many as usual in two hours.
+    assert {one.since for one in anomalies.found} == {
+        *(NOW + later for later in (24, 168, 336, 504, 672)),
+        *(FIRST_HOUR + later for later in (48, 168, 192, 336, 360, 504, 528, 672, 696)),
+        LAST_HOUR - 168 + 24,
+    }
+    assert anomalies.weeks == 1
