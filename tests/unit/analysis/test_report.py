@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,26 @@ def test_hours_at_both_ends_count_as_a_whole_and_no_others(events: Events) -> No
         question = make_question("2026-02-28T10:59:00Z", "2026-03-02T15:01:00Z", by)
         for answer in (events.ask(question), events.ask_exactly(question)):
             assert sum(row.count for row in answer.rows) == answer.total.count == 24 + 14 + 16
+
+
+def test_hours_are_those_of_utc_where_clocks_change(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day on which clocks in Dublin go back has 25 hours there, and 01:30 twice."""
+    monkeypatch.setenv("TZ", "Europe/Dublin")
+    time.tzset()
+    try:
+        summer, winter = (timezone(timedelta(hours=hours)) for hours in (1, 0))
+        twice = [datetime(2026, 10, 25, 1, 30, tzinfo=zone) for zone in (summer, winter)]
+        events.add(*(Download(at=at) for at in twice))
+        for ask in (events.ask, events.ask_exactly):
+            rows = ask(make_question("2026-10-25", "2026-10-26", "hour")).rows
+            assert [row.label for row in rows] == ["2026-10-25T00:00Z", "2026-10-25T01:00Z"]
+            (day,) = ask(make_question("2026-10-25", "2026-10-26", "day")).rows
+            assert day.count == 2
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_cells_of_few_downloads_are_counted_and_not_shown(events: Events) -> None:
