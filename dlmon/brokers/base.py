@@ -107,6 +107,22 @@ class Reader(Closeable):
         """Give back all that was not acknowledged."""
 
 
+TAP_LIMIT = 1_000
+"""News of rejects that are kept between two calls of `Tap.read`; older ones are dropped."""
+
+
+class Tap(Closeable):
+    """Hears of rejects as they come, and takes nothing from the queue. Use as a context manager."""
+
+    @abstractmethod
+    def read(self) -> list[Delivery]:
+        """The rejects that came since the last call, the newest `TAP_LIMIT` or somewhat more of
+        them. Does not wait, and there is nothing to acknowledge.
+
+        Raises: BrokerUnreachable, BrokerRefused.
+        """
+
+
 Confirmed: TypeAlias = Callable[[Sequence[Message]], None]
 """Called with messages the broker has confirmed, in the thread that publishes, in any order."""
 
@@ -155,6 +171,13 @@ class Broker(Closeable):
     @abstractmethod
     def open_reader(self, queue: Queue, limit: int | None = None) -> Reader:
         """Look at up to `limit` messages of a queue, or at all of them."""
+
+    @abstractmethod
+    def open_tap(self) -> Tap:
+        """Hear of rejects from now on.
+
+        Raises: BrokerUnreachable. BrokerRefused without the permissions that it needs.
+        """
 
     @abstractmethod
     def depth(self, queue: Queue) -> Depth:

@@ -41,8 +41,8 @@ class Page:
         self._validator = validator
         self._hub = Hub()
         self._publishing = threading.Lock()
-        self._watcher = Watcher(settings, stop, self.publish)
         site = Site(settings, validator, stop)
+        self._watcher = Watcher(site, self.publish)
         self._rejects = RejectsView(site)
         self._mending = Mending(site, self._rejects)
         self._jobs = Jobs(site, self._mending, self.publish)
@@ -60,7 +60,7 @@ class Page:
             self._hub.publish(orjson.dumps(self._news()))
 
     def _news(self) -> dict[str, Any]:
-        return {**self._watcher.state(), "news": None, "jobs": self._jobs.records()}
+        return {**self._watcher.state(), "jobs": self._jobs.records()}
 
     def _routes(self) -> list[BaseRoute]:
         assets = Assets()

@@ -17,13 +17,13 @@ from dlmon.analysis.summaries import Summaries
 from dlmon.brokers import open_broker
 from dlmon.commands import status
 from dlmon.commands.report import summaries_file
-from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, Interrupted
 from dlmon.messages import Queue
-from dlmon.runtime.stop import Stop
 from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.stores import open_reader
 from dlmon.stores.reading import Sample, StoreReader
+from dlmon.web.news import News
+from dlmon.web.site import Site
 
 INTERVAL = 1.0
 """Seconds between two looks."""
@@ -62,10 +62,11 @@ class Health:
 class Watcher:
     """Follows the store into its summaries, and the depths of the queues."""
 
-    def __init__(self, settings: Settings, stop: Stop, changed: Callable[[], None]) -> None:
+    def __init__(self, site: Site, changed: Callable[[], None]) -> None:
         """changed: called in either thread when something is new."""
-        self._settings = settings
-        self._stop = stop
+        self._settings = site.settings
+        self._stop = site.stop
+        self._news = News(site.validator)
         self._changed = changed
         self._store = Health()
         self._broker = Health()
@@ -100,6 +101,7 @@ class Watcher:
             "broker": self._broker.record(str(self._settings.broker)),
             "store": self.store_record(),
             "summarising": self._progress(),
+            "news": self._news.record(),
         }
 
     def store_record(self) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class Watcher:
     def _follow_broker(self) -> None:
         while not self._stop.requested:
             try:
-                with open_broker(self._settings, self._stop) as broker:
+                with open_broker(self._settings, self._stop) as broker, self._news.follow(broker):
                     while not self._stop.requested:
                         depths = status.look(broker).depths
                         self._note_depths(
@@ -181,6 +183,8 @@ class Watcher:
                                 for queue, one in depths.items()
                             }
                         )
+                        if self._news.read():
+                            self._changed()
                         self._stop.wait(INTERVAL)
             except Interrupted:
                 return

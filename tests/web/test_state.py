@@ -68,6 +68,15 @@ def test_the_stream_has_the_newest_state_and_the_next(page: Served) -> None:
         assert next(state for state in states if state["depth"][Queue.REJECTS] == 2)
 
 
+def test_news_of_rejects_come_without_a_look(page: Served) -> None:
+    page.wait_for("/api/state", lambda state: state["broker"]["ok"])
+    with page.broker() as broker:
+        park(broker, [slow(), slow()])
+    news = page.wait_for("/api/state", lambda state: state["news"]["rejects"])["news"]
+    assert news["groups"] == [{"code": "type", "path": "/download_speed", "count": 2}]
+    assert page.json("/api/rejects") is None
+
+
 def test_a_store_that_is_not_there_is_named_with_its_age_and_found_once_it_is(page: Served) -> None:
     state = page.wait_for("/api/state", lambda state: state["store"]["ok"] is False)
     assert "There is no store" in state["store"]["reason"]

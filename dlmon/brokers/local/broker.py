@@ -12,6 +12,7 @@ from dlmon.brokers.base import Broker, Confirmed, Consumer, Depth, Reader
 from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import LEASE, Lease, LeaseLost, depth
 from dlmon.brokers.local.publisher import LocalPublisher
+from dlmon.brokers.local.tap import LocalTap
 from dlmon.errors import BrokerUnreachable, Interrupted
 from dlmon.messages import Delivery, Message, Queue
 from dlmon.runtime.stop import Stop
@@ -74,6 +75,9 @@ class LocalBroker(Broker):
 
     def open_reader(self, queue: Queue, limit: int | None = None) -> LocalReader:
         return LocalReader(self._open_lease(queue, counts=False), self._stop, limit)
+
+    def open_tap(self) -> LocalTap:
+        return LocalTap(self._path, self._namespace, lambda: self._stop.expired)
 
     def depth(self, queue: Queue) -> Depth:
         return depth(self._database, f"{self._namespace}.{queue}", lambda: self._stop.expired)

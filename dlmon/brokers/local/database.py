@@ -61,6 +61,10 @@ _SCHEMA = (
 # them work with the file as before.
 _ADDED_COLUMNS = {"content_encoding": "TEXT", "type": "TEXT", "app_id": "TEXT"}
 
+# An index that the first version did not have, likewise.
+_DEAD_LETTERS = """
+    CREATE INDEX IF NOT EXISTS dead_letter ON message (dead_at) WHERE dead_at IS NOT NULL"""
+
 _log = logging.getLogger(__name__)
 
 GiveUp: TypeAlias = Callable[[], bool]
@@ -108,6 +112,7 @@ class Database:
                 for name, kind in _ADDED_COLUMNS.items():
                     if name not in columns:
                         connection.execute(f"ALTER TABLE message ADD COLUMN {name} {kind}")
+                connection.execute(_DEAD_LETTERS)
                 # Each time: BEGIN IMMEDIATE succeeds on a file that must not be written to.
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except Interrupted as error:

@@ -30,10 +30,14 @@ LEASE = 10.0
 _CLOSE_TIMEOUT = 2.0
 
 _READY = "SELECT 1 FROM message WHERE queue = :queue AND holder IS NULL LIMIT 1"
-_FIRST = """
-    SELECT id, body, message_id, headers, content_type, correlation_id, delivery_count,
-           content_encoding, type, app_id, dead_queue, dead_count, dead_at
-    FROM message WHERE queue = :queue AND holder IS NULL ORDER BY id LIMIT :limit"""
+COLUMNS = """
+    id, body, message_id, headers, content_type, correlation_id, delivery_count,
+    content_encoding, type, app_id, dead_queue, dead_count, dead_at"""
+"""What a delivery is made of."""
+
+_FIRST = f"""
+    SELECT {COLUMNS}
+    FROM message WHERE queue = :queue AND holder IS NULL ORDER BY id LIMIT :limit"""  # noqa: S608  (a constant)
 _HOLD = """
     UPDATE message SET holder = :holder
     WHERE queue = :queue AND holder IS NULL AND id <= :last"""
@@ -234,22 +238,27 @@ class Lease:
         return f"{self._namespace}.{queue}"
 
     def _delivery(self, row: tuple[Any, ...]) -> Delivery:
-        number, body, message_id, headers, content_type, correlation_id, count, *others = row
-        content_encoding, kind, app_id, dead_queue, dead_count, dead_at = others
-        return Delivery(
-            body=body,
-            message_id=message_id,
-            headers=MappingProxyType(json.loads(headers)),
-            content_type=content_type,
-            correlation_id=correlation_id,
-            exchange=self._namespace,
-            routing_key=ROUTING_KEYS[self._queue],
-            delivery_count=count,
-            token=LocalToken(self._holder, number),
-            dead_letter=DeadLetter(dead_queue, "delivery_limit", dead_count, dead_at)
-            if dead_queue
-            else None,
-            content_encoding=content_encoding,
-            type=kind,
-            app_id=app_id,
-        )
+        return to_delivery(row, self._namespace, self._queue, self._holder)
+
+
+def to_delivery(row: tuple[Any, ...], namespace: str, queue: Queue, holder: int) -> Delivery:
+    """The delivery of a row with `COLUMNS`. holder: who has it, 0 for nobody."""
+    number, body, message_id, headers, content_type, correlation_id, count, *others = row
+    content_encoding, kind, app_id, dead_queue, dead_count, dead_at = others
+    return Delivery(
+        body=body,
+        message_id=message_id,
+        headers=MappingProxyType(json.loads(headers)),
+        content_type=content_type,
+        correlation_id=correlation_id,
+        exchange=namespace,
+        routing_key=ROUTING_KEYS[queue],
+        delivery_count=count,
+        token=LocalToken(holder, number),
+        dead_letter=DeadLetter(dead_queue, "delivery_limit", dead_count, dead_at)
+        if dead_queue
+        else None,
+        content_encoding=content_encoding,
+        type=kind,
+        app_id=app_id,
+    )

@@ -13,6 +13,7 @@ from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
 from dlmon.brokers.rabbitmq.publisher import RabbitMQPublisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.streams import refuse_stream
+from dlmon.brokers.rabbitmq.tap import RabbitMQTap
 from dlmon.brokers.rabbitmq.topology import queue_name
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError
@@ -80,6 +81,9 @@ class RabbitMQBroker(Broker):
         return RabbitMQReader(
             self._consuming, self._name(queue), limit, self._stop, lambda: self.depth(queue)
         )
+
+    def open_tap(self) -> RabbitMQTap:
+        return RabbitMQTap(self._consuming, self._settings.namespace, self._stop)
 
     def depth(self, queue: Queue) -> Depth:
         def ask(channel: Any, answer: Future[Depth]) -> None:
