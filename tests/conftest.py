@@ -108,6 +108,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(lane))
         if "postgres_server" in fixtures:
             item.add_marker(pytest.mark.xdist_group("postgres-server"))
+        if "browser" in fixtures:  # one browser for a file
+            item.add_marker(pytest.mark.xdist_group(f"browser-{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,13 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dlmon.config.settings import Settings
 from tests.page.visitor import Visitor, visiting
 from tests.support.web import Served
 
@@ -172,6 +174,25 @@ def test_a_server_that_is_gone_is_told_and_the_numbers_stay(
         visitor.sees("#tile-count .value", "60")
     finally:
         context.__exit__(None, None, None)
+
+
+def test_a_broker_that_is_down_is_named_and_so_is_its_return(
+    browser: Browser, serving: Callable[..., Served], tmp_path: Path
+) -> None:
+    folder = tmp_path / "elsewhere"  # where the broker's file cannot be, at first
+    folder.write_text("")
+    local = Settings.for_url(f"sqlite:///{folder}/broker.db")
+    store = Settings.for_url("local", store=f"sqlite:///{tmp_path}/events.db").store
+    served = serving(settings=replace(local, store=store))
+    served.store(*_events(1, DUBLIN, 80.0))
+    with visiting(browser, served) as visitor:
+        visitor.go("/")
+        visitor.sees("#notice", "The broker has been down since")
+        visitor.sees("#health", "Broker down")
+        folder.unlink()
+        folder.mkdir()
+        visitor.sees("#health", "Broker up")
+        visitor.page.wait_for_selector("#notice:empty", state="attached")
 
 
 def test_an_empty_store_says_what_to_type(browser: Browser, serving: Callable[..., Served]) -> None:
