@@ -75,8 +75,12 @@ class Summaries(Closeable):
         try:
             with self._translated():
                 self._connection = sqlite3.connect(self._path, isolation_level=None)
-            with self._translated():
-                self._prepare()
+            try:
+                with self._translated():
+                    self._prepare()
+            except FileError:
+                self._connection.close()
+                raise
         except FileError:
             os.close(self._lock)
             raise

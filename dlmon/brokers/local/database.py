@@ -87,7 +87,11 @@ class Database:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TICK, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
+            try:
+                self._connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
+            except sqlite3.Error:
+                self._connection.close()
+                raise
 
     def prepare(self) -> None:
         """Make sure that the file is a local broker's; an empty or new one becomes one.
