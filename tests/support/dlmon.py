@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pexpect
+from typer.testing import CliRunner
 
+from dlmon.cli import app
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from tests.support.environment import bare_environment
@@ -41,6 +46,22 @@ class Dlmon:
             timeout=180,
             check=False,
         )
+
+    def in_this_process(self, *arguments: str) -> str:
+        """What it writes to stdout, for tests of what it finds rather than of how it runs.
+
+        Starting a process takes many times as long.
+
+        Raises: what the command raises; AssertionError if it exits with another code than 0.
+        """
+        with (
+            patch.dict(os.environ, self.environment, clear=True),
+            chdir(self.folder),
+            _unchanged_logging(),
+        ):
+            result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
     def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start it, with its output in pipes. stdin: as `subprocess.Popen` takes it."""
@@ -86,3 +107,16 @@ def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def _unchanged_logging() -> Iterator[None]:
+    """The loggers that a command configures are afterwards as they were."""
+    loggers = [logging.getLogger(name) for name in ("dlmon", "pika")]
+    before = [(one.handlers, one.level, one.propagate) for one in loggers]
+    try:
+        yield
+    finally:
+        for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+            one.handlers, one.propagate = handlers, propagate
+            one.setLevel(level)
