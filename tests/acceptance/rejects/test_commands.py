@@ -1,4 +1,4 @@
-"""The three commands as processes: what they print, ask and exit with."""
+"""The three commands: what they print, ask and exit with."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from dlmon.brokers.base import Broker
+from dlmon.errors import UsageError
 from dlmon.messages import Queue
 from dlmon.rejects.export import to_line
 from dlmon.rejects.rejection import Rejection
@@ -76,7 +77,8 @@ def test_forty_groups_fit_a_screen_and_the_rest_is_counted(broker: Broker, dlmon
 def test_what_all_groups_have_in_common_is_shown_once(broker: Broker, dlmon: Dlmon) -> None:
     first, second = slow(), rejection(make_body(file_size=-1))
     park(broker, [first, replace(first, origin="agents 1"), second])
-    lines = [line.strip() for line in dlmon("inspect-rejects").stdout.splitlines()]
+    shown = dlmon.in_this_process("inspect-rejects")
+    lines = [line.strip() for line in shown.splitlines()]
     assert lines.count("sent to dlmon download.completed") == 1
     assert {"sent to dlmon download.completed, agents 1"} < set(lines)
     assert lines[-1] == f"all validated by {VALIDATOR.schema.version}"
@@ -118,8 +120,8 @@ def test_the_list_has_tabs_in_a_pipe_and_the_newest_first(broker: Broker, dlmon:
 def test_show_marks_every_place_that_fails(broker: Broker, dlmon: Dlmon) -> None:
     parked = slow(coordinates={"latitude": 95, "longitude": 0})
     park(broker, [parked, slow()])
-    result = dlmon("inspect-rejects", "--show", parked.message_id)
-    lines = result.stdout.splitlines()
+    shown = dlmon.in_this_process("inspect-rejects", "--show", parked.message_id)
+    lines = shown.splitlines()
     for value, reason in (
         ('"25.5"', 'type: "25.5" is not of type "number"'),
         ("95", "maximum: 95 is greater than the maximum of 90"),
@@ -127,16 +129,16 @@ def test_show_marks_every_place_that_fails(broker: Broker, dlmon: Dlmon) -> None
         (at,) = (number for number, line in enumerate(lines) if line.rstrip(",").endswith(value))
         assert lines[at + 1].strip() == f"{'^' * len(value)} {reason}"
         assert lines[at + 1].index("^") == lines[at].index(value)
-    assert "2 violations" in result.stdout
-    assert "by consumer-1" in result.stdout
+    assert "2 violations" in shown
+    assert "by consumer-1" in shown
 
 
 def test_show_has_hex_where_the_body_is_no_text(broker: Broker, dlmon: Dlmon) -> None:
     parked = rejection(b'{"a": "\xff\x00"}')
     park(broker, [parked])
-    result = dlmon("inspect-rejects", "--show", parked.message_id)
-    row = next(line for line in result.stdout.splitlines() if "7b 22 61" in line)
-    mark = next(line for line in result.stdout.splitlines() if "^^" in line)
+    lines = dlmon.in_this_process("inspect-rejects", "--show", parked.message_id).splitlines()
+    row = next(line for line in lines if "7b 22 61" in line)
+    mark = next(line for line in lines if "^^" in line)
     assert row[mark.index("^") :].startswith("ff 00")
     assert "not-utf8" in mark
 
@@ -144,7 +146,7 @@ def test_show_has_hex_where_the_body_is_no_text(broker: Broker, dlmon: Dlmon) ->
 def test_show_points_at_the_end_of_a_truncated_body(broker: Broker, dlmon: Dlmon) -> None:
     parked = rejection(b'{"file_size": 1')
     park(broker, [parked])
-    lines = dlmon("inspect-rejects", "--show", parked.message_id).stdout.splitlines()
+    lines = dlmon.in_this_process("inspect-rejects", "--show", parked.message_id).splitlines()
     (at,) = (number for number, line in enumerate(lines) if line.endswith('{"file_size": 1'))
     assert lines[at + 1].index("^") == len(lines[at])
 
@@ -192,10 +194,10 @@ def test_an_export_is_a_new_file_with_what_was_selected(
 
 def test_revalidate_counts_how_many_would_pass_now(broker: Broker, dlmon: Dlmon) -> None:
     park(broker, [mended(), mended(), slow()])
-    result = dlmon("inspect-rejects", "--revalidate")
-    assert "Of 3, 2 would pass now." in result.stdout
-    assert "type at /download_speed" in result.stdout
-    assert "type at /file_size" not in result.stdout
+    shown = dlmon.in_this_process("inspect-rejects", "--revalidate")
+    assert "Of 3, 2 would pass now." in shown
+    assert "type at /download_speed" in shown
+    assert "type at /file_size" not in shown
 
 
 def test_revalidate_uses_the_schema_that_is_given(
@@ -203,8 +205,8 @@ def test_revalidate_uses_the_schema_that_is_given(
 ) -> None:
     (tmp_path / "any.json").write_text("true")
     park(broker, [slow()])
-    result = dlmon("inspect-rejects", "--revalidate", "--schema", "any.json")
-    assert "Of 1, 1 would pass now." in result.stdout
+    shown = dlmon.in_this_process("inspect-rejects", "--revalidate", "--schema", "any.json")
+    assert "Of 1, 1 would pass now." in shown
 
 
 def test_more_than_max_count_exits_with_1_for_a_monitor(broker: Broker, dlmon: Dlmon) -> None:
@@ -237,10 +239,9 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(
     broker: Broker, dlmon: Dlmon, arguments: list[str], complaint: str
 ) -> None:
     park(broker, [slow()])
-    result = dlmon(*arguments)
-    assert result.returncode == 2
-    assert complaint in result.stderr
-    assert "Traceback" not in result.stderr
+    with pytest.raises(UsageError, match=re.escape(complaint)) as refused:
+        dlmon.in_this_process(*arguments)
+    assert refused.value.exit_code == 2
     assert len(ids(broker, Queue.REJECTS)) == 1
 
 
