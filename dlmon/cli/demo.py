@@ -41,7 +41,7 @@ def demo(
         bool,
         typer.Option(
             "--anomaly",
-            help="Simulate a day and more too, with slow downloads in a country in its last hour, "
+            help="Simulate some weeks too, with slow downloads in a country in its last hour, "
             "and let the report find them.",
         ),
     ] = False,

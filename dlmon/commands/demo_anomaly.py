@@ -1,4 +1,4 @@
-"""Simulated downloads of a day and more in a store of their own, slow in one country at the end."""
+"""Simulated downloads of five weeks in a store of their own, slow in one country at the end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from dlmon.analysis.anomalies import Anomalies, Kind
-from dlmon.analysis.hours import DAY, HOUR
+from dlmon.analysis.anomalies import WEEK, WEEKS, Anomalies, Kind
+from dlmon.analysis.hours import HOUR
 from dlmon.errors import Interrupted, StoreUnavailable
 from dlmon.runtime.stop import Stop
 from dlmon.sources.simulation import Simulation
@@ -20,12 +20,11 @@ from dlmon.sources.simulation.slowdowns import Slowdown
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore
 
-HISTORY = DAY + 2
-"""Hours: the last two have the same hour of the day before to be compared with."""
+HOURS = 2
+"""So many are simulated of this week, and the same of each of the `WEEKS` before."""
 
 _AN_HOUR = 2_000  # downloads; the country where most are has 6% of them at the quietest hour
 _FACTOR = 0.4
-_BATCH = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Injected:
     """A slowdown that was put into simulated downloads.
 
     country: an ISO 3166-1 alpha-2 code. hour: since the epoch. factor: by which its speeds are
-    multiplied. downloads: how many were simulated, in `HISTORY` hours.
+    multiplied. downloads: how many were simulated.
     """
 
     country: str
@@ -52,8 +51,8 @@ class Injected:
 
 
 def inject_slowdown(path: Path, hour: int, stop: Stop) -> Injected:
-    """Make a SQLite store of the `HISTORY` hours that end with this one (since the epoch), in which
-    one country is slow. It takes the place of the file, once it is whole.
+    """Make a SQLite store of the hours that end with this one (since the epoch), in which one
+    country is slow. It takes the place of the file, once it is whole.
 
     The same hour gives the same downloads.
 
@@ -61,35 +60,32 @@ def inject_slowdown(path: Path, hour: int, stop: Stop) -> Injected:
     """
     country = _busiest_country(hour)
     slowdown = Slowdown(_FACTOR, country, since=hour * HOUR, until=(hour + 1) * HOUR)
-    simulation = Simulation(
-        seed=hour,
-        start=(hour + 1 - HISTORY) * HOUR,
-        interval=3600 / _AN_HOUR,
-        slowdowns=[slowdown],
-    )
-    downloads = HISTORY * _AN_HOUR
+    firsts = [hour + 1 - HOURS - WEEK * before for before in range(WEEKS, -1, -1)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}-") as folder:
             made = Path(folder, path.name)
             with SqliteStore(made) as store:
-                for _ in range(0, downloads, _BATCH):
+                for first in firsts:
                     if stop.requested:
                         raise Interrupted("Stopped before the history was made.")
-                    store.write(_entries(simulation, _BATCH))
+                    store.write(_entries(first, slowdown))
             # What a killed process left in the log of the old file would become part of the new.
             for suffix in ("-wal", "-shm"):
                 path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
             made.replace(path)
     except OSError as error:
         raise StoreUnavailable(f"{path} cannot be made: {error.strerror}.") from error
-    return Injected(country, hour, _FACTOR, downloads)
+    return Injected(country, hour, _FACTOR, len(firsts) * HOURS * _AN_HOUR)
 
 
-def _entries(simulation: Simulation, count: int) -> list[Entry]:
+def _entries(first: int, slowdown: Slowdown) -> list[Entry]:
+    """The downloads of `HOURS` hours from one on."""
+    interval = 3600 / _AN_HOUR
+    simulation = Simulation(seed=first, start=first * HOUR, interval=interval, slowdowns=[slowdown])
     return [
         Entry(event.message_id, event.body, orjson.loads(event.body))
-        for event in simulation.take(count)
+        for event in simulation.take(HOURS * _AN_HOUR)
     ]
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from rich.text import Text
 
+from dlmon.analysis.anomalies import WEEKS
 from dlmon.analysis.geography import world
 from dlmon.analysis.hours import format_hour
 from dlmon.commands.demo import DemoResult
-from dlmon.commands.demo_anomaly import HISTORY, Injected
+from dlmon.commands.demo_anomaly import HOURS, Injected
 from dlmon.commands.report import AnomalyReport, Report
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.report.anomalies import show_anomalies_as_text
@@ -76,8 +77,8 @@ def show_anomaly(injected: Injected, report: AnomalyReport, store: str) -> None:
     downloads."""
     console = stdout()
     what = (
-        f"{injected.downloads:,} simulated downloads of {HISTORY} hours, in "
-        f"{world().names[injected.country]} at {injected.factor:g} of the speed from "
+        f"{injected.downloads:,} downloads in {HOURS} hours of {WEEKS + 1} weeks, "
+        f"in {world().names[injected.country]} at {injected.factor:g} of the speed from "
         f"{format_hour(injected.hour)} to {format_hour(injected.hour + 1)}."
     )
     print_line(console, Text())

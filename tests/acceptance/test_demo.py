@@ -82,7 +82,7 @@ def test_an_anomaly_that_it_made_is_found(dlmon: Dlmon) -> None:
     assert re.search(rf"^slow +{' +'.join(made.groups())} ", again.stdout, re.MULTILINE)
     # None of the downloads that were made for it is in the user's own store.
     assert count_in(folder / "events.db") == counts(done.stdout)[1]
-    assert count_in(folder / "demo-anomaly.db") == 52_000
+    assert count_in(folder / "demo-anomaly.db") == 20_000
 
 
 def count_in(store: Path) -> int:
