@@ -87,7 +87,7 @@ def test_a_click_on_a_cell_filters_and_the_address_shows_the_same_to_a_colleague
     address = visitor.page.url
     colleague = visitor.open_tab()
     colleague.goto(address)
-    colleague.wait_for_function("document.querySelector('#tile-count .value').textContent === '60'")
+    colleague.wait_for_selector("#tile-count .value:text-is('60')")
     visitor.page.go_back()
     visitor.sees("#tile-count .value", "100")
 
@@ -134,7 +134,7 @@ def test_eight_tabs_share_one_stream(visitor: Visitor) -> None:
     pages = [visitor.open_tab() for _ in range(7)]
     for page in pages:
         page.goto(visitor.served.origin + "/")
-        page.wait_for_function("document.querySelector('#tile-waiting .value').textContent !== '–'")
+        page.wait_for_selector("#tile-waiting .value:text-is('0')")
     assert sum(url.endswith("/api/stream") for url in asked) == 1
 
 
@@ -168,7 +168,7 @@ def test_a_server_that_is_gone_is_told_and_the_numbers_stay(
         visitor = context.__enter__()
         visitor.go("/")
         visitor.sees("#tile-count .value", "60")
-        visitor.page.wait_for_function("document.querySelector('#health .up')")
+        visitor.page.wait_for_selector("#health .up")
     try:
         visitor.sees("#notice", "dlmon serve has not answered since")
         visitor.sees("#tile-count .value", "60")
