@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings
+from dlmon.errors import BrokerRefused
+from dlmon.messages import Queue
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 from tests.support.node import PrivateNode
@@ -125,3 +129,20 @@ def test_without_declaring_one_permission_is_enough(
     options = ["--until-empty"] if command == ["consume"] else []
     result = dlmon(*command, *options, "--no-declare", "--broker", url)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_tap_without_the_right_to_configure_is_refused_and_depths_are_known(
+    private_node: PrivateNode, private_settings: Settings, tmp_path: Path, namespace: str
+) -> None:
+    with open_broker(private_settings):
+        pass  # declares
+    private_node.add_user(namespace, PASSWORD, "^$", ".*", ".*")
+    try:
+        url = private_node.url.replace("guest:guest", f"{namespace}:{PASSWORD.replace(' ', '%20')}")
+        settings = replace(settings_for(url, namespace, tmp_path), declare=False)
+        with open_broker(settings) as broker:
+            with pytest.raises(BrokerRefused, match=r"rejects\.tap"):
+                broker.open_tap()
+            assert broker.depth(Queue.REJECTS).ready == 0
+    finally:
+        private_node.ctl("delete_user", namespace)
