@@ -21,6 +21,7 @@ from dlmon.web.answers import answered
 from dlmon.web.assets import Assets
 from dlmon.web.jobs import Jobs
 from dlmon.web.mending import Mending
+from dlmon.web.openapi import describe
 from dlmon.web.options import ServeOptions
 from dlmon.web.questions import Questions
 from dlmon.web.rejects import RejectsView
@@ -70,6 +71,7 @@ class Page:
             Route("/", assets.index),
             Route("/assets/{name:path}", assets.asset),
             Route(HEALTH, _health),
+            Route("/openapi.json", answered(self._describe)),
             Route("/api/state", answered(self._state)),
             Route("/api/stream", self._stream),
             Route("/api/report", answered(questions.report)),
@@ -89,6 +91,9 @@ class Page:
             Route("/api/jobs/{job}/cancel", answered(jobs.cancel), methods=["POST"]),
             Route("/api/exports/{name}", answered(jobs.export)),
         ]
+
+    def _describe(self, _request: Request, _body: Any) -> dict[str, Any]:
+        return describe(self.app.routes)
 
     def _state(self, request: Request, _body: Any) -> dict[str, Any]:
         return {

@@ -47,6 +47,19 @@ def test_the_routes_are_found() -> None:
     assert {*CHANGES_NOTHING} < {*WRITES}
 
 
+def test_every_route_is_described(page: Served) -> None:
+    paths = page.json("/openapi.json")["paths"]
+    described = {
+        (method.upper(), path.replace("{", "").replace("}", ""))
+        for path, methods in paths.items()
+        for method in methods
+    }
+    assert described == {one for one in ROUTES if one[1].startswith("/api/")}
+    posted = {path for path, methods in paths.items() if "post" in methods}
+    assert "digest" in str(paths["/api/actions/discard"])
+    assert {*CHANGES_NOTHING} < posted
+
+
 def test_by_another_name_no_route_answers(acting: Served) -> None:
     for method, path in ROUTES:
         for host in ("evil.example", "127.0.0.1.evil.example", "evil@127.0.0.1", ""):
