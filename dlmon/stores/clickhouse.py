@@ -23,6 +23,7 @@ from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import to_rows, to_utc
+from dlmon.stores.passwords import read_password
 
 _Connect: TypeAlias = Callable[..., Client]
 
@@ -144,11 +145,9 @@ class ClickhouseStore(Store):
 
     def _open(self) -> Client:
         parameters = dict(self._parameters)
-        if self._address.password is not None:
-            try:
-                parameters["password"] = self._address.password.read()
-            except SettingsError as error:  # it may be rotated right now
-                raise StoreUnavailable(str(error)) from error
+        password = read_password(self._address)
+        if password is not None:
+            parameters["password"] = password
         client = self._connect(
             **parameters,
             connect_timeout=_CONNECT_TIMEOUT,

@@ -23,6 +23,7 @@ from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.http_environment import Proxy, create_tls_context, find_proxy
+from dlmon.stores.passwords import read_password
 
 # Seconds: to connect, between two bytes of a response, and for the whole response.
 _CONNECT_TIMEOUT = 5.0
@@ -148,11 +149,9 @@ class WebhookStore(Store):
     def _login(self, headers: dict[str, str]) -> tuple[str, str] | None:
         """User and password for basic authentication. A secret without a user is a bearer token."""
         secret = self._password
-        if self._address.password is not None:
-            try:
-                secret = self._address.password.read()
-            except SettingsError as error:  # it may be rotated right now
-                raise StoreUnavailable(str(error)) from error
+        password = read_password(self._address)
+        if password is not None:
+            secret = password
             if not (secret.isascii() and secret.isprintable()):
                 raise self._unavailable("its password has characters that no header can have")
         if self._user:

@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
+from dlmon.stores.passwords import read_password
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -91,11 +92,9 @@ class Database:
 
     def _open(self) -> Connection:
         parameters = dict(self._parameters)
-        if self._address.password is not None:
-            try:
-                parameters["password"] = self._address.password.read()
-            except SettingsError as error:  # it may be rotated right now
-                raise StoreUnavailable(str(error)) from error
+        password = read_password(self._address)
+        if password is not None:
+            parameters["password"] = password
         connection = psycopg.connect(
             make_conninfo("", **parameters),
             autocommit=True,
