@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 import threading
 from contextlib import closing
@@ -17,6 +15,7 @@ from dlmon.analysis.summaries import Summaries
 from dlmon.errors import FileError, StoreUnavailable
 from dlmon.runtime.stop import Stop
 from dlmon.stores.sqlite_reader import SqliteReader
+from tests.support.kills import killed_before_statement
 from tests.unit.analysis.stores import NOON, Download, Events, everything
 
 _NEWER = ("PRAGMA application_id = 0x646C6D65", "PRAGMA user_version = 1000")
@@ -150,36 +149,10 @@ def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
         number += 1
         for file in events.path.parent.glob("*.summaries.*"):
             file.unlink()
-        child = os.fork()
-        if child == 0:  # the process to kill
-            _follow_and_die(events, number)
-        _, status = os.waitpid(child, 0)
-        ended = not os.WIFSIGNALED(status)
-        assert ended or os.WTERMSIG(status) == signal.SIGKILL
+        ended = not killed_before_statement(number, events.count)
         rows = events.ask(everything("hour")).rows
         assert [row.count for row in rows] == [4, 4, 4], number
     assert number > 40
-
-
-def _follow_and_die(events: Events, number: int) -> None:
-    """Follow a store, and be killed before the statement of this number."""
-    left = number
-
-    def count(_statement: str) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    class Connection(sqlite3.Connection):
-        def __init__(self, *arguments: object, **options: object) -> None:
-            super().__init__(*arguments, **options)  # type: ignore[arg-type]
-            self.set_trace_callback(count)
-
-    real = sqlite3.connect
-    sqlite3.connect = lambda *a, **o: real(*a, **o, factory=Connection)  # type: ignore[assignment]
-    events.count()
-    os._exit(0)
 
 
 def test_two_reports_at_once_share_the_work_while_a_consumer_writes(events: Events) -> None:
