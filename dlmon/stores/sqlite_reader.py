@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EISDIR
-from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from urllib.parse import quote
@@ -46,9 +45,6 @@ _REASONS = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened" + _NEEDS,
     sqlite3.SQLITE_NOTADB: "it is not a SQLite file",
 }
-
-# Sample._make in less than half of the time: this is done for each event.
-_sample: Callable[[tuple[int, float, float, int, float]], Sample] = partial(tuple.__new__, Sample)
 
 
 class SqliteReader(StoreReader):
@@ -99,7 +95,7 @@ class SqliteReader(StoreReader):
                 (key,) = execute(_ID_OF, (last,)).fetchone()
                 found = execute(_UP_TO, (row, last)).fetchall()
             cursor = f"{last} {_in_hex(key)}"
-            yield [*map(_sample, found)], cursor
+            yield [*map(Sample._make, found)], cursor
 
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
         if self._identity is None:
@@ -107,7 +103,7 @@ class SqliteReader(StoreReader):
         with self._transaction():
             rows = self._connection.execute(_BETWEEN, (start * 1000, end * 1000))
             while found := rows.fetchmany(limit):
-                yield [*map(_sample, found)]
+                yield [*map(Sample._make, found)]
 
     def close(self) -> None:
         self._connection.close()
