@@ -40,9 +40,9 @@ def test_connections_that_are_reset(
     proxied.goes_on()
     assert LOST in producer.said
     assert LOST in consumer.said
-    # 130 where a busy machine does not confirm the last messages within the grace: nothing is lost.
-    assert producer.stop() in {0, 130}, producer.said
-    assert consumer.stop() in {0, 130}, consumer.said
+    assert producer.stop() == 0, producer.said
+    proxied.takes_all()  # a slow disk confirms what is parked late, and a stop waits for 4 s
+    assert consumer.stop() == 0, consumer.said
     reconciled(proxied)
 
 
