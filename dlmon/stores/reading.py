@@ -23,6 +23,14 @@ class Sample(NamedTuple):
     download_speed: float
 
 
+class StoredEvent(NamedTuple):
+    """An event as it is stored: what statistics need of it, its id, and its exact bytes."""
+
+    sample: Sample
+    event_id: str
+    body: bytes
+
+
 class StoreReader(Closeable):
     """Reads events from a store, and never writes. Use as a context manager.
 
@@ -56,6 +64,13 @@ class StoreReader(Closeable):
         """Events of a time, up to `limit` at a time, in any order.
 
         start, end: milliseconds since the epoch; the end is exclusive.
+
+        Raises: StoreUnavailable.
+        """
+
+    @abstractmethod
+    def read_events(self, start: int, end: int, limit: int) -> Iterator[list[StoredEvent]]:
+        """As `read_between`, with ids and bodies.
 
         Raises: StoreUnavailable.
         """

@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from dlmon.runtime.sqlite_files import FileFormat
 from dlmon.stores import sqlite_ids
@@ -122,6 +123,11 @@ def to_key(event_id: str) -> Key:
         if len(key) == 16:
             return key
     return event_id
+
+
+def key_to_text(key: Key) -> str:
+    """The id that is in a column."""
+    return str(UUID(bytes=key)) if isinstance(key, bytes) else key
 
 
 def begins_with_time(key: Key) -> bool:

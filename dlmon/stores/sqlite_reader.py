@@ -18,12 +18,13 @@ from urllib.parse import quote
 
 from dlmon.errors import StoreUnavailable
 from dlmon.runtime.sqlite_files import READ_HEADER, primary_code
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import Sample, StoredEvent, StoreReader
 from dlmon.stores.sqlite_layout import (
     FORMAT,
     LAST_ROW,
     SCHEMA_VERSION,
     Key,
+    key_to_text,
 )
 
 _BUSY_TIMEOUT = 5.0  # seconds
@@ -34,6 +35,8 @@ _LAST_OF_NEXT = """
 _UP_TO = f"SELECT {_COLUMNS} FROM stored_events WHERE row > ? AND row <= ? ORDER BY row"
 _BETWEEN = f"""
     SELECT {_COLUMNS} FROM stored_events WHERE timestamp >= ? AND timestamp < ?"""
+_EVENTS_BETWEEN = f"""
+    SELECT {_COLUMNS}, event_id, body FROM stored_events WHERE timestamp >= ? AND timestamp < ?"""
 _ID_OF = "SELECT event_id FROM stored_events WHERE row = ?"
 _IDENTITY = "SELECT identity FROM store_identity"
 _CURSOR = re.compile(r"(\d+) ([0-9a-f]*)")  # row, id
@@ -104,6 +107,17 @@ class SqliteReader(StoreReader):
             rows = self._connection.execute(_BETWEEN, (start * 1000, end * 1000))
             while found := rows.fetchmany(limit):
                 yield [*map(Sample._make, found)]
+
+    def read_events(self, start: int, end: int, limit: int) -> Iterator[list[StoredEvent]]:
+        if self._identity is None:
+            return
+        with self._transaction():
+            rows = self._connection.execute(_EVENTS_BETWEEN, (start * 1000, end * 1000))
+            while found := rows.fetchmany(limit):
+                yield [
+                    StoredEvent(Sample(*sample), key_to_text(key), body.encode())
+                    for *sample, key, body in found
+                ]
 
     def close(self) -> None:
         self._connection.close()

@@ -21,7 +21,7 @@ from dlmon.errors import DlmonError, Interrupted
 from dlmon.messages import Queue
 from dlmon.runtime.timestamps import to_rfc3339
 from dlmon.stores import open_reader
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import Sample, StoredEvent, StoreReader
 from dlmon.web.news import News
 from dlmon.web.site import Site
 
@@ -222,6 +222,9 @@ class _Counted(StoreReader):
 
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
         return self._reader.read_between(start, end, limit)
+
+    def read_events(self, start: int, end: int, limit: int) -> Iterator[list[StoredEvent]]:
+        return self._reader.read_events(start, end, limit)
 
     def close(self) -> None:
         self._reader.close()

@@ -8,7 +8,9 @@ import orjson
 import pytest
 
 from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.stores import open_reader
 from dlmon.stores.base import Store, write_isolating
+from dlmon.stores.reading import Sample
 from tests.stores.conftest import Place
 from tests.support.events import make_body, make_entry, make_event
 
@@ -29,6 +31,23 @@ def test_events_are_stored_byte_for_byte_in_their_order(store: Store, place: Pla
     assert store.write(entries[:3]).stored == entries[:3]
     assert store.write(entries[3:]).stored == entries[3:]
     assert place.bodies() == bodies
+
+
+@every_store_that_keeps_identity
+def test_events_are_read_back_with_their_ids_and_bytes(store: Store, place: Place) -> None:
+    times = ("0001-01-01T00:00:00Z", "2026-03-01T12:00:00Z", "2026-03-01T12:00:00.001Z")
+    bodies = [make_body(timestamp=at, note='é \u2028 \0 "\\') for at in times]
+    entries = [*map(make_entry, bodies), make_entry(make_body(event_id="Été-1"))]
+    store.write(entries)
+    noon = 1_772_366_400_000
+    with open_reader(place.address) as reader:
+        batches = [*reader.read_events(-62_135_596_800_000, noon + 10, 3)]
+        found = [one for batch in batches for one in batch]
+        at_noon = [one for batch in reader.read_events(noon, noon + 1, 3) for one in batch]
+    read_back = {(one.event_id, one.body) for one in found}
+    assert read_back == {(one.event_id.lower(), one.body) for one in entries}
+    assert {one.body for one in at_noon} == {bodies[1], entries[3].body}
+    assert {one.sample for one in at_noon} == {Sample(noon, 51.935739, -8.38847, 1_596_500, 12.772)}
 
 
 @every_store

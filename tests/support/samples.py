@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import Sample, StoredEvent, StoreReader
 
 
 class ListReader(StoreReader):
@@ -27,6 +27,10 @@ class ListReader(StoreReader):
         for first in range(0, len(self._samples), limit):
             batch = self._samples[first : first + limit]
             yield [one for one in batch if start <= one.at < end]
+
+    def read_events(self, start: int, end: int, limit: int) -> Iterator[list[StoredEvent]]:
+        for samples in self.read_between(start, end, limit):
+            yield [StoredEvent(sample, "", b"{}") for sample in samples]
 
     def close(self) -> None:
         """Nothing is open."""

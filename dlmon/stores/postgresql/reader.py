@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
 
 import psycopg
 
 from dlmon.config.urls import StoreAddress
 from dlmon.stores.postgresql.database import Connection, Database
 from dlmon.stores.postgresql.layout import problem_for_reading
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import Sample, StoredEvent, StoreReader
 
 _IDENTITY = """
     SELECT system_identifier, pg_database.oid, 'dlmon_events'::regclass::oid
@@ -36,6 +37,12 @@ _AFTER = """
 _BETWEEN = """
     SELECT (date_part('epoch', date_trunc('milliseconds', timestamp)) * 1000)::bigint,
         latitude, longitude, file_size, download_speed
+    FROM dlmon_events WHERE timestamp >= %s::timestamptz AND timestamp < %s::timestamptz"""
+
+_EVENTS_BETWEEN = """
+    SELECT (date_part('epoch', date_trunc('milliseconds', timestamp)) * 1000)::bigint,
+        latitude, longitude, file_size, download_speed, coalesce(event_id::text, other_id),
+        body::text
     FROM dlmon_events WHERE timestamp >= %s::timestamptz AND timestamp < %s::timestamptz"""
 
 _DETAILS = """
@@ -98,16 +105,30 @@ class PostgresqlReader(StoreReader):
             yield samples, f"{transaction} {position} {stored_at} {event_id}"
 
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
+        for found in self._rows_between(_BETWEEN, start, end, limit):
+            yield [Sample(*row) for row in found]
+
+    def read_events(self, start: int, end: int, limit: int) -> Iterator[list[StoredEvent]]:
+        for found in self._rows_between(_EVENTS_BETWEEN, start, end, limit):
+            yield [
+                StoredEvent(Sample(*sample), event_id, body.encode())
+                for *sample, event_id, body in found
+            ]
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _rows_between(
+        self, select: LiteralString, start: int, end: int, limit: int
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a time, by a cursor on the server."""
         with (
             self._transaction() as connection,
             connection.cursor("dlmon_report", binary=True) as rows,
         ):
-            rows.execute(_BETWEEN, (_format(start), _format(end)))
+            rows.execute(select, (_format(start), _format(end)))
             while found := rows.fetchmany(limit):
-                yield [Sample(*row) for row in found]
-
-    def close(self) -> None:
-        self._database.close()
+                yield found
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
