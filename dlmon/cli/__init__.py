@@ -35,6 +35,7 @@ _COMMANDS = (
     "inspect-rejects",
     "replay-rejects",
     "discard-rejects",
+    "try-schema",
     "report",
     "serve",
     "validate-file",

@@ -107,7 +107,7 @@ def _show_speeds(store: StoreAddress) -> None:
     from dlmon.analysis.summaries import Summaries
     from dlmon.commands.report import report, summaries_file
     from dlmon.console.demo import show_speeds
-    from dlmon.console.report.progress import summarising
+    from dlmon.console.progress import counting
     from dlmon.console.report.world_map import map_size
     from dlmon.errors import Interrupted
     from dlmon.stores import open_reader
@@ -117,7 +117,7 @@ def _show_speeds(store: StoreAddress) -> None:
         stop_on_signals("the next report goes on from there") as stop,
         open_reader(store) as reader,
         Summaries(summaries_file(store)) as summaries,
-        summarising() as on_progress,
+        counting("summarising events") as on_progress,
     ):
         try:
             result = report(
@@ -141,7 +141,7 @@ def _find_anomaly() -> bool:
     from dlmon.config.paths import data_file
     from dlmon.config.urls import StoreAddress
     from dlmon.console.demo import show_anomaly
-    from dlmon.console.report.progress import summarising
+    from dlmon.console.progress import counting
     from dlmon.errors import Interrupted
     from dlmon.stores import open_reader
 
@@ -153,7 +153,7 @@ def _find_anomaly() -> bool:
             with (
                 open_reader(store) as reader,
                 Summaries(summaries_file(store)) as summaries,
-                summarising() as on_progress,
+                counting("summarising events") as on_progress,
             ):
                 question = make_question("24h", None, "hour")
                 result = report_anomalies(question, reader, summaries, stop, on_progress)

@@ -108,8 +108,8 @@ def report(
     from dlmon.analysis.questions import make_question
     from dlmon.analysis.summaries import Summaries
     from dlmon.commands import report as command
+    from dlmon.console.progress import counting
     from dlmon.console.report import show_anomalies, show_report
-    from dlmon.console.report.progress import summarising
     from dlmon.console.report.world_map import map_size
     from dlmon.stores import open_reader
 
@@ -142,7 +142,7 @@ def report(
             result = command.report_exactly(question, reader, stop)
         else:
             summaries = opened.enter_context(Summaries(command.summaries_file(settings.store)))
-            with summarising() as on_progress:
+            with counting("summarising events") as on_progress:
                 if anomalies:
                     found = command.report_anomalies(question, reader, summaries, stop, on_progress)
                     opened.callback(show_anomalies, found, output)

@@ -34,12 +34,14 @@ ELSEWHERE = ("docker ", "git ", "pip ", "pipx ", "python3 -m venv", "rabbitmqctl
 EXITS = {
     "dlmon validate-file bad.ndjson": ExitCode.INVALID_DATA,
     "dlmon validate-file --schema": ExitCode.INVALID_DATA,
+    "dlmon try-schema": ExitCode.INVALID_DATA,
     "DLMON_BROKER_PASSWORD=wrong dlmon doctor": ExitCode.BROKER,
 }
 """How commands that begin like this exit; all others are done."""
 
-RANDOM = ("dlmon demo",)
-"""Commands that have no seed: which events are invalid is different each time."""
+RANDOM = ("dlmon demo", "dlmon try-schema")
+"""Commands that have no seed, or that read what those have stored: numbers and which events are
+invalid are different each time."""
 
 
 def typed(document: Path) -> list[Example]:

@@ -16,7 +16,7 @@ from dlmon.config.values import SETTINGS
 from dlmon.errors import UsageError
 
 GROUP: Any = typer.main.get_command(app)
-ARGUMENTS = {"validate-file": ["-"]}
+ARGUMENTS = {"try-schema": ["new.json"], "validate-file": ["-"]}
 
 
 def options(kind: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""How far the summaries are, on a terminal."""
+"""How many events a command has read, on a terminal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dlmon.console.lines import stderr
 
 
 @contextmanager
-def summarising() -> Iterator[summaries.Progress]:
-    """A line on stderr while events are summarised; nothing where stderr is no terminal."""
+def counting(what: str) -> Iterator[summaries.Progress]:
+    """A line on stderr that counts what is read; nothing where stderr is no terminal."""
     console = stderr()
-    columns = (TextColumn("summarising events {task.completed:>12,.0f}"), TimeElapsedColumn())
+    columns = (TextColumn(f"{what} {{task.completed:>12,.0f}}"), TimeElapsedColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
