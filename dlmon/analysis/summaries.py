@@ -56,8 +56,8 @@ _PUT = (
 )
 
 
-Progress: TypeAlias = Callable[[int], None]
-"""Called with the number of events that are summarised so far, in all."""
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of events that are summarised so far, and about how many there are."""
 
 
 class Summaries(Closeable):
@@ -78,6 +78,7 @@ class Summaries(Closeable):
             try:
                 with self._translated():
                     self._prepare()
+                    self._file = self._path.stat()
             except FileError:
                 self._connection.close()
                 raise
@@ -95,8 +96,16 @@ class Summaries(Closeable):
             row = self._connection.execute("SELECT events FROM progress").fetchone()
         return row[0] if row else 0
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file was deleted since it was opened, or another one is in its place."""
+        try:
+            return not os.path.samestat(self._file, self._path.stat())
+        except FileNotFoundError:
+            return True
+
     def follow(
-        self, reader: StoreReader, stop: Stop, on_progress: Progress = lambda _count: None
+        self, reader: StoreReader, stop: Stop, on_progress: Progress = lambda _done, _total: None
     ) -> None:
         """Summarise what was stored since the last time; all of it, where that was another store.
 
@@ -110,11 +119,12 @@ class Summaries(Closeable):
                 return
             start = cursor = self._cursor(reader)
             events = self.events
+            total = events + reader.remaining(cursor)
             collected = Collection()
             for samples, cursor in reader.read_after(start, _READ):
                 collected.add(samples)
                 events += len(samples)
-                on_progress(events)
+                on_progress(events, max(events, total))
                 if collected.size >= _MAX_SIZE:
                     self._write(collected, cursor, events)
                     collected = Collection()

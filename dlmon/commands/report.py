@@ -52,7 +52,7 @@ def report(
     summaries: Summaries,
     stop: Stop,
     *,
-    on_progress: Progress = lambda _count: None,
+    on_progress: Progress = lambda _done, _total: None,
     map_size: tuple[int, int] | None = None,
     with_countries: bool = False,
 ) -> Report:
@@ -100,7 +100,7 @@ def report_anomalies(
     reader: StoreReader,
     summaries: Summaries,
     stop: Stop,
-    on_progress: Progress = lambda _count: None,
+    on_progress: Progress = lambda _done, _total: None,
 ) -> AnomalyReport:
     """Summarise what was stored since the last time, and look for anomalies in the hours of a
     question that are over: of the present one, downloads are still to come.

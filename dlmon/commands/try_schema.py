@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dlmon.analysis.summaries import Progress
 from dlmon.brokers.base import Broker
 from dlmon.commands.inspect_rejects import Look, look
 from dlmon.errors import Interrupted
@@ -57,7 +56,11 @@ class RejectsTrial:
 
 
 def try_on_store(
-    schemas: Schemas, reader: StoreReader, start: int, stop: Stop, on_progress: Progress
+    schemas: Schemas,
+    reader: StoreReader,
+    start: int,
+    stop: Stop,
+    on_progress: Callable[[int], None],
 ) -> StoreTrial:
     """Validate stored events by both schemas, and change nothing.
 

@@ -50,6 +50,14 @@ class StoreReader(Closeable):
         """
 
     @abstractmethod
+    def remaining(self, cursor: str | None) -> int:
+        """About how many events are behind a cursor, found without counting them: numbers that were
+        given to no event, or to one that was deleted, count too.
+
+        Raises: StoreUnavailable.
+        """
+
+    @abstractmethod
     def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
         """All events behind a cursor, up to `limit` at a time, each time with the next cursor.
 

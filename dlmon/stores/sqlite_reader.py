@@ -37,6 +37,7 @@ _BETWEEN = f"""
     SELECT {_COLUMNS} FROM stored_events WHERE timestamp >= ? AND timestamp < ?"""
 _EVENTS_BETWEEN = f"""
     SELECT {_COLUMNS}, event_id, body FROM stored_events WHERE timestamp >= ? AND timestamp < ?"""
+_ENDS = "SELECT (SELECT min(row) FROM stored_events), (SELECT max(row) FROM stored_events)"
 _ID_OF = "SELECT event_id FROM stored_events WHERE row = ?"
 _IDENTITY = "SELECT identity FROM store_identity"
 _CURSOR = re.compile(r"(\d+) ([0-9a-f]*)")  # row, id
@@ -83,6 +84,14 @@ class SqliteReader(StoreReader):
     def knows(self, cursor: str) -> bool:
         with self._translated():
             return self._identity is None or self._row_of(cursor) is not None
+
+    def remaining(self, cursor: str | None) -> int:
+        if self._identity is None:
+            return 0
+        with self._transaction():
+            row = 0 if cursor is None else self._row_of(cursor) or 0
+            (first, last) = self._connection.execute(_ENDS).fetchone()
+        return 0 if last is None else last - max(row, first - 1)
 
     def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
         while self._identity is not None:

@@ -74,7 +74,7 @@ class Watcher:
         self._span: tuple[int, int] | None = None
         self._bytes_read = 0
         self._looks: list[tuple[float, int, int]] = []  # monotonic, events, bytes
-        self._summarising: int | None = None
+        self._summarising: tuple[int, int] | None = None  # done, of about so many
         self._depths: dict[str, int] | None = None
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
@@ -114,8 +114,10 @@ class Watcher:
         }
 
     def _progress(self) -> dict[str, Any] | None:
-        # How many there are in all is not known: counting ten million takes a second.
-        return None if self._summarising is None else {"done": self._summarising, "total": None}
+        if self._summarising is None:
+            return None
+        done, total = self._summarising
+        return {"done": done, "total": total}
 
     def _rates(self) -> dict[str, float | None]:
         looks = self._looks
@@ -132,9 +134,10 @@ class Watcher:
         while not self._stop.requested:
             try:
                 with Summaries(summaries_file(self._settings.store)) as summaries:
-                    while not self._stop.requested:
+                    while not summaries.is_gone:
                         self._summarise(summaries)
-                        self._stop.wait(INTERVAL)
+                        if self._stop.wait(INTERVAL):
+                            return
             except Interrupted:
                 return
             except DlmonError as error:
@@ -148,10 +151,10 @@ class Watcher:
         """One look at the store. It is opened each time: a file put in its place is noticed."""
         began = time.monotonic()
 
-        def on_progress(count: int) -> None:
-            self._events = count
+        def on_progress(done: int, total: int) -> None:
+            self._events = done
             if time.monotonic() - began > INTERVAL:
-                self._summarising = count
+                self._summarising = done, total
                 self._store.update(None)
                 self._changed()
 
@@ -214,6 +217,9 @@ class _Counted(StoreReader):
 
     def knows(self, cursor: str) -> bool:
         return self._reader.knows(cursor)
+
+    def remaining(self, cursor: str | None) -> int:
+        return self._reader.remaining(cursor)
 
     def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
         for samples, place in self._reader.read_after(cursor, limit):

@@ -81,6 +81,18 @@ def test_events_come_once_in_the_order_of_storing(
     assert follower.sizes() == []
 
 
+def test_how_much_remains_is_known_without_counting(
+    store: PostgresqlStore, reader: PostgresqlReader
+) -> None:
+    follower = Follower(reader)
+    assert reader.remaining(None) == 0
+    write(store, 1, 2, 3)
+    assert reader.remaining(None) == 3
+    follower.wait_for(3)
+    write(store, 4)
+    assert reader.remaining(follower.cursor) == 1
+
+
 def test_transactions_that_commit_in_another_order_lose_and_repeat_nothing(
     postgres: PostgresPlace, reader: PostgresqlReader
 ) -> None:

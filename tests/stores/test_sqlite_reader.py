@@ -97,3 +97,16 @@ def test_a_store_that_has_other_events_does_not_know_a_cursor(path: Path, tmp_pa
     with SqliteReader(backup) as reader:
         assert not reader.knows(cursor)
         assert not reader.knows("of another version")
+
+
+def test_how_much_remains_is_known_without_counting(path: Path) -> None:
+    with SqliteReader(path) as reader:
+        assert reader.remaining(None) == 3
+        cursors = [cursor for _, cursor in reader.read_after(None, 1)]
+        assert [reader.remaining(cursor) for cursor in cursors] == [2, 1, 0]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM stored_events WHERE row <= 2")
+        assert [reader.remaining(cursor) for cursor in (None, *cursors)] == [1, 1, 1, 0]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM stored_events")
+        assert [reader.remaining(cursor) for cursor in (None, *cursors)] == [0, 0, 0, 0]

@@ -18,6 +18,9 @@ class ListReader(StoreReader):
     def knows(self, cursor: str) -> bool:
         return int(cursor) <= len(self._samples)
 
+    def remaining(self, cursor: str | None) -> int:
+        return len(self._samples) - int(cursor or 0)
+
     def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
         for start in range(int(cursor or 0), len(self._samples), limit):
             batch = [*self._samples[start : start + limit]]

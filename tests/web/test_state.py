@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 
 from dlmon.config.settings import Settings
 from dlmon.messages import Queue
@@ -43,6 +44,20 @@ def test_anomalies_are_those_of_the_command(page: Served, dlmon: Dlmon) -> None:
     answer = page.json("/api/anomalies", params=TIMES)
     command = answer.pop("command").split()
     assert answer == json.loads(dlmon(*command[1:]).stdout)
+
+
+@pytest.mark.parametrize("files", ["events.summaries.db", "events.summaries.db*"])
+def test_summaries_that_are_deleted_while_it_serves_come_again(
+    page: Served, tmp_path: Path, files: str
+) -> None:
+    page.store(*(make_body() for _ in range(40)))
+    page.wait_for("/api/state", lambda state: state["stored"]["count"] == 40)
+    for file in tmp_path.glob(files):
+        file.unlink()
+    page.wait_for("/api/state", lambda _state: (tmp_path / "events.summaries.db").exists())
+    page.store(make_body())
+    page.wait_for("/api/state", lambda state: state["stored"]["count"] == 41)
+    assert page.json("/api/report", params=TIMES)["total"]["count"] == 41
 
 
 def test_a_question_that_makes_no_sense_is_answered_in_words(page: Served) -> None:

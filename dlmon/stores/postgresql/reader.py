@@ -50,6 +50,12 @@ _DETAILS = """
         coalesce(event_id::text, other_id)
     FROM dlmon_events WHERE transaction = %s::xid8 AND position = %s"""
 
+# By the primary key, so that they are found at once.
+_ENDS = """
+    SELECT
+        (SELECT position FROM dlmon_events ORDER BY transaction, position LIMIT 1),
+        (SELECT position FROM dlmon_events ORDER BY transaction DESC, position DESC LIMIT 1)"""
+
 _HAS_OLDER = "SELECT EXISTS (SELECT FROM dlmon_events WHERE stored_at < %s::timestamptz)"
 
 _CURSOR = re.compile(r"(\d+) (\d+) (\S+) (.*)", re.DOTALL)
@@ -89,6 +95,14 @@ class PostgresqlReader(StoreReader):
             # It was deleted, and with it all that are older; or it has not been stored yet.
             ((has_older,),) = connection.execute(_HAS_OLDER, (stored_at,))
             return not has_older
+
+    def remaining(self, cursor: str | None) -> int:
+        match = _CURSOR.fullmatch(cursor or "")
+        with self._transaction() as connection:
+            ((first, last),) = connection.execute(_ENDS)
+        if last is None:
+            return 0
+        return max(0, int(last - max(int(match[2]) if match else 0, first - 1)))
 
     def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
         match = _CURSOR.fullmatch(cursor or "")

@@ -221,6 +221,5 @@ function trouble(broker, store, state) {
   if (down.length) return `${down.join(" ")} Its last numbers are grey.`;
   const work = state?.summarising;
   if (!work) return "";
-  const of = work.total ? ` of ${count(work.total)}` : "";
-  return `Reading every event once: ${count(work.done)}${of}. The numbers grow until it is done.`;
+  return `Reading every event once: ${count(work.done)} of ${count(work.total)}. The numbers grow until it is done.`;
 }

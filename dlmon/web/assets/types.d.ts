@@ -24,7 +24,7 @@ export interface State {
   depth: { arrivals: number | null; rejects: number | null } | null;
   broker: Health | null;
   store: Health | null;
-  summarising: { done: number; total: number | null } | null;
+  summarising: { done: number; total: number } | null;
   news: {
     rejects: number;
     groups: { code: string; path: string; count: number }[];

@@ -136,6 +136,16 @@ def test_a_stop_keeps_what_is_done(events: Events) -> None:
     assert events.count() == 5
 
 
+def test_progress_says_how_many_there_are(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ", 4)
+    seen: list[tuple[int, int]] = []
+    for number in (6, 3):
+        events.add(*some(number))
+        with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
+            summaries.follow(reader, Stop(), lambda done, total: seen.append((done, total)))
+    assert seen == [(4, 6), (6, 6), (9, 9)]
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
     events: Events, monkeypatch: pytest.MonkeyPatch
