@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -30,6 +32,9 @@ from dlmon.web.site import Site
 from dlmon.web.stream import MAX_CLIENTS, Hub
 from dlmon.web.watching import Watcher
 
+_COMPRESSION = 6
+"""Of answers. 9 takes three times as long for 1% less."""
+
 
 class Page:
     """Everything that the page shows and does, behind one ASGI application."""
@@ -47,7 +52,11 @@ class Page:
         self._rejects = RejectsView(site)
         self._mending = Mending(site, self._rejects)
         self._jobs = Jobs(site, self._mending, self.publish)
-        self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
+        self.app = Starlette(
+            routes=self._routes(),
+            middleware=[Middleware(GZipMiddleware, compresslevel=_COMPRESSION)],
+            lifespan=self._lifespan,
+        )
 
     def close(self, seconds: float) -> None:
         """End all streams, and wait for what goes on in threads; after a stop request."""
@@ -61,7 +70,11 @@ class Page:
             self._hub.publish(orjson.dumps(self._news()))
 
     def _news(self) -> dict[str, Any]:
-        return {**self._watcher.state(), "jobs": self._jobs.records()}
+        return {
+            **self._watcher.state(),
+            "jobs": self._jobs.records(),
+            "allow_actions": self._options.allow_actions,
+        }
 
     def _routes(self) -> list[BaseRoute]:
         assets = Assets()
@@ -99,7 +112,6 @@ class Page:
         return {
             **self._news(),
             "version": __version__,
-            "allow_actions": self._options.allow_actions,
             "user": request.state.user,
             "schema": self._validator.schema.version,
             "namespace": self._settings.namespace,
@@ -112,6 +124,7 @@ class Page:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         self._hub.start()
+        self.publish()
         self._watcher.start()
         yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -18,26 +19,32 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
-    ".json": "application/json",
 }
 """What is served; other files, such as licences without an ending, are only in the package."""
+
+
+_ADDRESS = re.compile(r"/assets/(?P<name>[\w.]+)")
 
 
 class _Asset(NamedTuple):
     content: bytes
     media_type: str
     etag: str
+    """A hash of the content."""
 
 
 class Assets:
-    """All files of the page, read once."""
+    """All files of the page, read once. Its addresses in `index.html` have their hashes."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._assets = {
-            path.relative_to(folder).as_posix(): _read(path)
+            path.relative_to(folder).as_posix(): _asset(path.read_bytes(), path.suffix)
             for path in sorted(folder.rglob("*"))
             if path.suffix in _TYPES
         }
+        index = self._assets["index.html"].content.decode()
+        linked = _ADDRESS.sub(self._with_hash, index)
+        self._assets["index.html"] = _asset(linked.encode(), ".html")
 
     async def index(self, request: Request) -> Response:
         return self._answer(request, "index.html")
@@ -49,14 +56,19 @@ class Assets:
         asset = self._assets.get(name)
         if asset is None:
             return PlainTextResponse("There is no such file.", HTTPStatus.NOT_FOUND)
-        # Asked for again each time, so that a new release is seen at once.
-        headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
+        # By its hash, a file is the same for ever. Otherwise browsers ask again each time, and so
+        # see a new release at once.
+        fixed = request.url.query == asset.etag
+        cache = "private, max-age=31536000, immutable" if fixed else "no-cache"
+        headers = {"ETag": f'"{asset.etag}"', "Cache-Control": cache}
         if asset.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(asset.content, media_type=asset.media_type, headers=headers)
 
+    def _with_hash(self, match: re.Match[str]) -> str:
+        return f"{match[0]}?{self._assets[match['name']].etag}"
 
-def _read(path: Path) -> _Asset:
-    content = path.read_bytes()
+
+def _asset(content: bytes, suffix: str) -> _Asset:
     digest = hashlib.sha256(content).hexdigest()[:32]
-    return _Asset(content, _TYPES[path.suffix], f'"{digest}"')
+    return _Asset(content, _TYPES[suffix], digest)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import unavailable
+from tests.page.visitor import BERLIN, DUBLIN, events
 from tests.support.web import Served, served
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server over 100 downloads in two countries, for tests that only look."""
+    with served(tmp_path_factory.mktemp("downloads")) as server:
+        server.store(*events(60, DUBLIN, 80.0), *events(40, BERLIN, 8.0))
+        server.wait_for("/api/report", lambda report: report["total"]["count"] == 100)
+        yield server
 
 
 @pytest.fixture

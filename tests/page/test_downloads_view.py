@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dlmon.config.settings import Settings
-from tests.page.visitor import Visitor, visiting
+from tests.page.visitor import DUBLIN, Visitor, events, visiting
 from tests.support.web import Served
 
 if TYPE_CHECKING:
@@ -24,31 +21,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-DUBLIN, BERLIN = (53.35, -6.26), (52.52, 13.4)
-
-
-def _events(count: int, place: tuple[float, float], speed: float) -> Iterator[bytes]:
-    """Downloads of the last hour."""
-    for number in range(count):
-        at = time.gmtime(time.time() - number)
-        yield json.dumps(
-            {
-                "event_id": str(uuid.uuid4()),
-                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", at),
-                "coordinates": dict(zip(("latitude", "longitude"), place, strict=True)),
-                "file_size": 5_000_000,
-                "download_speed": speed,
-            }
-        ).encode()
-
 
 @pytest.fixture
-def visitor(browser: Browser, serving: Callable[..., Served]) -> Iterator[Visitor]:
+def visitor(browser: Browser, downloads: Served) -> Iterator[Visitor]:
     """In front of 100 downloads in two countries."""
-    served = serving()
-    served.store(*_events(60, DUBLIN, 80.0), *_events(40, BERLIN, 8.0))
-    served.wait_for("/api/report", lambda report: report["total"]["count"] == 100)
-    with visiting(browser, served) as visitor:
+    with visiting(browser, downloads) as visitor:
         yield visitor
         assert visitor.foreign == []
         assert visitor.complaints == []
@@ -120,11 +97,14 @@ def test_every_chart_is_a_table_too_and_numbers_say_which_command_prints_them(
     assert {row["key"]: row["count"] for row in rows} == {"IE": "60", "DE": "40"}
 
 
-def test_downloads_appear_as_they_come(visitor: Visitor) -> None:
-    visitor.go("/?range=live")
-    visitor.sees("#tile-count .value", "100")
-    visitor.served.store(*_events(20, DUBLIN, 80.0))
-    visitor.sees("#tile-count .value", "120")
+def test_downloads_appear_as_they_come(browser: Browser, serving: Callable[..., Served]) -> None:
+    served = serving()
+    served.store(*events(60, DUBLIN, 80.0))
+    with visiting(browser, served) as visitor:
+        visitor.go("/?range=live")
+        visitor.sees("#tile-count .value", "60")
+        served.store(*events(20, DUBLIN, 80.0))
+        visitor.sees("#tile-count .value", "80")
 
 
 def test_eight_tabs_share_one_stream(visitor: Visitor) -> None:
@@ -162,7 +142,7 @@ def test_a_server_that_is_gone_is_told_and_the_numbers_stay(
     from tests.support.web import served
 
     with served(tmp_path) as server:
-        server.store(*_events(60, DUBLIN, 80.0))
+        server.store(*events(60, DUBLIN, 80.0))
         server.wait_for("/api/report", lambda report: report["total"]["count"] == 60)
         context = visiting(browser, server)
         visitor = context.__enter__()
@@ -184,7 +164,7 @@ def test_a_broker_that_is_down_is_named_and_so_is_its_return(
     local = Settings.for_url(f"sqlite:///{folder}/broker.db")
     store = Settings.for_url("local", store=f"sqlite:///{tmp_path}/events.db").store
     served = serving(settings=replace(local, store=store))
-    served.store(*_events(1, DUBLIN, 80.0))
+    served.store(*events(1, DUBLIN, 80.0))
     with visiting(browser, served) as visitor:
         visitor.go("/")
         visitor.sees("#notice", "The broker has been down since")
@@ -203,17 +183,14 @@ def test_an_empty_store_says_what_to_type(browser: Browser, serving: Callable[..
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(
-    browser: Browser, serving: Callable[..., Served], node_modules: Path, scheme: str
+    browser: Browser, downloads: Served, node_modules: Path, scheme: str
 ) -> None:
-    served = serving()
-    served.store(*_events(60, DUBLIN, 80.0))
-    served.wait_for("/api/report", lambda report: report["total"]["count"] == 60)
-    with visiting(browser, served, color_scheme=scheme, bypass_csp=True) as visitor:
+    with visiting(browser, downloads, color_scheme=scheme, bypass_csp=True) as visitor:
         for address in ("/", "/?view=rejects"):
             visitor.go(address)
             visitor.page.wait_for_selector("#notice:empty", state="attached")
             if address == "/":
-                visitor.sees("#map .sentence", "one cell")
+                visitor.sees("#map .sentence", "2 cells")
                 visitor.page.wait_for_selector("body:not(.loading)")
             else:
                 visitor.sees("#groups", "No rejects. To see some")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +15,23 @@ from tests.support.web import PATIENCE, Served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
+
+DUBLIN, BERLIN = (53.35, -6.26), (52.52, 13.4)
+
+
+def events(count: int, place: tuple[float, float], speed: float) -> Iterator[bytes]:
+    """Downloads of the last hour."""
+    for number in range(count):
+        at = time.gmtime(time.time() - number)
+        yield json.dumps(
+            {
+                "event_id": str(uuid.uuid4()),
+                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", at),
+                "coordinates": dict(zip(("latitude", "longitude"), place, strict=True)),
+                "file_size": 5_000_000,
+                "download_speed": speed,
+            }
+        ).encode()
 
 
 @dataclass

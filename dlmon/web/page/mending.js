@@ -5,7 +5,7 @@ import { count, counted } from "./format.js";
 import { follow } from "./jobs.js";
 import { givenUp, tell, wordsOf } from "./server.js";
 
-/** @import {DryRun, Group, ServerState, Trial} from "./types" */
+/** @import {DryRun, Group, Trial} from "./types" */
 
 const TYPING = 300; // ms without a key before a patch is tried
 const STEPS = [1, 10, null]; // of a careful replay: the rest is null
@@ -19,8 +19,8 @@ export const root = el("section", {
 
 /** @type {Group | null} */
 let group = null;
-/** @type {ServerState | null} */
-let server = null;
+/** Whether the server acts; null where it is not known yet. @type {boolean | null} */
+let allowed = null;
 /** @type {(DryRun & {patch: string}) | null} */
 let dryRun = null;
 /** @type {AbortController | null} */
@@ -54,9 +54,10 @@ root.append(
   actions,
 );
 
-/** @param {ServerState} state */
-export function setServer(state) {
-  server = state;
+/** @param {boolean} actions Whether the server acts. */
+export function allow(actions) {
+  if (allowed === actions) return;
+  allowed = actions;
   showActions();
 }
 
@@ -203,7 +204,7 @@ function showDryRun(found) {
 }
 
 function showActions() {
-  if (server && !server.allow_actions) {
+  if (allowed === false) {
     actions.replaceChildren(
       el(
         "p",

@@ -1,7 +1,7 @@
 // The map of the world: cells as dots, or countries, coloured by what is asked.
 
 import { go } from "./address.js";
-import { el, svg } from "./dom.js";
+import { byId, el, svg } from "./dom.js";
 import { bytes, count, number, share } from "./format.js";
 import { centre, project } from "./projection.js";
 
@@ -38,7 +38,7 @@ const legend = el("p", { class: "legend" });
 function world() {
   loading ??= new Promise((done, failed) => {
     const request = new XMLHttpRequest();
-    request.open("GET", "/assets/world.svg");
+    request.open("GET", /** @type {HTMLLinkElement} */ (byId("world")).href);
     request.responseType = "document";
     request.overrideMimeType("image/svg+xml");
     request.onload = () => {

@@ -1,4 +1,6 @@
-// Charts over time, drawn by uPlot, which the page loads as a script before its modules.
+// Charts over time, drawn by uPlot.
+
+import uPlot from "uplot";
 
 import { bytes, hour, number } from "./format.js";
 

@@ -1,14 +1,16 @@
 // The first view: where and when downloads are fast or slow, and what is going wrong.
 
 import { go, place, question } from "./address.js";
+import * as charts from "./charts.js";
 import { el, Panel, showCommand } from "./dom.js";
 import { anomalies, names, rejections, showAnomalies, showRejections } from "./findings.js";
 import { bytes, clock, count, counted, DASH, hour, number, share } from "./format.js";
+import * as worldMap from "./map.js";
 import { ask, givenUp, wordsOf } from "./server.js";
 
 /** @import {Place} from "./address.js" */
 /** @import {News} from "./server.js" */
-/** @import {Report, Row, ServerState, State} from "./types" */
+/** @import {Report, Row, State} from "./types" */
 
 const LIVE_POINTS = 300; // seconds of rates that are kept
 /** When the same is asked again. pause: ms, times: of what the last answer took. */
@@ -27,15 +29,11 @@ const speeds = new Panel("speeds", "Speed over time");
 const rates = new Panel("rates", "As they come");
 const sizes = new Panel("sizes", "Sizes");
 
-/** @type {Promise<[typeof import("./charts.js"), typeof import("./map.js")]> | null} */
-let pictures = null;
 /** @type {AbortController | null} */
 let asking = null;
 let asked = { address: "", at: 0, took: 0, stored: -1 };
 /** @type {News} */
 let news = { state: null, lostAt: null };
-/** @type {ServerState | null} */
-let server = null;
 /** @type {{at: number[], events: number[], bytes: number[]}} */
 const live = { at: [], events: [], bytes: [] };
 
@@ -80,11 +78,6 @@ export function build(root) {
   );
 }
 
-/** @param {ServerState} known */
-export function setServer(known) {
-  server = known;
-}
-
 /** @param {Place} at */
 export function show(at) {
   const name = tiles.below.previousElementSibling;
@@ -117,20 +110,17 @@ async function load(at) {
   // Longer ones take minutes, and an anomaly that goes on says since when in any case.
   /** @type {[string, string][]} */
   const when = [["since", at.range === "live" || at.range === "1h" ? "1h" : "24h"]];
-  // The numbers first: pictures need more code and more data.
+  // The numbers first: each answer takes the server some time.
   const first = report(by);
-  await shown(first, [], (answer) => showNumbers(answer, query));
-  pictures ??= Promise.all([import("./charts.js"), import("./map.js")]);
-  const [charts, drawn] = await pictures;
-  showRates(charts);
+  await shown(first, [speeds], (answer) => showSpeeds(answer, by, query));
+  showRates();
   void shown(ask("/api/anomalies", when, signal), [anomalies], (answer) =>
     showAnomalies(answer, when),
   );
   await Promise.all([
-    shown(first, [speeds], (answer) => showSpeeds(charts, answer, by, query)),
     shown(report(at.shape === "cells" ? "cell" : "country"), [map], (answer) => {
       for (const one of answer.by === "country" ? answer.rows : []) names.set(one.key, one.label);
-      return showMap(drawn, at, answer, query);
+      return showMap(at, answer, query);
     }),
     shown(report("size"), [sizes], (answer) => showSizes(answer, query)),
   ]);
@@ -157,7 +147,7 @@ export function onNews(arrived) {
   showRejections(state);
   const at = place();
   if (at.view !== "overview") return;
-  void pictures?.then(([charts]) => showRates(charts));
+  showRates();
   const pace = PACES[at.range === "live" ? "live" : state.summarising ? "summarising" : "other"];
   const due = Math.max(pace.pause, asked.took * pace.times);
   const stored = state.stored?.count ?? -1;
@@ -211,11 +201,8 @@ const cells = (row) => [
   bytes(row.size_p50_bytes),
 ];
 
-/**
- * @param {typeof import("./charts.js")} charts @param {Report} report @param {string} by
- * @param {[string, string][]} query
- */
-function showSpeeds(charts, report, by, query) {
+/** @param {Report} report @param {string} by @param {[string, string][]} query */
+function showSpeeds(report, by, query) {
   showNumbers(report, query);
   const { total, rows } = report;
   speeds.fill(
@@ -243,11 +230,8 @@ function least(rows) {
   return known.sort((a, b) => Number(a.p50_mbit) - Number(b.p50_mbit))[0];
 }
 
-/**
- * @param {typeof import("./map.js")} drawn @param {Place} at @param {Report} report
- * @param {[string, string][]} query
- */
-async function showMap(drawn, at, report, query) {
+/** @param {Place} at @param {Report} report @param {[string, string][]} query */
+async function showMap(at, report, query) {
   map.command = report.command;
   map.csv = csv(report.by, query);
   const { rows, hidden_cells: hidden } = report;
@@ -271,7 +255,7 @@ async function showMap(drawn, at, report, query) {
     ? `${counted(report.total.count, "download")} in ${many}` +
       (hidden ? `; ${counted(hidden, "cell")} with too few to show.` : ".")
     : "No downloads in this time.";
-  await drawn.draw(map, at, rows, report.by, names);
+  await worldMap.draw(map, at, rows, report.by, names);
 }
 
 /** @param {Report} report @param {[string, string][]} query */
@@ -311,8 +295,7 @@ function showSizes(report, query) {
   );
 }
 
-/** @param {typeof import("./charts.js")} charts */
-function showRates(charts) {
+function showRates() {
   const events = live.events.at(-1) ?? 0;
   rates.sentence.textContent = live.at.length
     ? `${number(events)} events and ${bytes(live.bytes.at(-1))} a second.`
@@ -338,7 +321,7 @@ function showRates(charts) {
 
 /** What to do where there is nothing to see. */
 function empty() {
-  const none = server?.store?.events === 0 || (server && news.state?.stored?.count === 0);
+  const none = news.state?.stored?.count === 0;
   return el(
     "p",
     { class: "empty" },

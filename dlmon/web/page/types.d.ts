@@ -8,15 +8,6 @@ export interface Health {
   reason: string | null;
 }
 
-export interface ServerState {
-  version: string;
-  allow_actions: boolean;
-  user: string | null;
-  broker: Health | null;
-  store: Health & { events: number | null };
-  namespace: string;
-}
-
 export interface State {
   at: string;
   rates: { events: number | null; bytes: number | null } | null;
@@ -31,6 +22,7 @@ export interface State {
     reason?: string;
   } | null;
   jobs: Job[];
+  allow_actions: boolean;
 }
 
 /** Of a report. p10_mbit and alike are null where there are too few. */

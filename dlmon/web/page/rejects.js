@@ -10,10 +10,12 @@ import * as mending from "./mending.js";
 import { ask, tell, wordsOf } from "./server.js";
 
 /** @import {Place} from "./address.js" */
-/** @import {Group, Look, ServerState, State} from "./types" */
+/** @import {Group, Look, State} from "./types" */
 
 /** @type {Look | null} */
 let look = null;
+/** What somebody had looked at before the page was opened. @type {Promise<Look | null> | null} */
+let known = null;
 /** @type {State | null} */
 let state = null;
 /** The news when the page was opened, by code and path. @type {Map<string, number> | null} */
@@ -40,8 +42,6 @@ const lookButton = el("button", { type: "submit", class: "primary" }, "Look");
 
 /** @param {HTMLElement} root */
 export function build(root) {
-  const style = el("link", { rel: "stylesheet", href: "/assets/rejects.css" });
-  document.head.append(style);
   const form = el(
     "form",
     { class: "filters", onsubmit: lookNow, "aria-label": "Filters of rejects" },
@@ -83,21 +83,19 @@ export function build(root) {
     ),
     el("div", { class: "one" }, jobs.root, group.root, mending.root),
   );
-  ask("/api/rejects").then(
-    (answer) => {
-      if (!look) take(/** @type {Look | null} */ (answer));
-      void show(place());
-    },
-    (error) => (failure.textContent = error.message),
-  );
   setInterval(showAge, 1000);
 }
 
-/** @param {ServerState} server */
-export const setServer = (server) => mending.setServer(server);
-
 /** @param {Place} at */
 export async function show(at) {
+  known ??= ask("/api/rejects");
+  try {
+    const found = /** @type {Look | null} */ (await known);
+    if (!look && found) take(found);
+  } catch (error) {
+    known = null;
+    failure.textContent = wordsOf(error);
+  }
   [code.value, path.value, contains.value] = [at.code, at.path, at.contains];
   for (const button of list.querySelectorAll("button"))
     button.setAttribute("aria-pressed", String(button.dataset.group === at.group));
@@ -109,6 +107,7 @@ export async function show(at) {
 export function onState(arrived) {
   state = arrived;
   jobs.onState(arrived);
+  mending.allow(arrived.allow_actions);
   const told = arrived.news;
   if (told) {
     before ??= new Map(told.groups.map((one) => [`${one.code} ${one.path}`, one.count]));

@@ -5,11 +5,12 @@ import { byId, el, showDialog } from "./dom.js";
 import { countryName } from "./findings.js";
 import { age, clock, count, DASH } from "./format.js";
 import * as overview from "./overview.js";
-import { ask, follow } from "./server.js";
+import * as rejects from "./rejects.js";
+import { follow } from "./server.js";
 
 /** @import {Place} from "./address.js" */
 /** @import {News} from "./server.js" */
-/** @import {Health, ServerState, State} from "./types" */
+/** @import {Health, State} from "./types" */
 
 const RANGES = {
   live: "Live",
@@ -20,36 +21,24 @@ const RANGES = {
   own: "Own…",
 };
 
-/** @type {ServerState | null} */
-let server = null;
 /** @type {News} */
 let news = { state: null, lostAt: null };
-/** @type {typeof import("./rejects.js") | null} */
-let rejects = null;
 
 overview.build(byId("overview"));
+rejects.build(byId("rejects"));
 onPlace(show);
 follow((arrived) => {
   news = arrived;
   showHealth();
   showViews(place());
   overview.onNews(news);
-  if (news.state) rejects?.onState(news.state);
+  if (news.state) rejects.onState(news.state);
 });
 // Ages grow also while nothing arrives.
 setInterval(showHealth, 1000);
-ask("/api/state").then(
-  (answer) => {
-    server = /** @type {ServerState} */ (answer);
-    showHealth();
-    rejects?.setServer(server);
-    overview.setServer(server);
-  },
-  () => {}, // The stream says so too, and goes on trying.
-);
 
 /** @param {Place} at */
-async function show(at) {
+function show(at) {
   byId("overview").hidden = at.view !== "overview";
   byId("rejects").hidden = at.view !== "rejects";
   document.title = at.view === "rejects" ? "Rejects · dlmon" : "Downloads · dlmon";
@@ -58,13 +47,7 @@ async function show(at) {
   showRanges(at);
   showFilters(at);
   if (at.view === "overview") return overview.show(at);
-  if (!rejects) {
-    rejects = await import("./rejects.js");
-    rejects.build(byId("rejects"));
-    if (server) rejects.setServer(server);
-    if (news.state) rejects.onState(news.state);
-  }
-  await rejects.show(place());
+  return rejects.show(at);
 }
 
 /** A link within the page. @param {Partial<Place>} change @param {Record<string, any>} props @param {...any} children */
@@ -177,8 +160,8 @@ function showFilters(at) {
 
 function showHealth() {
   const state = news.state;
-  const broker = state ? state.broker : (server?.broker ?? null);
-  const store = state ? state.store : (server?.store ?? null);
+  const broker = state?.broker ?? null;
+  const store = state?.store ?? null;
   const shown = [light("Broker", broker), light("Store", store)];
   const health = byId("health");
   const text = shown.map((item) => item.textContent).join();
