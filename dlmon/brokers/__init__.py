@@ -20,7 +20,7 @@ def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
     if isinstance(settings.broker, LocalAddress):
         from dlmon.brokers.local import LocalBroker
 
-        return LocalBroker(settings.broker.path, settings.namespace, stop)
+        return LocalBroker(settings.broker.path, settings.names, stop)
     from dlmon.brokers.rabbitmq import RabbitMQBroker
 
     return RabbitMQBroker(settings, stop)
@@ -34,7 +34,7 @@ def diagnose_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
     if isinstance(settings.broker, LocalAddress):
         from dlmon.brokers.local.diagnostics import diagnose as diagnose_local
 
-        yield from diagnose_local(settings.broker.path, settings.namespace, stop)
+        yield from diagnose_local(settings.broker.path, settings.names, stop)
     else:
         from dlmon.brokers.rabbitmq.diagnostics import diagnose
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from dlmon.config.names import Names
 from dlmon.errors import DlmonError
 from dlmon.messages import (
     DEFAULT_FRAME_BYTES,
@@ -132,6 +133,9 @@ class Broker(Closeable):
 
     Made by `dlmon.brokers.open_broker`, which has connected and declared the topology.
     """
+
+    names: Names
+    """What it calls the exchange, the queues and the routing keys."""
 
     has_policies = False
     """Whether an operator can have the broker drop messages by rules that dlmon does not see."""

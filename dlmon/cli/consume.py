@@ -71,13 +71,14 @@ def consume(
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
     from dlmon.console import consume as console
+    from dlmon.messages import Queue
     from dlmon.monitoring.prometheus import serve_consumer_metrics
     from dlmon.stores import open_store
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
 
     refuse_shared_files(settings, writes_store=True)
-    queue = f"{settings.namespace}.arrivals"
+    queue = settings.names.queue(Queue.ARRIVALS)
     where = f"{queue} at {settings.broker}"
     to_terminal = str(settings.store) == "stdout" and is_terminal(sys.stdout)
     with ExitStack() as opened:

@@ -97,6 +97,7 @@ def inspect_rejects(
         RevalidationView,
         View,
     )
+    from dlmon.messages import Queue
     from dlmon.rejects.export import RejectsFile
     from dlmon.validation.schema import load_schema
     from dlmon.validation.validator import Validator
@@ -109,7 +110,7 @@ def inspect_rejects(
     validator = Validator(
         load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
     )
-    queue = f"{settings.namespace}.rejects"
+    queue = settings.names.queue(Queue.REJECTS)
     view: View = GroupView(queue, limit)
     if list_:
         view = ListView(limit, oldest=oldest_first)

@@ -38,6 +38,48 @@ BROKER: Options = {
             rich_help_panel=_BROKER_PANEL,
         ),
     ],
+    "exchange": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help='The exchange; "" or amq.default is the default one, where the routing key is '
+            "the queue. [DLMON_EXCHANGE; default: the namespace]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
+    "arrivals": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="The queue that events arrive in, or several. "
+            "[DLMON_ARRIVALS; default: NAMESPACE.arrivals]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
+    "rejects": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The queue of rejects. [DLMON_REJECTS; default: NAMESPACE.rejects]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
+    "arrivals_key": Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Routing key of events. [DLMON_ARRIVALS_KEY; default: download.completed]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
+    "rejects_key": Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Routing key of rejects. [DLMON_REJECTS_KEY; default: download.rejected]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
     "declare": Annotated[
         bool | None,
         typer.Option(

@@ -159,6 +159,7 @@ def produce(
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
     from dlmon.console import produce as console
+    from dlmon.messages import Queue
     from dlmon.monitoring.prometheus import serve_producer_metrics
     from dlmon.sources.base import EventSource, ValidatedSource
     from dlmon.sources.ledger import Ledger
@@ -180,7 +181,7 @@ def produce(
     }
     _refuse_beside("--from", from_, simulating)
     connecting = {
-        **{f"--{name}": context.params[name] for name in BROKER},
+        **{f"--{name.replace('_', '-')}": context.params[name] for name in BROKER},
         "--events-per-message": events_per_message,
         "--compress": compress,
     }
@@ -192,7 +193,7 @@ def produce(
     )
     pace = Pace(rate, None if duration is None else _seconds(duration))
     tune_gc()
-    where = None if to_stdout else f"{settings.namespace}.arrivals at {settings.broker}"
+    where = None if to_stdout else f"{settings.names.queue(Queue.ARRIVALS)} at {settings.broker}"
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals())
         source: EventSource

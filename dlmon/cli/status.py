@@ -58,10 +58,10 @@ def status(
         stop = opened.enter_context(stop_on_signals())
         source = opened.enter_context(open_broker(settings, stop))
         looks = command.watch(source, stop, _INTERVAL) if watch else iter((command.look(source),))
-        show = opened.enter_context(console.watch(settings.namespace, where))
+        show = opened.enter_context(console.watch(settings.names, where))
         for now in looks:
             if json:
-                console.show_json(now, settings.namespace)
+                console.show_json(now, settings.names)
             else:
                 show(now)
     for queue, most in ((Queue.ARRIVALS, max_arrivals), (Queue.REJECTS, max_rejects)):

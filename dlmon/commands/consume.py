@@ -17,7 +17,7 @@ from dlmon.brokers.base import Broker, Consumer
 from dlmon.brokers.counts import ParkedCount, explain_vanished
 from dlmon.commands.batches import BATCH, delivery_count_of, portions
 from dlmon.commands.loads import Load, loads
-from dlmon.commands.returning import ReturningRejects, rejects_returned
+from dlmon.commands.returning import ReturningRejects
 from dlmon.commands.validating import validate_load
 from dlmon.errors import (
     BrokerError,
@@ -138,11 +138,12 @@ class _ConsumeRun:
     unpacker: Unpacker
     totals: ConsumeTotals = field(default_factory=ConsumeTotals)
     in_hand: int = 0
-    returning: ReturningRejects = field(default_factory=ReturningRejects)
+    returning: ReturningRejects = field(init=False)
     looping: list[Delivery] = field(default_factory=list)
     parked: ParkedCount = field(init=False)
 
     def __post_init__(self) -> None:
+        self.returning = ReturningRejects(self.broker.names.routing_key(Queue.REJECTS))
         self.parked = ParkedCount(self.broker, self.stop)
 
     def run(self) -> None:
@@ -246,7 +247,7 @@ class _ConsumeRun:
         totals.speed.add_all(_speeds(written.stored))
         self.observer.on_settled(totals, written.stored, rejections)
         if self.looping:
-            raise rejects_returned(self.looping)
+            raise self.returning.error(self.looping)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

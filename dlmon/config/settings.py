@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmon.config.file import read_config
+from dlmon.config.names import Names
 from dlmon.config.secrets import Secret
 from dlmon.config.urls import (
     BrokerUrl,
@@ -40,6 +41,11 @@ class Settings:
 
     broker: RabbitMQAddress | LocalAddress = field(default_factory=lambda: _broker({}))
     namespace: str = "dlmon"
+    exchange: str | None = None
+    arrivals: tuple[str, ...] = ()
+    rejects: str | None = None
+    arrivals_key: str | None = None
+    rejects_key: str | None = None
     declare: bool = True
     connection_name: str = ""
     heartbeat: int = 30
@@ -55,6 +61,18 @@ class Settings:
     log_format: str = "auto"
     metrics: tuple[str, int] | None = None
     management: str | None = None
+
+    @property
+    def names(self) -> Names:
+        """What the broker calls the exchange, the queues and the routing keys."""
+        return Names(
+            self.namespace,
+            self.exchange,
+            self.arrivals,
+            self.rejects,
+            self.arrivals_key,
+            self.rejects_key,
+        )
 
     @classmethod
     def for_url(cls, url: str, **values: object) -> Settings:
@@ -126,7 +144,7 @@ def load_settings(
 
 def _settings(given: Mapping[str, _Given]) -> Settings:
     """Settings of what is given; the rest has its defaults."""
-    return Settings(
+    settings = Settings(
         broker=_broker(given),
         store=StoreAddress(_value(given, "store"), _password(given, "store").value),
         **{
@@ -135,6 +153,10 @@ def _settings(given: Mapping[str, _Given]) -> Settings:
             if not name.startswith(("broker", "store"))
         },
     )
+    settings.names.check(
+        declare=settings.declare, is_local=isinstance(settings.broker, LocalAddress)
+    )
+    return settings
 
 
 def _broker(given: Mapping[str, _Given]) -> RabbitMQAddress | LocalAddress:

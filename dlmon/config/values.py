@@ -25,6 +25,7 @@ _TYPES = {
 }
 _MAX_NAMESPACE = 200
 _MAX_CONNECTION_NAME = 255
+_MAX_AMQP_NAME = 255  # bytes: AMQP 0-9-1 section 4.2.5.3, short strings
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
 _MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
@@ -35,12 +36,14 @@ class Setting:
 
     parse: makes a value of a text, or raises ValueError. types: what else than a text may be given
     where values have types: TOML's 1.10 is a number, and as text it would be 1.1. several: it is a
-    list, and in a variable or one text, `os.pathsep` stands between its items.
+    list, and in a variable or one text, `os.pathsep` stands between its items. may_be_empty: of a
+    text.
     """
 
     parse: Callable[[str], Any]
     types: tuple[type, ...] = ()
     several: bool = False
+    may_be_empty: bool = False
 
     def read(self, value: object) -> Any:
         """The value of the setting.
@@ -57,7 +60,7 @@ class Setting:
         if type(value) not in (str, *self.types) and not isinstance(value, Path):
             expected = " or ".join(_TYPES[kind] for kind in (*self.types, str))
             raise ValueError(f"expected {expected}")
-        if value == "":
+        if value == "" and not self.may_be_empty:
             raise ValueError("expected a value, got an empty one: leave it out for the default")
         return self.parse(str(value))
 
@@ -132,6 +135,23 @@ def _connection_name(text: str) -> str:
     return _at_most(_MAX_CONNECTION_NAME, parse_text(text))
 
 
+def _amqp_name(text: str) -> str:
+    return _at_most(_MAX_AMQP_NAME, parse_text(text))
+
+
+def _exchange(text: str) -> str:
+    # The management API calls the default exchange so, and a variable cannot be empty.
+    return "" if text == "amq.default" else _amqp_name(text)
+
+
+def _queues(text: str) -> tuple[str, ...]:
+    """Names of queues, with commas between them."""
+    names = tuple(_amqp_name(name.strip()) for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"expected different names with a comma between them, got {quote(text)}")
+    return names
+
+
 def _at_most(limit: int, text: str) -> str:
     if (size := len(text.encode())) > limit:
         raise ValueError(f"expected at most {limit} bytes, got {size}: {quote(text)}")
@@ -178,6 +198,11 @@ SETTINGS: dict[str, Setting] = {
     "broker_key_file": Setting(parse_path),
     "broker_server_name": Setting(parse_host),
     "namespace": Setting(_namespace),
+    "exchange": Setting(_exchange, may_be_empty=True),
+    "arrivals": Setting(_queues),
+    "rejects": Setting(_amqp_name),
+    "arrivals_key": Setting(_amqp_name),
+    "rejects_key": Setting(_amqp_name),
     "declare": Setting(_flag, (bool,)),
     "connection_name": Setting(_connection_name),
     "heartbeat": Setting(_whole(2, 3600), (int,)),

@@ -11,25 +11,26 @@ from rich.text import Text
 
 from dlmon.brokers.counts import explain_vanished
 from dlmon.commands.status import Status
+from dlmon.config.names import Names
 from dlmon.console.lines import print_line, stdout
 from dlmon.console.text import safe
 from dlmon.messages import Queue
 from dlmon.runtime.timestamps import to_rfc3339
 
 
-def show_status(status: Status, namespace: str, where: str) -> None:
+def show_status(status: Status, names: Names, where: str) -> None:
     """A line for each queue."""
-    for line in _lines(status, namespace, where):
+    for line in _lines(status, names, where):
         print_line(stdout(), line)
 
 
-def show_json(status: Status, namespace: str) -> None:
+def show_json(status: Status, names: Names) -> None:
     """One line of JSON: for each queue `ready`, `held` (null where it is not known), `consumers`
     (those and readers), `rate` (messages a second by which it grows, null at the first look) and
     `vanished` (fewer than at the look before, though nothing was consuming)."""
     queues = {
         str(queue): {
-            "queue": f"{namespace}.{queue}",
+            "queue": names.queue(queue),
             "ready": depth.ready,
             "held": depth.held,
             "consumers": depth.holders,
@@ -42,24 +43,24 @@ def show_json(status: Status, namespace: str) -> None:
 
 
 @contextmanager
-def watch(namespace: str, where: str) -> Iterator[Callable[[Status], None]]:
+def watch(names: Names, where: str) -> Iterator[Callable[[Status], None]]:
     """What shows each status: in place on a terminal, one below the other anywhere else."""
     console = stdout()
     if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda status: show_status(status, namespace, where)
+        yield lambda status: show_status(status, names, where)
         return
     with Live(console=console, auto_refresh=False) as live:
         yield lambda status: live.update(
-            Text("\n").join(_lines(status, namespace, where)), refresh=True
+            Text("\n").join(_lines(status, names, where)), refresh=True
         )
 
 
-def _lines(status: Status, namespace: str, where: str) -> Iterator[Text]:
+def _lines(status: Status, names: Names, where: str) -> Iterator[Text]:
     yield Text(safe(where), "dim")
-    names = {queue: f"{namespace}.{queue}" for queue in Queue}
-    width = max(map(len, names.values()))
+    shown = {queue: safe(names.queue(queue)) for queue in Queue}
+    width = max(map(len, shown.values()))
     for queue, depth in status.depths.items():
-        line = Text(f"{names[queue]:<{width}}")
+        line = Text(f"{shown[queue]:<{width}}")
         waiting = "red" if queue is Queue.REJECTS and depth.ready else "bold"
         line.append(f"{depth.ready:>12,} ready", waiting)
         if depth.held is not None:
@@ -70,4 +71,4 @@ def _lines(status: Status, namespace: str, where: str) -> Iterator[Text]:
             line.append(f"{status.rates[queue]:>+12,.1f}/s")
         yield line
     for queue, count in status.vanished.items():
-        yield Text(explain_vanished(names[queue], count), "yellow")
+        yield Text(explain_vanished(shown[queue], count), "yellow")

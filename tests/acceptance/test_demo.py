@@ -15,6 +15,7 @@ import pytest
 from dlmon.brokers.local import LocalBroker
 from dlmon.commands.demo import demo
 from dlmon.commands.demo_anomaly import inject_slowdown
+from dlmon.config.names import Names
 from dlmon.config.settings import load_settings
 from dlmon.errors import Interrupted
 from dlmon.monitoring.observers import ConsumeObserver
@@ -140,7 +141,7 @@ def test_it_finds_out_when_something_is_lost(tmp_path: Path) -> None:
     validator = Validator(load_schema())
     with Forgetful(tmp_path / "events.db") as store:
         result = demo(
-            lambda stop: LocalBroker(path, "demo", stop),
+            lambda stop: LocalBroker(path, Names("demo"), stop),
             store,
             Simulation(seed=1),
             pace=Pace(100, 0.5),

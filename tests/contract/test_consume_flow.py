@@ -19,6 +19,7 @@ import pytest
 from dlmon.brokers.base import Broker
 from dlmon.brokers.local import LocalBroker
 from dlmon.commands.consume import ConsumeResult, consume
+from dlmon.config.names import Names
 from dlmon.errors import DlmonError, PublishRefused
 from dlmon.event import id_from_body
 from dlmon.messages import PUBLISHED_AT, Message, Queue
@@ -357,7 +358,7 @@ def test_a_refused_park_is_tried_again_and_nothing_is_parked_twice(
 ) -> None:
     good = make_body()
     bad = [make_body(file_size=-n) for n in range(1, 9)]
-    with Refusing(tmp_path / "broker.db", namespace) as broker:
+    with Refusing(tmp_path / "broker.db", Names(namespace)) as broker:
         publish(broker, [*bad, good])
         result = consume(broker, store, validator, Stop(), until_empty=True)
         assert Counter(r.body for r in parked(broker, validator)) == Counter(bad)
@@ -374,7 +375,7 @@ def test_nothing_is_acknowledged_while_parking_is_refused(
 
     stop = Stop(grace=0)
     watcher = Watcher()
-    with Full(tmp_path / "broker.db", namespace) as broker:
+    with Full(tmp_path / "broker.db", Names(namespace)) as broker:
         publish(broker, [b"bad", b"worse", make_body()])
         consuming = Consuming(broker, store, validator, stop, observer=watcher)
         consuming.start()
@@ -389,7 +390,7 @@ def test_until_empty_waits_for_what_others_have_in_hand(
     store: SqliteStore, path: Path, validator: Validator, tmp_path: Path, namespace: str
 ) -> None:
     body = make_body()
-    with LocalBroker(tmp_path / "broker.db", namespace) as broker:
+    with LocalBroker(tmp_path / "broker.db", Names(namespace)) as broker:
         publish(broker, [body])
         with broker.open_consumer(1) as other:
             assert len(other.receive(1, 5)) == 1

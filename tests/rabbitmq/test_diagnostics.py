@@ -13,6 +13,7 @@ import pytest
 from dlmon.brokers import open_broker
 from dlmon.brokers.rabbitmq.topology import older_queue_arguments
 from dlmon.commands.doctor import diagnose
+from dlmon.config.names import Names
 from dlmon.config.settings import Settings
 from dlmon.errors import ExitCode
 from dlmon.messages import Queue
@@ -130,7 +131,7 @@ def rejects_of_an_early_release(
         channel.queue_declare(
             f"{namespace}.rejects",
             durable=True,
-            arguments=older_queue_arguments(namespace, Queue.REJECTS),
+            arguments=older_queue_arguments(Names(namespace), Queue.REJECTS),
         )
 
 

@@ -15,6 +15,7 @@ from dlmon.brokers.rabbitmq.topology import older_queue_arguments
 from dlmon.commands.doctor import diagnose
 from dlmon.commands.inspect_rejects import look as look_at_rejects
 from dlmon.commands.status import look
+from dlmon.config.names import Names
 from dlmon.config.settings import Settings
 from dlmon.console.rejects.summary import Notes
 from dlmon.messages import Queue
@@ -34,7 +35,7 @@ MISSING = "messages are missing from"
 def dropping(private_node: PrivateNode, private_settings: Settings) -> Iterator[Settings]:
     """Rejects of an early release, and a policy that has them drop all but 50."""
     namespace = private_settings.namespace
-    arguments = older_queue_arguments(namespace, Queue.REJECTS)
+    arguments = older_queue_arguments(Names(namespace), Queue.REJECTS)
     with raw_channel(private_node.url) as channel:
         channel.queue_declare(f"{namespace}.rejects", durable=True, arguments=arguments)
     private_node.ctl("set_policy", "for-others", f"^{namespace}.rejects$", '{"max-length": 50}')

@@ -56,7 +56,7 @@ def _hold(url: str, namespace: str, queue: Queue, count: int) -> None:
 
 def _open(settings: Settings) -> Broker:
     if isinstance(settings.broker, LocalAddress):
-        return LocalBroker(settings.broker.path, settings.namespace, lease=_SHORT_LEASE)
+        return LocalBroker(settings.broker.path, settings.names, lease=_SHORT_LEASE)
     return open_broker(settings)
 
 

@@ -13,6 +13,7 @@ import dlmon
 from dlmon.brokers.rabbitmq.topology import queue_arguments
 from dlmon.cli import app
 from dlmon.config import values
+from dlmon.config.names import Names
 from dlmon.config.settings import Settings
 from dlmon.errors import ExitCode
 from dlmon.messages import PACKED_IN, PLACE, PUBLISHED_AT, ROUTING_KEYS, Queue
@@ -125,7 +126,7 @@ def test_the_arguments_of_queues_are_those_that_are_declared(queue: Queue) -> No
     row = re.search(rf"^\| `dlmon\.{queue}` \| `{ROUTING_KEYS[queue]}` \| (.+) \|$", table, re.M)
     assert row
     documented = dict(re.findall(r"`(x-[a-z-]+)` ([\w.-]+)", row[1]))
-    declared = queue_arguments("dlmon", queue)
+    declared = queue_arguments(Names(), queue)
     assert documented | {"x-queue-type": "quorum"} == {k: str(v) for k, v in declared.items()}
 
 

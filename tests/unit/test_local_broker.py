@@ -16,6 +16,7 @@ import pytest
 
 from dlmon.brokers.base import Depth
 from dlmon.brokers.local import LocalBroker, database, lease
+from dlmon.config.names import Names
 from dlmon.errors import BrokerUnreachable, ExitCode, Interrupted, PublishRefused
 from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
@@ -29,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def broker(path: Path) -> Iterator[LocalBroker]:
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         yield broker
 
 
@@ -52,15 +53,15 @@ def shift_leases(path: Path, seconds: float) -> None:
 
 def test_a_file_is_made_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "of" / "mine" / "broker.db"
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(1)])
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         assert broker.depth(Queue.ARRIVALS) == Depth(ready=1, held=0)
 
 
 def test_an_empty_file_becomes_a_broker(path: Path) -> None:
     path.touch()
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         assert broker.depth(Queue.ARRIVALS) == Depth(ready=0, held=0)
 
 
@@ -68,7 +69,7 @@ def test_no_name_means_anything_special_to_sqlite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with LocalBroker(Path(":memory:"), "dlmon") as broker:
+    with LocalBroker(Path(":memory:"), Names()) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(1)])
     assert (tmp_path / ":memory:").exists()
 
@@ -76,7 +77,7 @@ def test_no_name_means_anything_special_to_sqlite(
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path: Path) -> None:
     path.write_text("my thesis\n" * 1000)
     with pytest.raises(BrokerUnreachable, match=r"not a database.*choose another path") as refusal:
-        LocalBroker(path, "dlmon")
+        LocalBroker(path, Names())
     assert refusal.value.exit_code == ExitCode.BROKER
     assert path.read_text() == "my thesis\n" * 1000
     assert [file.name for file in path.parent.iterdir()] == ["broker.db"]
@@ -87,24 +88,24 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(path: Path) -
         connection.execute("CREATE TABLE message (mine)")
     before = path.read_bytes()
     with pytest.raises(BrokerUnreachable, match=r"of something else.*choose another path"):
-        LocalBroker(path, "dlmon")
+        LocalBroker(path, Names())
     assert path.read_bytes() == before
 
 
 def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
-    LocalBroker(path, "dlmon").close()
+    LocalBroker(path, Names()).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}")
     with pytest.raises(BrokerUnreachable, match="newer dlmon: upgrade"):
-        LocalBroker(path, "dlmon")
+        LocalBroker(path, Names())
 
 
 def test_a_damaged_file_is_told_in_words(path: Path) -> None:
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(1_000)])
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         with pytest.raises(BrokerUnreachable, match="damaged, so move it away"):
             broker.depth(Queue.ARRIVALS)
         with pytest.raises(PublishRefused, match="damaged, so move it away") as refusal:
@@ -114,26 +115,26 @@ def test_a_damaged_file_is_told_in_words(path: Path) -> None:
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(BrokerUnreachable, match=r"unable to open.*choose another path"):
-        LocalBroker(tmp_path, "dlmon")
+        LocalBroker(tmp_path, Names())
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BrokerUnreachable, match=r"Cannot create the folder.*choose another path"):
-        LocalBroker(tmp_path / "file" / "folder" / "broker.db", "dlmon")
+        LocalBroker(tmp_path / "file" / "folder" / "broker.db", Names())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_what_may_not_be_written_to_is_told_in_words(path: Path, what: str) -> None:
     if what == "file":
-        LocalBroker(path, "dlmon").close()
+        LocalBroker(path, Names()).close()
         path.chmod(0o400)
     else:
         path.parent.chmod(0o500)
     try:
         with pytest.raises(BrokerUnreachable, match=r"check who may write.*choose another path"):
-            LocalBroker(path, "dlmon")
+            LocalBroker(path, Names())
     finally:
         path.parent.chmod(0o700)
 
@@ -144,22 +145,23 @@ def test_many_processes_can_make_the_same_file_at_once(path: Path) -> None:
 from pathlib import Path
 from dlmon.brokers.base import Message, Queue
 from dlmon.brokers.local import LocalBroker
-with LocalBroker(Path({str(path)!r}), "dlmon") as broker:
+from dlmon.config.names import Names
+with LocalBroker(Path({str(path)!r}), Names()) as broker:
     broker.publish(Queue.ARRIVALS, [[Message(b"", "one")]])
 """
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(6)]
     assert [process.wait(PATIENCE) for process in processes] == [0] * 6
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         assert broker.depth(Queue.ARRIVALS).ready == 6
 
 
 def test_a_file_from_before_all_columns_is_taken_over(path: Path) -> None:
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(3)])
     with closing(sqlite3.connect(path)) as connection:
         for column in ("content_encoding", "type", "app_id"):
             connection.execute(f"ALTER TABLE message DROP COLUMN {column}")
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         broker.publish(Queue.ARRIVALS, [[Message(b"", "new", app_id="agent")]])
         found = {one.message_id: one.app_id for one in in_queue(broker, Queue.ARRIVALS)}
     assert found == {"new": "agent", **{one.message_id: None for one in make_messages(3)}}
@@ -167,7 +169,7 @@ def test_a_file_from_before_all_columns_is_taken_over(path: Path) -> None:
 
 def test_namespaces_in_one_file_are_apart(path: Path, broker: LocalBroker) -> None:
     mine, theirs = make_messages(2)
-    with LocalBroker(path, "other") as other:
+    with LocalBroker(path, Names("other")) as other:
         broker.publish(Queue.ARRIVALS, [[mine]])
         other.publish(Queue.ARRIVALS, [[theirs]])
         assert ids(in_queue(broker, Queue.ARRIVALS)) == ids([mine])
@@ -202,11 +204,12 @@ import resource
 from pathlib import Path
 from dlmon.brokers.base import Queue
 from dlmon.brokers.local import LocalBroker
+from dlmon.config.names import Names
 from dlmon.errors import PublishRefused
 from tests.support.messages import make_messages
 confirmed = []
 messages = make_messages(20_000)
-with LocalBroker(Path({str(path)!r}), "dlmon") as broker:
+with LocalBroker(Path({str(path)!r}), Names()) as broker:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
     batches = (messages[at:at + 100] for at in range(0, len(messages), 100))
     try:
@@ -236,7 +239,7 @@ def test_opening_a_locked_file_gives_up(
 ) -> None:
     monkeypatch.setattr(database, "_OPEN_TIMEOUT", 0.2)
     with locked(path), pytest.raises(BrokerUnreachable, match=r"keeps .* locked: end it"):
-        LocalBroker(path, "dlmon")
+        LocalBroker(path, Names())
 
 
 def test_publishing_waits_for_a_lock_and_then_commits_all_that_came_meanwhile_at_once(
@@ -296,7 +299,7 @@ def test_what_cannot_be_given_back_at_close_comes_back_when_the_lease_ends(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lease, "_CLOSE_TIMEOUT", 0.1)
-    with LocalBroker(path, "dlmon", lease=0.5) as broker:
+    with LocalBroker(path, Names(), lease=0.5) as broker:
         broker.publish(Queue.ARRIVALS, [make_messages(1)])
         consumer = broker.open_consumer(1)
         receive(consumer, 1)
@@ -315,7 +318,7 @@ def test_what_cannot_be_given_back_at_close_comes_back_when_the_lease_ends(
 def test_a_lease_is_renewed_for_as_long_as_the_consumer_is_open(path: Path) -> None:
     with (
         # Longer than the disk of a busy machine may take to commit.
-        LocalBroker(path, "dlmon", lease=3.0) as broker,
+        LocalBroker(path, Names(), lease=3.0) as broker,
         broker.open_consumer(3) as holding,
         broker.open_consumer(3) as waiting,
     ):

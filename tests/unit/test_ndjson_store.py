@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from dlmon.brokers.local import LocalBroker
+from dlmon.config.names import Names
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, StoreUnavailable
 from dlmon.messages import Message, Queue
@@ -188,7 +189,7 @@ def test_a_file_that_becomes_something_else_meanwhile_is_left_alone(tmp_path: Pa
 def test_the_local_brokers_own_files_are_left_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "broker.db"
     body = make_body()
-    with LocalBroker(path, "dlmon") as broker:
+    with LocalBroker(path, Names()) as broker:
         broker.publish(Queue.ARRIVALS, [[Message(body, "one")]])
         with pytest.raises(StoreUnavailable, match="something else"):
             NdjsonStore(path.with_name(path.name + suffix))

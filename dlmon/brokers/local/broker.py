@@ -13,6 +13,7 @@ from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import LEASE, Lease, LeaseLost, depth
 from dlmon.brokers.local.publisher import LocalPublisher
 from dlmon.brokers.local.tap import LocalTap
+from dlmon.config.names import Names
 from dlmon.errors import BrokerUnreachable, Interrupted
 from dlmon.messages import Delivery, Message, Queue
 from dlmon.runtime.stop import Stop
@@ -27,7 +28,7 @@ class LocalBroker(Broker):
     """Queues in one file. Each consumer, reader and publisher has a connection of its own."""
 
     def __init__(
-        self, path: Path, namespace: str, stop: Stop | None = None, *, lease: float = LEASE
+        self, path: Path, names: Names, stop: Stop | None = None, *, lease: float = LEASE
     ) -> None:
         """Open the file, and create it with its folder where it is missing.
 
@@ -38,7 +39,7 @@ class LocalBroker(Broker):
         """
         # Also so that SQLite takes no name, such as ":memory:", for something special.
         self._path = path.absolute()
-        self._namespace = namespace
+        self.names = names
         self._stop = stop or Stop()
         self._lease = lease
         try:
@@ -66,7 +67,7 @@ class LocalBroker(Broker):
         stop: Stop | None = None,
         patience: float | None = None,  # noqa: ARG002  (no alarm can block it)
     ) -> int:
-        name = f"{self._namespace}.{queue}"
+        name = self.names.queue(queue)
         return LocalPublisher(self._path, name, confirmed, stop or self._stop).run(batches)
 
     def open_consumer(self, prefetch: int, count: int | None = None) -> LocalConsumer:
@@ -77,10 +78,10 @@ class LocalBroker(Broker):
         return LocalReader(self._open_lease(queue, counts=False), self._stop, limit)
 
     def open_tap(self) -> LocalTap:
-        return LocalTap(self._path, self._namespace, lambda: self._stop.expired)
+        return LocalTap(self._path, self.names, lambda: self._stop.expired)
 
     def depth(self, queue: Queue) -> Depth:
-        return depth(self._database, f"{self._namespace}.{queue}", lambda: self._stop.expired)
+        return depth(self._database, self.names.queue(queue), lambda: self._stop.expired)
 
     def close(self) -> None:
         self._database.close()
@@ -88,7 +89,7 @@ class LocalBroker(Broker):
     def _open_lease(self, queue: Queue, *, counts: bool) -> Lease:
         return Lease(
             self._path,
-            self._namespace,
+            self.names,
             queue,
             counts=counts,
             seconds=self._lease,

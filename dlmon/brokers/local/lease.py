@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 from dlmon.brokers.base import DELIVERY_LIMIT, Depth
 from dlmon.brokers.local.database import Database, GiveUp, patience
+from dlmon.config.names import Names
 from dlmon.errors import BrokerUnreachable, Interrupted
-from dlmon.messages import ROUTING_KEYS, DeadLetter, Delivery, Queue
+from dlmon.messages import DeadLetter, Delivery, Queue
 
 LEASE = 10.0
 """Seconds after which a holder that does not renew has ended."""
@@ -103,7 +104,7 @@ class Lease:
     def __init__(
         self,
         path: Path,
-        namespace: str,
+        names: Names,
         queue: Queue,
         *,
         counts: bool,
@@ -114,7 +115,7 @@ class Lease:
 
         Raises: BrokerUnreachable. Interrupted when it gave up waiting for another process.
         """
-        self._namespace = namespace
+        self._names = names
         self._queue = queue
         self._counts = counts
         self._seconds = seconds
@@ -138,7 +139,7 @@ class Lease:
             self._end_others(connection)
             connection.execute(
                 "INSERT INTO holder (queue, counts, seconds, renewed_at) VALUES (?, ?, ?, ?)",
-                (self._name(self._queue), self._counts, self._seconds, time.time()),
+                (self._names.queue(self._queue), self._counts, self._seconds, time.time()),
             )
             self._holder: int = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
 
@@ -155,7 +156,7 @@ class Lease:
         Raises: LeaseLost, BrokerUnreachable. Interrupted when it gave up waiting for another
         process.
         """
-        here = {"queue": self._name(self._queue), "holder": self._holder, "limit": limit}
+        here = {"queue": self._names.queue(self._queue), "holder": self._holder, "limit": limit}
         # Reading takes no lock: polling an idle queue keeps no other process from writing.
         if limit <= 0 or not self._database.read(_READY, here, give_up=give_up):
             return []
@@ -216,7 +217,7 @@ class Lease:
 
     def _end_others(self, connection: sqlite3.Connection) -> None:
         """Give back what holders of this queue had whose leases have ended."""
-        holders = connection.execute(_HOLDERS, {"queue": self._name(self._queue)}).fetchall()
+        holders = connection.execute(_HOLDERS, {"queue": self._names.queue(self._queue)}).fetchall()
         for holder, counts, renewed_at, seconds in holders:
             if has_ended(renewed_at, seconds):
                 self._end(connection, holder, counts)
@@ -226,7 +227,7 @@ class Lease:
             "holder": holder,
             "counts": counts,
             "limit": DELIVERY_LIMIT,
-            "rejects": self._name(Queue.REJECTS),
+            "rejects": self._names.queue(Queue.REJECTS),
             "milliseconds": time.time_ns() // 1_000_000,
         }
         if counts:
@@ -234,14 +235,11 @@ class Lease:
         connection.execute(_GIVE_BACK, values)
         connection.execute("DELETE FROM holder WHERE id = :holder", values)
 
-    def _name(self, queue: Queue) -> str:
-        return f"{self._namespace}.{queue}"
-
     def _delivery(self, row: tuple[Any, ...]) -> Delivery:
-        return to_delivery(row, self._namespace, self._queue, self._holder)
+        return to_delivery(row, self._names, self._queue, self._holder)
 
 
-def to_delivery(row: tuple[Any, ...], namespace: str, queue: Queue, holder: int) -> Delivery:
+def to_delivery(row: tuple[Any, ...], names: Names, queue: Queue, holder: int) -> Delivery:
     """The delivery of a row with `COLUMNS`. holder: who has it, 0 for nobody."""
     number, body, message_id, headers, content_type, correlation_id, count, *others = row
     content_encoding, kind, app_id, dead_queue, dead_count, dead_at = others
@@ -251,8 +249,8 @@ def to_delivery(row: tuple[Any, ...], namespace: str, queue: Queue, holder: int)
         headers=MappingProxyType(json.loads(headers)),
         content_type=content_type,
         correlation_id=correlation_id,
-        exchange=namespace,
-        routing_key=ROUTING_KEYS[queue],
+        exchange=names.exchange,
+        routing_key=names.routing_key(queue),
         delivery_count=count,
         token=LocalToken(holder, number),
         dead_letter=DeadLetter(dead_queue, "delivery_limit", dead_count, dead_at)

@@ -9,6 +9,7 @@ from typing import Any
 from dlmon.brokers.base import TAP_LIMIT, Tap
 from dlmon.brokers.local.database import Database, GiveUp
 from dlmon.brokers.local.lease import COLUMNS, to_delivery
+from dlmon.config.names import Names
 from dlmon.messages import Delivery, Queue
 
 _LAST_ID = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'message'"
@@ -24,9 +25,9 @@ _DEAD_LETTERED = f"""
 class LocalTap(Tap):
     """Sees what is still in the queue when it is read."""
 
-    def __init__(self, path: Path, namespace: str, give_up: GiveUp) -> None:
+    def __init__(self, path: Path, names: Names, give_up: GiveUp) -> None:
         """Raises: BrokerUnreachable."""
-        self._namespace = namespace
+        self._names = names
         self._give_up = give_up
         self._database = Database(path)
         self._last = self._last_id()
@@ -46,14 +47,14 @@ class LocalTap(Tap):
             self._note(row)
         known = {row[0] for row in rows}
         rows += [row for row in new if row[0] not in known]
-        return [to_delivery(row, self._namespace, Queue.REJECTS, 0) for row in rows]
+        return [to_delivery(row, self._names, Queue.REJECTS, 0) for row in rows]
 
     def close(self) -> None:
         self._database.close()
 
     @property
     def _where(self) -> dict[str, Any]:
-        return {"queue": f"{self._namespace}.{Queue.REJECTS}", "limit": TAP_LIMIT}
+        return {"queue": self._names.queue(Queue.REJECTS), "limit": TAP_LIMIT}
 
     def _last_id(self) -> int:
         last: int = self._database.read(_LAST_ID, give_up=self._give_up)[0][0]

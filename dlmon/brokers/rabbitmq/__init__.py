@@ -10,6 +10,7 @@ deliveries    deliveries, and which of them are still to be settled
 suspects      finding the message that the broker answers by a close
 streams       queues that are streams, and refused
 diagnostics   the steps of `dlmon doctor`
+protection    what protects the messages of other queues
 policies      what policies of RabbitMQ do to the two queues
 management    RabbitMQ's management API, which shows them
 failures      why a channel or a connection ended, as an error that says what to do

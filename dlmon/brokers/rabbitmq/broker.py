@@ -14,10 +14,9 @@ from dlmon.brokers.rabbitmq.publisher import RabbitMQPublisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.streams import refuse_stream
 from dlmon.brokers.rabbitmq.tap import RabbitMQTap
-from dlmon.brokers.rabbitmq.topology import queue_name
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError
-from dlmon.messages import ROUTING_KEYS, Message, Queue
+from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 
 
@@ -32,6 +31,7 @@ class RabbitMQBroker(Broker):
 
         Raises: BrokerUnreachable, BrokerRefused, TopologyMismatch, Interrupted.
         """
+        self.names = settings.names
         self._settings = settings
         self._stop = stop or Stop()
         self._lock = threading.Lock()
@@ -41,8 +41,8 @@ class RabbitMQBroker(Broker):
         self._consuming.open()
         if not settings.declare:
             try:
-                for queue in Queue:
-                    refuse_stream(self._consuming, self._name(queue))
+                for _, name in self.names.queues():
+                    refuse_stream(self._consuming, name)
             except DlmonError:
                 self._consuming.close()
                 raise
@@ -59,7 +59,7 @@ class RabbitMQBroker(Broker):
         publisher = self._take_publisher()
         try:
             count = publisher.publish(
-                ROUTING_KEYS[queue],
+                self.names.routing_key(queue),
                 batches,
                 confirmed=confirmed,
                 stop=stop or self._stop,
@@ -74,16 +74,16 @@ class RabbitMQBroker(Broker):
         return count
 
     def open_consumer(self, prefetch: int, count: int | None = None) -> RabbitMQConsumer:
-        queue = self._name(Queue.ARRIVALS)
+        queue = self.names.queue(Queue.ARRIVALS)
         return RabbitMQConsumer(self._consuming, queue, prefetch, count, self._stop)
 
     def open_reader(self, queue: Queue, limit: int | None = None) -> RabbitMQReader:
         return RabbitMQReader(
-            self._consuming, self._name(queue), limit, self._stop, lambda: self.depth(queue)
+            self._consuming, self.names.queue(queue), limit, self._stop, lambda: self.depth(queue)
         )
 
     def open_tap(self) -> RabbitMQTap:
-        return RabbitMQTap(self._consuming, self._settings.namespace, self._stop)
+        return RabbitMQTap(self._consuming, self.names, self._stop)
 
     def depth(self, queue: Queue) -> Depth:
         def ask(channel: Any, answer: Future[Depth]) -> None:
@@ -91,7 +91,7 @@ class RabbitMQBroker(Broker):
                 found = frame.method
                 answer.set_result(Depth(found.message_count, None, found.consumer_count))
 
-            channel.queue_declare(self._name(queue), passive=True, callback=on_declare_ok)
+            channel.queue_declare(self.names.queue(queue), passive=True, callback=on_declare_ok)
 
         return self._consuming.call(ask)
 
@@ -126,7 +126,4 @@ class RabbitMQBroker(Broker):
         try:
             return self._publishers.pop()
         except IndexError:
-            return RabbitMQPublisher(self._publishing, self._settings.namespace)
-
-    def _name(self, queue: Queue) -> str:
-        return queue_name(self._settings.namespace, queue)
+            return RabbitMQPublisher(self._publishing, self.names.exchange)

@@ -276,23 +276,24 @@ class Connection:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
 
+        names = self._settings.names
+
         def on_channel_open(channel: Any) -> None:
             if not self._ensures_topology:
                 on_ready(channel)
                 return
             channel.add_on_close_callback(on_channel_closed)
-            namespace = self._settings.namespace
             if self._settings.declare:
                 older = self._older_topology
-                topology.declare(channel, namespace, lambda _: on_ready(channel), older=older)
+                topology.declare(channel, names, lambda _: on_ready(channel), older=older)
             else:
-                topology.check(channel, namespace, lambda _: on_ready(channel))
+                topology.check(channel, names, lambda _: on_ready(channel))
 
         def on_channel_closed(_channel: Any, reason: Exception) -> None:
             if pika_adapter.is_own_close(reason):
                 return
             text = pika_adapter.classify(reason).text
-            if not self._older_topology and topology.is_older(text, self._settings.namespace):
+            if not self._older_topology and topology.is_older(text, names):
                 self._older_topology = True
                 connection.channel(on_open_callback=on_channel_open)
                 return

@@ -37,6 +37,8 @@ def to_deliveries(received: Iterable[Received], channel: int) -> list[Delivery]:
     for method, properties, body in received:
         headers: Mapping[str, object] = properties.headers
         count = headers.get(DELIVERY_COUNT)
+        if count is None and method.redelivered:
+            count = 1  # a classic queue does not count
         deliveries.append(
             Delivery(
                 body,

@@ -11,14 +11,15 @@ from typing import Any
 
 from dlmon.brokers.base import Check, Depth
 from dlmon.brokers.counts import count_vanished, explain_vanished
-from dlmon.brokers.rabbitmq import management, policies, topology
+from dlmon.brokers.rabbitmq import management, policies, protection, topology
 from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.failures import NotDeclaredYet
-from dlmon.brokers.rabbitmq.streams import refuse_stream
+from dlmon.brokers.rabbitmq.streams import queue_type, refuse_stream
+from dlmon.config.names import DEFAULT_EXCHANGE, Names
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
-from dlmon.messages import ROUTING_KEYS, Queue
+from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 
 _Ask = Callable[[Any, Future[str]], None]
@@ -95,36 +96,40 @@ class _Topology:
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self._connection = connection
-        self._namespace = settings.namespace
+        self._names = settings.names
         self._declares = settings.declare
         self._timeout = settings.connect_timeout
-        self._depths: dict[Queue, Depth] = {}
+        self._depths: dict[str, Depth] = {}  # by name of queue
 
     def checks(self) -> Iterator[Check]:
-        exchange = self._exists(f"exchange {self._namespace}", self._ask_exchange(passive=True))
-        yield exchange
-        if exchange.error is None and exchange.known:
-            yield self._same(f"type of {self._namespace}", self._ask_exchange(passive=False))
-        for queue in Queue:
-            name = topology.queue_name(self._namespace, queue)
-            found = self._exists(f"queue {name}", self._ask_queue(queue))
+        if self._names.exchange == DEFAULT_EXCHANGE:
+            yield Check("exchange", "the default one, which routes by the names of queues")
+        else:
+            yield from self._exchange_checks(self._names.exchange)
+        for queue, name in self._names.queues():
+            found = self._exists(f"queue {name}", self._ask_queue(name))
             yield found
             if found.error is None and found.known:
                 yield self._arguments(queue, name)
                 yield from self._permissions(queue, name)
 
+    def _exchange_checks(self, name: str) -> Iterator[Check]:
+        exchange = self._exists(f"exchange {name}", self._ask_exchange(passive=True))
+        yield exchange
+        if exchange.error is None and exchange.known:
+            yield self._same(f"type of {name}", self._ask_exchange(passive=False))
+
     def counts(self) -> Iterator[Check]:
         """Queues that have lost messages since they were looked at first."""
-        for queue, before in tuple(self._depths.items()):
-            name = topology.queue_name(self._namespace, queue)
-            found = self._exists(f"count of {name}", self._ask_queue(queue))
-            if found.error is None and (count := count_vanished(before, self._depths[queue])):
+        for name, before in tuple(self._depths.items()):
+            found = self._exists(f"count of {name}", self._ask_queue(name))
+            if found.error is None and (count := count_vanished(before, self._depths[name])):
                 yield Check(found.name, explain_vanished(name, count), warning=True)
 
     def _permissions(self, queue: Queue, name: str) -> Iterator[Check]:
         """Whether a queue may be bound, which each command does, and read."""
-        if self._declares:
-            ask = self._ask_unbind(name, ROUTING_KEYS[queue])
+        if self._declares and self._names.exchange != DEFAULT_EXCHANGE:
+            ask = self._ask_unbind(name, self._names.routing_key(queue))
             bound = self._exists(f"permission to bind {name} (all commands)", ask)
             if bound.error is not None:
                 yield bound
@@ -150,7 +155,7 @@ class _Topology:
         # Takes the permissions of binding. Arguments make it another binding, that does not exist.
         return lambda channel, answer: channel.queue_unbind(
             name,
-            self._namespace,
+            self._names.exchange,
             routing_key,
             arguments={"x-dlmon": "none"},
             callback=lambda _: answer.set_result("granted"),
@@ -170,17 +175,21 @@ class _Topology:
             refuse_stream(self._connection, name, self._timeout)
         except TopologyMismatch as error:
             return Check(what, str(error), error)
-        arguments = topology.queue_arguments(self._namespace, queue)
-        older = topology.older_queue_arguments(self._namespace, queue)
-        check = self._same(what, self._ask_queue(queue, arguments))
-        if arguments != older and topology.is_older(check.text, self._namespace):
-            check = self._same(what, self._ask_queue(queue, older))
+        arguments = topology.queue_arguments(self._names, queue)
+        older = topology.older_queue_arguments(self._names, queue)
+        check = self._same(what, self._ask_queue(name, arguments))
+        if arguments != older and topology.is_older(check.text, self._names):
+            check = self._same(what, self._ask_queue(name, older))
             if check.error is None and check.known:
                 return Check(
                     what,
-                    _LACKS_OVERFLOW.format(name, policies.exempting(self._namespace)),
+                    _LACKS_OVERFLOW.format(name, policies.exempting(self._names)),
                     warning=True,
                 )
+        if not check.known and not self._declares:
+            kind = queue_type(self._connection, name, self._timeout)
+            if kind is not None:
+                return check._replace(text=f"a {kind} queue, declared in another way than dlmon's")
         return check
 
     def _same(self, what: str, ask: _Ask) -> Check:
@@ -195,23 +204,23 @@ class _Topology:
 
     def _ask_exchange(self, *, passive: bool) -> _Ask:
         return lambda channel, answer: channel.exchange_declare(
-            self._namespace,
+            self._names.exchange,
             "topic",
             durable=True,
             passive=passive,
             callback=lambda _: answer.set_result("there"),
         )
 
-    def _ask_queue(self, queue: Queue, arguments: dict[str, str | int] | None = None) -> _Ask:
+    def _ask_queue(self, name: str, arguments: dict[str, str | int] | None = None) -> _Ask:
         """arguments: None for whether it is there."""
 
         def on_declare_ok(frame: Any, answer: Future[str]) -> None:
             found = frame.method
-            self._depths[queue] = Depth(found.message_count, None, found.consumer_count)
+            self._depths[name] = Depth(found.message_count, None, found.consumer_count)
             answer.set_result(f"{found.message_count:,} ready, {found.consumer_count} consumers")
 
         return lambda channel, answer: channel.queue_declare(
-            topology.queue_name(self._namespace, queue),
+            name,
             durable=True,
             passive=arguments is None,
             arguments=arguments,
@@ -223,19 +232,19 @@ class _Policies:
     """What only the management API shows."""
 
     def __init__(self, settings: Settings, address: RabbitMQAddress) -> None:
-        self._namespace = settings.namespace
+        self._names = settings.names
         self._address = address
         self._urls = management.urls(address, settings.management)
 
     def checks(self) -> Iterator[Check]:
-        for queue in Queue:
-            name = topology.queue_name(self._namespace, queue)
+        for queue, name in self._names.queues():
             what = f"policies of {name}"
             try:
                 details = self._read(name)
             except management.NotShown as error:
                 yield Check(what, _NOT_SHOWN.format(policies.LOSING, name, error), known=False)
                 continue
+            yield from _protection(queue, name, details, self._names)
             applied = " and ".join(details.policies)
             found = policies.effects(queue, details)
             if not found:
@@ -244,7 +253,7 @@ class _Policies:
             text = (
                 f"{applied}: {'; '.join(effect.text for effect in found)}. Exempt both queues from "
                 f"operator policies by their pattern, and from others by "
-                f"{policies.exempting(self._namespace)}"
+                f"{policies.exempting(self._names)}"
             )
             loses = any(effect.loses for effect in found)
             yield Check(what, text, TopologyMismatch(text) if loses else None, warning=not loses)
@@ -259,6 +268,17 @@ class _Policies:
         raise management.NotShown("; ".join(reasons))
 
 
+def _protection(
+    queue: Queue, name: str, details: management.QueueDetails, names: Names
+) -> Iterator[Check]:
+    """What protects a queue that was declared in another way than dlmon's."""
+    if details.arguments == topology.queue_arguments(names, queue) and details.durable:
+        return
+    found = protection.weaknesses(queue, details)
+    text = f"a {details.kind} queue; " + ("; ".join(found) or "nothing is missing")
+    yield Check(f"protection of {name}", text, warning=bool(found))
+
+
 def _publishing(settings: Settings, stop: Stop) -> Iterator[Check]:
     """Whether messages may be published, and are taken now.
 
@@ -267,9 +287,11 @@ def _publishing(settings: Settings, stop: Stop) -> Iterator[Check]:
     connection = Connection(settings, "examining publishing", stop, ensure_topology=False)
     try:
         connection.open()
-        for queue, routing_key in ROUTING_KEYS.items():
+        names = settings.names
+        for queue in Queue:
+            routing_key = names.routing_key(queue)
             what = f"permission to publish {routing_key} ({_PUBLISHED_BY[queue]})"
-            ask = partial(_publish_and_roll_back, settings.namespace, routing_key)
+            ask = partial(_publish_and_roll_back, names.exchange, routing_key)
             try:
                 yield Check(what, connection.call(ask, settings.connect_timeout))
             except NotDeclaredYet:

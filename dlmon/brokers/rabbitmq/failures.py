@@ -134,7 +134,10 @@ def _explain_close(code: int, text: str, where: str, *, declares: bool) -> Dlmon
     if code == NOT_FOUND:
         if declares:
             return NotDeclaredYet(closed)
-        return TopologyMismatch(f"{where}: {text}. Create it, or leave out --no-declare.")
+        return TopologyMismatch(
+            f"{where}: {text}. Create it, leave out --no-declare, "
+            "or name what is there with --exchange, --arrivals and --rejects."
+        )
     over_message = code in (FRAME_ERROR, SYNTAX_ERROR, COMMAND_INVALID)
     return ClosedOverMessage(closed, attempts=3) if over_message else BrokerUnreachable(closed)
 

@@ -37,13 +37,16 @@ class QueueDetails:
     """A queue as the API describes it.
 
     arguments: what it was declared with. policies: the names of those that apply. effective: what
-    they define together.
+    they define together. durable: it is there after a restart. auto_delete: it is deleted once
+    nothing consumes from it any more.
     """
 
     kind: str
     arguments: dict[str, Any]
     policies: tuple[str, ...]
     effective: dict[str, Any]
+    durable: bool = True
+    auto_delete: bool = False
 
 
 def urls(address: RabbitMQAddress, url: str | None) -> list[str]:
@@ -95,6 +98,8 @@ def read_queue(url: str, address: RabbitMQAddress, name: str) -> QueueDetails:
             arguments=dict(found["arguments"]),
             policies=tuple(str(policy) for policy in policies if policy),
             effective=dict(found.get("effective_policy_definition") or {}),
+            durable=bool(found["durable"]),
+            auto_delete=bool(found["auto_delete"]),
         )
     except HTTPError as error:
         if error.code in (401, 403):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import NamedTuple
 
 from dlmon.brokers.base import DELIVERY_LIMIT
 from dlmon.brokers.rabbitmq.management import QueueDetails
+from dlmon.config.names import Names
 from dlmon.messages import Queue
 
 LOSING = "max-length, max-length-bytes, message-ttl, expires or delivery-limit"
@@ -58,10 +61,14 @@ def effects(queue: Queue, details: QueueDetails) -> list[PolicyEffect]:
     return found
 
 
-def exempting(namespace: str) -> str:
-    """A command that exempts both queues: of all policies, the one of highest priority applies."""
-    pattern = r"^{}\.(arrivals|rejects)$".format(namespace.replace(".", r"\."))
+def exempting(names: Names) -> str:
+    """A command that exempts the queues: of all policies, the one of highest priority applies."""
+    queues = [name for _, name in names.queues()]
+    prefix = f"{names.namespace}."
+    shared = prefix if all(name.startswith(prefix) for name in queues) else ""
+    others = "|".join(re.escape(name.removeprefix(shared)) for name in queues)
+    pattern = shlex.quote(f"^{re.escape(shared)}({others})$")
     return (
-        f"rabbitmqctl set_policy --apply-to queues --priority 1000 {namespace} '{pattern}' "
+        f"rabbitmqctl set_policy --apply-to queues --priority 1000 {names.namespace} {pattern} "
         """'{"overflow":"reject-publish"}'"""
     )

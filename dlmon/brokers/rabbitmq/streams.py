@@ -17,16 +17,22 @@ _OFFSET = "x-stream-offset"
 
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<name>[^']*)' for queue .*"
-    r"current is (?:the value )?'(?P<value>[^']*)'(?: of type '(?P<type>[^']*)')?"
+    r"current is (?:none|(?:the value )?'(?P<value>[^']*)'(?: of type '(?P<type>[^']*)')?)"
 )
 _STREAM = (
     "The queue {} is a stream, which keeps no record of what was acknowledged. Delete it if it is "
-    "not needed, or choose another --namespace: dlmon needs a quorum queue."
+    "not needed, or choose another --namespace: dlmon needs a quorum queue or a classic one."
 )
 
 
 def refuse_stream(connection: Connection, queue: str, timeout: float | None = None) -> None:
-    """Raise TopologyMismatch for a queue that is a stream, as far as this user may know.
+    """Raise TopologyMismatch for a queue that is a stream, as far as this user may know."""
+    if queue_type(connection, queue, timeout) == "stream":
+        raise TopologyMismatch(_STREAM.format(queue))
+
+
+def queue_type(connection: Connection, queue: str, timeout: float | None = None) -> str | None:
+    """`quorum`, `classic` or `stream`; None where this user may not know.
 
     A queue that exists is declared again as a quorum queue. RabbitMQ changes nothing, and names one
     argument that differs; one that is not the type is taken over, and asked again.
@@ -42,22 +48,21 @@ def refuse_stream(connection: Connection, queue: str, timeout: float | None = No
         try:
             connection.call(declare, timeout)
         except BrokerRefused:
-            return  # without permission to configure; what is delivered will show it
+            return None  # without permission to configure; what is delivered will show it
         except TopologyMismatch as error:
             found = _INEQUIVALENT.search(str(error))
-            if found is None or found["name"] in arguments:
-                if found is not None and (found["name"], found["value"]) == (
-                    "x-queue-type",
-                    "stream",
-                ):
-                    raise TopologyMismatch(_STREAM.format(queue)) from error
-                return
-            value = _read_argument(found["value"], found["type"])
-            if value is None:
-                return
+            if found is None:
+                return None
+            if found["name"] == "x-queue-type":
+                return found["value"] or "classic"
+            value = _read_argument(found["value"] or "", found["type"])
+            if found["name"] in ("durable", "auto_delete"):
+                return "classic"  # only such a queue can differ in these
+            if value is None or found["name"] in arguments:
+                return None
             arguments[found["name"]] = value
         else:
-            return
+            return "quorum"
 
 
 def _read_argument(text: str, kind: str | None) -> str | int | bool | None:

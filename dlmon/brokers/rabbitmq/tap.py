@@ -10,9 +10,9 @@ from typing import Any
 from dlmon.brokers.base import TAP_LIMIT, Tap
 from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.deliveries import Received, next_channel, to_deliveries
-from dlmon.brokers.rabbitmq.topology import queue_name
-from dlmon.errors import DlmonError
-from dlmon.messages import ROUTING_KEYS, Delivery, Queue
+from dlmon.config.names import DEFAULT_EXCHANGE, Names
+from dlmon.errors import BrokerRefused, DlmonError
+from dlmon.messages import Delivery, Queue
 from dlmon.runtime.stop import Stop
 
 _ARGUMENTS = {"x-max-length": TAP_LIMIT, "x-overflow": "drop-head"}
@@ -25,10 +25,15 @@ class RabbitMQTap(Tap):
     broker no more than that.
     """
 
-    def __init__(self, connection: Connection, namespace: str, stop: Stop) -> None:
+    def __init__(self, connection: Connection, names: Names, stop: Stop) -> None:
         """Raises: BrokerUnreachable, BrokerRefused, Interrupted."""
+        if names.exchange == DEFAULT_EXCHANGE:
+            raise BrokerRefused(
+                "News of rejects needs an exchange that a queue can be bound to, and the default "
+                "exchange is none: name one with --exchange."
+            )
         self._connection = connection
-        self._namespace = namespace
+        self._names = names
         self._channel: Any = None  # only in the connection's thread
         self._number = next_channel()
         self._bound: Future[None] = Future()
@@ -71,9 +76,9 @@ class RabbitMQTap(Tap):
         self._channel = channel
         channel.add_on_close_callback(self._on_channel_closed)
         # By this name, permissions that are for the namespace are for it too.
-        name = f"{queue_name(self._namespace, Queue.REJECTS)}.tap.{secrets.token_hex(8)}"
+        name = f"{self._names.queue(Queue.REJECTS)}.tap.{secrets.token_hex(8)}"
         channel.queue_declare(name, exclusive=True, auto_delete=True, arguments=_ARGUMENTS)
-        channel.queue_bind(name, self._namespace, ROUTING_KEYS[Queue.REJECTS])
+        channel.queue_bind(name, self._names.exchange, self._names.routing_key(Queue.REJECTS))
         channel.basic_qos(prefetch_count=TAP_LIMIT)
         channel.basic_consume(name, self._on_delivery, callback=self._on_consume_ok)
 

@@ -6,18 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from dlmon.brokers.base import DELIVERY_LIMIT
-from dlmon.messages import ROUTING_KEYS, Queue
+from dlmon.config.names import DEFAULT_EXCHANGE, Names
+from dlmon.messages import Queue
 
 NO_DELIVERY_LIMIT = 2**31 - 1
 """RabbitMQ 4 sets a limit of 20 where none is declared, and 3.10 takes -1 for one that is reached
 at once: a number that is never reached means the same to both."""
 
 
-def queue_name(namespace: str, queue: Queue) -> str:
-    return f"{namespace}.{queue}"
-
-
-def queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
+def queue_arguments(names: Names, queue: Queue) -> dict[str, str | int]:
     """What a queue is declared with."""
     if queue is Queue.REJECTS:
         return {
@@ -29,29 +26,29 @@ def queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
     return {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
-        "x-dead-letter-exchange": namespace,
-        "x-dead-letter-routing-key": ROUTING_KEYS[Queue.REJECTS],
+        "x-dead-letter-exchange": names.exchange,
+        "x-dead-letter-routing-key": names.routing_key(Queue.REJECTS),
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",  # the other kind could drop what is dead-lettered
     }
 
 
-def older_queue_arguments(namespace: str, queue: Queue) -> dict[str, str | int]:
+def older_queue_arguments(names: Names, queue: Queue) -> dict[str, str | int]:
     """What the first releases declared a queue with: such a queue is used as it is."""
-    arguments = queue_arguments(namespace, queue)
+    arguments = queue_arguments(names, queue)
     if queue is Queue.REJECTS:
         del arguments["x-overflow"]
     return arguments
 
 
-def is_older(text: str, namespace: str) -> bool:
+def is_older(text: str, names: Names) -> bool:
     """Whether RabbitMQ says this about a queue that an early release declared."""
-    name = queue_name(namespace, Queue.REJECTS)
+    name = names.queue(Queue.REJECTS)
     return f"'x-overflow' for queue '{name}'" in text and "current is none" in text
 
 
 def declare(
-    channel: Any, namespace: str, on_done: Callable[[object], None], *, older: bool = False
+    channel: Any, names: Names, on_done: Callable[[object], None], *, older: bool = False
 ) -> None:
     """Create what is missing. The broker closes the channel where something exists with other
     arguments.
@@ -59,16 +56,24 @@ def declare(
     older: with the arguments of the first releases.
     """
     arguments = older_queue_arguments if older else queue_arguments
-    channel.exchange_declare(namespace, "topic", durable=True)
-    for queue, routing_key in ROUTING_KEYS.items():
-        name = queue_name(namespace, queue)
-        channel.queue_declare(name, durable=True, arguments=arguments(namespace, queue))
+    # Nothing can be declared or bound there: it routes to each queue by its name.
+    binds = names.exchange != DEFAULT_EXCHANGE
+    if binds:
+        channel.exchange_declare(names.exchange, "topic", durable=True)
+    for queue, name in names.queues():
         last = on_done if queue is Queue.REJECTS else None
-        channel.queue_bind(name, namespace, routing_key, callback=last)
+        channel.queue_declare(
+            name,
+            durable=True,
+            arguments=arguments(names, queue),
+            callback=None if binds else last,
+        )
+        if binds:
+            channel.queue_bind(name, names.exchange, names.routing_key(queue), callback=last)
 
 
-def check(channel: Any, namespace: str, on_done: Callable[[object], None]) -> None:
+def check(channel: Any, names: Names, on_done: Callable[[object], None]) -> None:
     """Create nothing. The broker closes the channel where something is missing."""
-    for queue in Queue:
+    for queue, name in names.queues():
         last = on_done if queue is Queue.REJECTS else None
-        channel.queue_declare(queue_name(namespace, queue), passive=True, callback=last)
+        channel.queue_declare(name, passive=True, callback=last)
