@@ -51,15 +51,20 @@ def entries(first: int, count: int, *, ascending: bool) -> Iterator[Entry]:
         yield Entry(str(event["event_id"]), orjson.dumps(event), event)
 
 
+def fill(connection: psycopg.Connection, first: int, end: int, *, ascending: bool) -> None:
+    """Store the events of these numbers, by SQL. The end is exclusive."""
+    values = {"start": _START, "apart": _APART, "ascending": ascending, "first": first, "end": end}
+    connection.execute(_FILL, values)
+
+
 def measure(url: str, sizes: Sequence[int], count: int, *, ascending: bool) -> Iterator[str]:
     """Rows of a table. sizes: events in the store; count: events to write into each."""
     version = 7 if ascending else 4
     present = 0
     with PostgresqlStore(StoreAddress(url)) as store, psycopg.connect(url, autocommit=True) as at:
         for size in sizes:
-            values = {"start": _START, "apart": _APART, "ascending": ascending}
             if size > present:
-                at.execute(_FILL, {**values, "first": present, "end": size})
+                fill(at, present, size, ascending=ascending)
             at.execute("ANALYZE dlmon_events")
             at.execute("CHECKPOINT")
             new = list(entries(max(size, present), count, ascending=ascending))

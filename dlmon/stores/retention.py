@@ -1,8 +1,9 @@
 """When old events are deleted, and when not, because a clock may be wrong.
 
-They are deleted in small steps between batches, so that no batch waits long. The age of an event
-counts from when it was stored. By its own timestamp, which comes from the clock of an agent, an
-event that is replayed or imported late would be deleted at once.
+They are deleted in small steps between batches, so that no batch waits long: how long the last one
+took decides how many the next one deletes. The age of an event counts from when it was stored. By
+its own timestamp, which comes from the clock of an agent, an event that is replayed or imported
+late would be deleted at once.
 
 A clock that is wrong for a minute must not empty a store:
 - While a command runs, time passes as the monotonic clock says. A wall clock that jumps ahead makes
@@ -22,8 +23,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-STEP = 1000
-"""Events that are deleted in one transaction."""
+FIRST_STEP = 250
+"""Events that are deleted in the first transaction; how long it takes decides on the next one."""
+
+_SMALLEST_STEP, _LARGEST_STEP = 50, 2_000
+_STEP_TIME = 0.02
+"""Seconds that a step is to take, so that no batch waits 50 ms, also when one is twice as slow."""
 
 _PAUSE = 60.0
 """Seconds until the next step, once a step found fewer events than it may delete."""
@@ -83,9 +88,10 @@ class Retention:
         self._started = uptime() if started is None else started
         self._offset: float | None = None  # from the monotonic clock to that of the store
         self._jump = 0
+        self._step = FIRST_STEP
         self._refusal: str | None = None
         self._redates = False
-        self._due_at = self._log_at = self._warn_at = uptime()
+        self._due_at = self._log_at = self._warn_at = self._began_at = uptime()
         self._unlogged = 0
 
     @property
@@ -124,8 +130,8 @@ class Retention:
             )
 
     def is_due(self) -> bool:
-        """Whether a step of deletion is due now."""
-        now = uptime()
+        """Whether a step of deletion is due now. It takes until `note_deleted`."""
+        now = self._began_at = uptime()
         if self._keep is None or now < self._due_at:
             return False
         self._due_at = now + _PAUSE
@@ -141,13 +147,18 @@ class Retention:
         return uptime() + self._offset
 
     @property
+    def step(self) -> int:
+        """How many events are to be deleted now, in one transaction."""
+        return self._step
+
+    @property
     def redates(self) -> bool:
         """Whether events from the future are to be dated now, a step at a time."""
         return self._redates
 
     def note_redated(self, events: int) -> None:
         """Note that a step gave so many events from the future the date of today."""
-        self._redates = events >= STEP
+        self._redates = events >= self._step
         if events:
             _log.info("Dated %s events from the future with the time of now.", f"{events:,}")
 
@@ -155,9 +166,12 @@ class Retention:
         """Note that a step deleted so many events, and return that number."""
         now = uptime()
         self._unlogged += events
-        if events >= STEP:
+        is_full = events >= self._step
+        if is_full:
             self._due_at = now
-        if self._unlogged and (events < STEP or now >= self._log_at):
+            fitting = self._step * _STEP_TIME / max(now - self._began_at, 1e-6)
+            self._step = round(min(max(fitting, _SMALLEST_STEP), 2 * self._step, _LARGEST_STEP))
+        if self._unlogged and (not is_full or now >= self._log_at):
             self._log_at = now + _LOG_INTERVAL
             _log.info(
                 "Deleted %s events that were stored before %s (--keep).",

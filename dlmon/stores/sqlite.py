@@ -18,7 +18,7 @@ from dlmon.stores import sqlite_layout as layout
 from dlmon.stores import sqlite_upgrade
 from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows
-from dlmon.stores.retention import STEP, Ages, Retention
+from dlmon.stores.retention import Ages, Retention
 from dlmon.stores.sqlite_layout import (
     Key,
     begins_with_time,
@@ -142,13 +142,13 @@ class SqliteStore(Store):
     def trim(self) -> int:
         if not self._retention.is_due():
             return 0
-        now = time.time()
+        now, step = time.time(), self._retention.step
         floor, cut, _, future = self._retention.bounds(now)
         with self._transaction() as connection:
             if self._retention.redates:
-                values = (epoch_to_micros(now), epoch_to_micros(future), STEP)
+                values = (epoch_to_micros(now), epoch_to_micros(future), step)
                 self._retention.note_redated(connection.execute(_REDATE, values).rowcount)
-            values = (epoch_to_micros(floor), epoch_to_micros(cut), STEP)
+            values = (epoch_to_micros(floor), epoch_to_micros(cut), step)
             old = connection.execute(_OLD, values).fetchall()
             ids.forget(connection, [key for _, key in old])
             deleted = connection.executemany(_DELETE, [(row,) for row, _ in old]).rowcount

@@ -17,7 +17,7 @@ from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import write_isolating
 from dlmon.stores.postgresql import PostgresqlStore
-from dlmon.stores.retention import STEP
+from dlmon.stores.retention import FIRST_STEP
 from tests.stores.conftest import PostgresPlace
 from tests.support.events import make_body, make_entry, make_event
 from tests.support.postgres import PostgresServer
@@ -240,14 +240,14 @@ def test_a_role_that_may_not_create_the_table_is_told(postgres: PostgresPlace, r
 
 def test_what_was_stored_long_ago_goes_in_steps_and_the_rest_stays(postgres: PostgresPlace) -> None:
     with PostgresqlStore(postgres.address, timedelta(days=30)) as store:
-        store.write([make_entry(make_body()) for _ in range(STEP + 1)])
+        store.write([make_entry(make_body()) for _ in range(FIRST_STEP + 1)])
         postgres.execute("UPDATE dlmon_events SET stored_at = now() - interval '31 days'")
         young = make_entry(make_body(timestamp="2001-01-01T00:00:00Z"))
         store.write([young])
         with psycopg.connect(postgres.address.url) as other:
             # A row that another consumer deletes at the moment is left to it.
             other.execute("SELECT 1 FROM dlmon_events LIMIT 1 FOR UPDATE")
-            assert store.trim() == STEP
+            assert store.trim() == FIRST_STEP
             other.rollback()
         assert [store.trim(), store.trim()] == [1, 0]
     assert postgres.bodies() == [young.body]

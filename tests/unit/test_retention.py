@@ -11,7 +11,8 @@ import pytest
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError
 from dlmon.stores import open_store
-from dlmon.stores.retention import STEP, Retention
+from dlmon.stores import retention as retention_module
+from dlmon.stores.retention import FIRST_STEP, Retention
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.stores.sqlite_layout import epoch_to_micros
 from tests.support.events import make_body, make_entry
@@ -35,12 +36,14 @@ def count(path: Path) -> int:
 def test_what_was_stored_long_ago_goes_in_steps_and_the_rest_stays(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with SqliteStore(path, KEEP) as store:
-        store.write([make_entry(make_body()) for _ in range(2 * STEP + 1)])
+        store.write([make_entry(make_body()) for _ in range(2 * FIRST_STEP + 1)])
         age(path, 31)
         # An old download that was stored just now, such as one that was replayed.
         young = make_entry(make_body(timestamp="2001-01-01T00:00:00Z"))
         store.write([young])
-        assert [store.trim() for _ in range(4)] == [STEP, STEP, 1, 0]
+        steps = [*iter(store.trim, 0)]
+        assert steps[0] == FIRST_STEP
+        assert sum(steps) == 2 * FIRST_STEP + 1
         assert count(path) == 1
         assert store.write([young]).duplicates == [young]
 
@@ -69,10 +72,33 @@ def test_a_store_that_was_made_without_keep_is_trimmed_by_an_index(tmp_path: Pat
 def test_once_nothing_is_left_to_delete_it_is_left_alone_for_a_while() -> None:
     retention = Retention(KEEP)
     assert retention.is_due()
-    retention.note_deleted(STEP, 0)
+    retention.note_deleted(retention.step, 0)
     assert retention.is_due()
-    retention.note_deleted(STEP - 1, 0)
+    retention.note_deleted(retention.step - 1, 0)
     assert not retention.is_due()
+
+
+@pytest.mark.parametrize(
+    ("fixed", "each", "longest"),
+    [(0.0, 0.000_03, 0.04), (0.0, 0.000_3, 0.075), (0.015, 0.000_03, 0.04), (0.5, 0.001, 0.75)],
+    ids=["usual", "ten times as slow", "slow commits", "a disk that is too slow"],
+)
+def test_a_step_is_as_large_as_time_allows(
+    monkeypatch: pytest.MonkeyPatch, fixed: float, each: float, longest: float
+) -> None:
+    """fixed: seconds of a step, each: of an event, longest: of the first step, which must guess."""
+    now = 1_000.0
+    monkeypatch.setattr(retention_module, "uptime", lambda: now)
+    retention = Retention(KEEP)
+    taken = []
+    for _ in range(50):
+        assert retention.is_due()
+        taken.append(fixed + each * retention.step)
+        now += taken[-1]
+        retention.note_deleted(retention.step, 0)
+    assert max(taken) <= longest
+    assert max(taken[-10:]) <= max(0.03, fixed + 50 * each)
+    assert retention.step >= min(50, 0.01 / each)
 
 
 @pytest.mark.parametrize("url", ["stdout", "ndjson:events.ndjson"])

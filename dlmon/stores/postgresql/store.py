@@ -20,7 +20,7 @@ from dlmon.stores.base import Entry, Store, WriteResult
 from dlmon.stores.columns import Row, classify, to_rows, to_utc
 from dlmon.stores.postgresql.database import Connection, Database
 from dlmon.stores.postgresql.layout import prepare
-from dlmon.stores.retention import STEP, Ages, Bounds, Retention
+from dlmon.stores.retention import Ages, Bounds, Retention
 
 # A commit is durable whatever the role's settings say. The timeouts let a requested stop through:
 # a transaction that hits one is tried again. All are local to the transaction, because a pooler
@@ -152,12 +152,13 @@ class PostgresqlStore(Store):
     def trim(self) -> int:
         if not self._retention.is_due():
             return 0
+        step = self._retention.step
         with self._transaction() as connection:
             _, bounds = self._bounds(connection)
             if self._retention.redates:
-                redated = connection.execute(_REDATE, (bounds.future, STEP)).rowcount
+                redated = connection.execute(_REDATE, (bounds.future, step)).rowcount
                 self._retention.note_redated(redated)
-            deleted = connection.execute(_DELETE, (bounds.floor, bounds.cut, STEP)).rowcount
+            deleted = connection.execute(_DELETE, (bounds.floor, bounds.cut, step)).rowcount
         return self._retention.note_deleted(deleted, bounds.cut)
 
     def close(self) -> None:
