@@ -1,0 +1,7 @@
+"""Events in a table of ClickHouse."""
+
+from __future__ import annotations
+
+from dlmon.stores.clickhouse.store import CREATE, ClickhouseStore
+
+__all__ = ["CREATE", "ClickhouseStore"]
