@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from dlmon.runtime.geohash import CELL_LENGTH, cell_name
+from dlmon.runtime.geohash import CELL_LENGTH, Bounds, cell_name
 
 AT_SEA = "XZ"
 """The country and the continent of a place at sea: one of the codes that ISO 3166-1 leaves to its
@@ -23,8 +23,11 @@ _CELL_BITS = 5 * CELL_LENGTH // 2  # of the latitude, and as many of the longitu
 _WIDTH = 2880  # of the raster, in steps of 1/8 degree
 # The raster and the cells both fit a grid of squares, of 1/256 degree from south to north and 1/128
 # from west to east: 32 by 16 of them are a step of the raster, 45 by 45 a cell.
-_NORTH_SQUARES, _EAST_SQUARES = 256, 128
-_SQUARES = 180 * _NORTH_SQUARES
+NORTH_SQUARES, EAST_SQUARES = 256, 128
+"""Squares of a degree from south to north, and from west to east."""
+
+SQUARES = 180 * NORTH_SQUARES
+"""Squares of the world, in either direction."""
 
 CONTINENTS = {
     "AF": "Africa",
@@ -70,22 +73,39 @@ class World:
         """The code of the country at a place in degrees, or `AT_SEA`, or `NOWHERE`."""
         return self.names_of(self.place_of(latitude, longitude))[0]
 
+    def bounds_of(self, countries: Set[str]) -> Bounds | None:
+        """The edges of these countries together; None where `NOWHERE` is one, which has none."""
+        if NOWHERE in countries:
+            return None
+        steps = bytes(code in countries for code in self._codes).ljust(256, b"\0")
+        covered = self._raster.translate(steps)
+        rows = [covered[first : first + _WIDTH] for first in range(0, len(covered), _WIDTH)]
+        ys = [y for y, row in enumerate(rows) if 1 in row]
+        if not ys:
+            return Bounds(0.0, 0.0, 0.0, 0.0)
+        west = min(rows[y].index(1) for y in ys)
+        east = max(rows[y].rindex(1) for y in ys) + 1
+        step = 360 / _WIDTH  # degrees
+        return Bounds(
+            ys[0] * step - 90, west * step - 180, (ys[-1] + 1) * step - 90, east * step - 180
+        )
+
     def place_of(self, latitude: float, longitude: float) -> int:
         """The number of the country and the cell at a place in degrees: those of a country follow
         each other, and all are below 2^30."""
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
             return self._nowhere
         # The northern and the eastern edge of the world belong to the last squares.
-        y = min(int((latitude + 90) * _NORTH_SQUARES), _SQUARES - 1)
-        x = min(int((longitude + 180) * _EAST_SQUARES), _SQUARES - 1)
+        y = min(int((latitude + 90) * NORTH_SQUARES), SQUARES - 1)
+        x = min(int((longitude + 180) * EAST_SQUARES), SQUARES - 1)
         return self._places((y,), (x,))[0]
 
     def places_of(self, latitudes: Sequence[float], longitudes: Sequence[float]) -> list[int]:
         """What `place_of` says of each of several places, at least one, in a third of the time."""
         if min(latitudes) >= -90 and min(longitudes) >= -180:
-            ys = [*map(int, [(latitude + 90) * _NORTH_SQUARES for latitude in latitudes])]
-            xs = [*map(int, [(longitude + 180) * _EAST_SQUARES for longitude in longitudes])]
-            if max(ys) < _SQUARES and max(xs) < _SQUARES:
+            ys = [*map(int, [(latitude + 90) * NORTH_SQUARES for latitude in latitudes])]
+            xs = [*map(int, [(longitude + 180) * EAST_SQUARES for longitude in longitudes])]
+            if max(ys) < SQUARES and max(xs) < SQUARES:
                 return self._places(ys, xs)
         return [*map(self.place_of, latitudes, longitudes)]
 

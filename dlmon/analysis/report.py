@@ -128,11 +128,11 @@ class _Numbers(Protocol):
     def sizes(self) -> _Distribution: ...
 
 
-def answer(question: Question, summaries: Summaries) -> Answer:
-    """Answer from summaries. Raises: FileError."""
+def answer(question: Question, matching: Iterable[Summary]) -> Answer:
+    """Answer from the summaries that the question is about."""
     groups: dict[int | str, Stats] = {}
     total = Stats()
-    for summary in read_matching(question, summaries):
+    for summary in matching:
         total.merge(summary.stats)
         for key, stats in _parts(question.by, summary):
             if key in groups:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from dlmon.analysis.geography import AT_SEA, world
-from dlmon.analysis.report import MIN_PERCENTILE, By, Question, read_matching
+from dlmon.analysis.levels import Summary
+from dlmon.analysis.report import MIN_PERCENTILE, Question
 from dlmon.analysis.stats import Stats
-from dlmon.analysis.summaries import Summaries
 from dlmon.runtime.geohash import bounds_of
 
 NORTH, SOUTH = 84.0, -58.0
@@ -33,14 +33,14 @@ class SpeedMap:
     tiles: dict[tuple[int, int], Tile]
 
 
-def speed_map(question: Question, summaries: Summaries, columns: int, rows: int) -> SpeedMap:
+def speed_map(question: Question, matching: Iterable[Summary], columns: int, rows: int) -> SpeedMap:
     """The downloads that a question is about, by place. A tile with fewer than `min_count` of them
     is left out.
 
-    Raises: FileError.
+    matching: their summaries, by cell.
     """
     groups: dict[tuple[int, int], Stats] = defaultdict(Stats)
-    for summary in read_matching(replace(question, by=By.CELL), summaries):
+    for summary in matching:
         if summary.cell and (place := _tile_of(summary.cell, columns, rows)):
             groups[place].merge(summary.stats)
     tiles = {}

@@ -24,16 +24,20 @@ are in no percentile."""
 SIZE_NAMES = ("under 100 kB", "100 kB to 1 MB", "1 to 10 MB", "10 to 100 MB", "100 MB and more")
 """The classes of size, the smallest first."""
 
-_SIZE_UNIT = 1_000  # bytes, so that sketches hold sizes from 1 byte to 10 TB
+SIZE_UNIT = 1_000
+"""Bytes, so that sketches hold sizes from 1 byte to 10 TB."""
 
 _STALLED = 0  # the bucket of a speed of 0
 
 # The table of a group, by code: for each class of size the downloads by size, then for each the
 # downloads by speed, and then the bytes of each.
-_SPEEDS = len(SIZE_NAMES) * BUCKETS
-_VOLUMES = 2 * _SPEEDS
+SPEEDS = len(SIZE_NAMES) * BUCKETS
+"""The first code of speeds."""
 
-_CODES = [*range(_VOLUMES)]  # so that there is one object for each
+VOLUMES = 2 * SPEEDS
+"""The first code of bytes."""
+
+_CODES = [*range(VOLUMES)]  # so that there is one object for each
 
 _HEAD = Struct("<HB")  # how many codes, and the width of a count
 _WIDTHS = "BHIQ"
@@ -51,14 +55,14 @@ class Codes(NamedTuple):
 def codes_of(file_sizes: Sequence[int], download_speeds: Sequence[float]) -> Codes:
     """file_sizes: bytes, download_speeds: Mbit/s; less than 0 counts as 0."""
     size_classes = [bisect(SIZE_BOUNDS, file_size) for file_size in file_sizes]
-    sizes = buckets_of([file_size / _SIZE_UNIT for file_size in file_sizes])
+    sizes = buckets_of([file_size / SIZE_UNIT for file_size in file_sizes])
     speeds = buckets_of(download_speeds)
     firsts = [size_class * BUCKETS for size_class in size_classes]
     code_of = _CODES.__getitem__
     return Codes(
         size_classes,
         [*map(code_of, map(add, firsts, sizes))],
-        [*map(code_of, map(add, firsts, [_SPEEDS + speed for speed in speeds]))],
+        [*map(code_of, map(add, firsts, [SPEEDS + speed for speed in speeds]))],
     )
 
 
@@ -79,7 +83,7 @@ class Stats:
         """Those of downloads. codes: two of each, by `codes_of`. volumes: the bytes of each class
         of size."""
         stats = cls(Counter(codes))
-        for code, volume in enumerate(volumes, _VOLUMES):
+        for code, volume in enumerate(volumes, VOLUMES):
             if volume:
                 stats.counts[code] = volume
         return stats
@@ -104,22 +108,22 @@ class Stats:
     @property
     def count(self) -> int:
         """How many downloads."""
-        return sum(self._part(_SPEEDS, _VOLUMES).values())
+        return sum(self._part(SPEEDS, VOLUMES).values())
 
     @property
     def volume(self) -> int:
         """Bytes of all downloads together."""
-        return sum(self._part(_VOLUMES, _VOLUMES + len(SIZE_NAMES)).values())
+        return sum(self._part(VOLUMES, VOLUMES + len(SIZE_NAMES)).values())
 
     @property
     def sizes(self) -> Sketch:
         """Sizes in bytes of all downloads."""
         sizes: dict[int, int] = {}
         for code, count in self.counts.items():
-            if code < _SPEEDS:
+            if code < SPEEDS:
                 bucket = code % BUCKETS
                 sizes[bucket] = sizes.get(bucket, 0) + count
-        return Sketch(sizes, _SIZE_UNIT)
+        return Sketch(sizes, SIZE_UNIT)
 
     @property
     def speeds(self) -> Sketch:
@@ -131,14 +135,14 @@ class Stats:
 
     def speeds_of(self, size_class: int) -> Sketch:
         """Speeds in Mbit/s of the downloads of one class of size, without those of 0."""
-        first = _SPEEDS + size_class * BUCKETS
+        first = SPEEDS + size_class * BUCKETS
         return Sketch(self._part(first, first + BUCKETS, after=_STALLED))
 
     def by_size(self) -> dict[int, Stats]:
         """The downloads of each class of size that has any."""
         result: dict[int, Stats] = {}
         for code, count in self.counts.items():
-            size_class = code - _VOLUMES if code >= _VOLUMES else code // BUCKETS % len(SIZE_NAMES)
+            size_class = code - VOLUMES if code >= VOLUMES else code // BUCKETS % len(SIZE_NAMES)
             result.setdefault(size_class, Stats()).counts[code] = count
         return dict(sorted(result.items()))
 
@@ -171,12 +175,12 @@ class Stats:
         """
         codes = sorted(self.counts)
         counts = [*map(self.counts.__getitem__, codes)]
-        count = bisect_left(codes, _VOLUMES)
+        count = bisect_left(codes, VOLUMES)
         width = bisect(_LARGEST, max(counts[:count], default=0))
         packed = _layout(count, width).pack(count, width, *codes[:count], *counts[:count])
         for code, volume in zip(codes[count:], counts[count:], strict=True):
             length = (volume.bit_length() + 7) // 8
-            packed += bytes((code - _VOLUMES, length)) + volume.to_bytes(length, "little")
+            packed += bytes((code - VOLUMES, length)) + volume.to_bytes(length, "little")
         return packed
 
     @classmethod
@@ -191,7 +195,7 @@ class Stats:
             size_class, length = packed[position : position + 2]
             position += 2 + length
             volume = int.from_bytes(packed[position - length : position], "little")
-            counts[_VOLUMES + size_class] = volume
+            counts[VOLUMES + size_class] = volume
         return cls(counts)
 
     def _part(self, first: int, end: int, after: int = -1) -> dict[int, int]:

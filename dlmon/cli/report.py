@@ -22,9 +22,9 @@ _OUTPUTS = ("text", "csv", "ndjson", "json", "html", "parquet")
 @described_as(
     """See how fast the downloads in the store were, when and where.
 
-    Reads SQLite and PostgreSQL. The first report summarises all events, in a file beside the
-    store or in your data folder. Later ones read what has come since. Times are in UTC, in
-    whole hours.
+    Reads SQLite and PostgreSQL: the first report summarises all events, in a file beside the
+    store or in your data folder. Later ones read what has come since. A ClickHouse server
+    counts by itself. Times are in UTC, in whole hours.
 
     \b
     Examples:
@@ -111,7 +111,8 @@ def report(
     from dlmon.console.progress import counting
     from dlmon.console.report import show_anomalies, show_report
     from dlmon.console.report.world_map import map_size
-    from dlmon.stores import open_reader
+    from dlmon.stores import open_event_reader
+    from dlmon.stores.reading import SqlReader
 
     if sys.stdout is None:  # Python's sign that the process was started without one
         raise UsageError("There is no stdout to write to: it was closed at the start.")
@@ -123,6 +124,8 @@ def report(
         raise UsageError(
             "--anomalies looks everywhere: leave out --where, --threshold and --exact."
         )
+    if anomalies and settings.store.url.startswith("clickhouse"):
+        raise UsageError("--anomalies reads SQLite and PostgreSQL, and not ClickHouse: --store.")
     if map_ and (anomalies or exact or output != "text"):
         raise UsageError("--map goes with --output text, and not with --anomalies or --exact.")
     if anomalies and output == "html":
@@ -137,9 +140,15 @@ def report(
         return
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals("the next report goes on from there"))
-        reader = opened.enter_context(open_reader(settings.store))
+        reader = open_event_reader(settings.store)
+        opened.enter_context(reader)
+        size = map_size() if map_ else None
         if exact:
             result = command.report_exactly(question, reader, stop)
+        elif isinstance(reader, SqlReader):
+            result = command.report_by_server(
+                question, reader, stop, map_size=size, with_countries=output == "html"
+            )
         else:
             summaries = opened.enter_context(Summaries(command.summaries_file(settings.store)))
             with counting("summarising events") as on_progress:
@@ -147,7 +156,6 @@ def report(
                     found = command.report_anomalies(question, reader, summaries, stop, on_progress)
                     opened.callback(show_anomalies, found, output)
                     return
-                size = map_size() if map_ else None
                 result = command.report(
                     question,
                     reader,
@@ -162,7 +170,7 @@ def report(
 
 def _write_events(settings: Settings, question: Question, path: Path) -> None:
     from dlmon.console.report.events import show_written
-    from dlmon.stores import open_reader
+    from dlmon.stores import open_event_reader
 
     try:
         from dlmon.commands.event_table import write_events
@@ -170,6 +178,9 @@ def _write_events(settings: Settings, question: Question, path: Path) -> None:
         raise UsageError(
             "Parquet needs a library that is not installed: pip install 'dlmon[parquet]'"
         ) from error
-    with stop_on_signals("there will be no file") as stop, open_reader(settings.store) as reader:
+    with (
+        stop_on_signals("there will be no file") as stop,
+        open_event_reader(settings.store) as reader,
+    ):
         count = write_events(question, reader, path, stop)
     show_written(count, path)

@@ -30,7 +30,7 @@ from dlmon.errors import DlmonError, FileError, Interrupted
 from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import EventReader, Sample
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -50,7 +50,7 @@ _TYPES = {
 _SCHEMA = Schema([Field(name, kind, nullable=False) for name, kind in _TYPES.items()])
 
 
-def write_events(question: Question, reader: StoreReader, path: Path, stop: Stop) -> int:
+def write_events(question: Question, reader: EventReader, path: Path, stop: Stop) -> int:
     """Write the events that a question is about to a new file: all of it, or none. How they are
     grouped does not matter.
 
@@ -81,7 +81,7 @@ class _Events:
     """Events, batch by batch. The library would make errors in its callbacks its own, or panic: so
     `failure` keeps the first one, and the batches end there."""
 
-    def __init__(self, question: Question, reader: StoreReader, stop: Stop) -> None:
+    def __init__(self, question: Question, reader: EventReader, stop: Stop) -> None:
         self._question = question
         self._reader = reader
         self._stop = stop

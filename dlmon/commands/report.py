@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from dlmon.analysis import server_side
 from dlmon.analysis.anomalies import Anomalies, find_anomalies
-from dlmon.analysis.hours import HOUR, hour_of
-from dlmon.analysis.report import Answer, By, Question, answer, answer_exactly
+from dlmon.analysis.hours import FIRST_HOUR, HOUR, LAST_HOUR, hour_of
+from dlmon.analysis.levels import Summary
+from dlmon.analysis.report import Answer, By, Question, answer, answer_exactly, read_matching
 from dlmon.analysis.speed_map import SpeedMap, speed_map
 from dlmon.analysis.summaries import Progress, Summaries
 from dlmon.config.paths import data_file
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import Interrupted
 from dlmon.runtime.stop import Stop
-from dlmon.stores.reading import Sample, StoreReader
+from dlmon.stores.reading import EventReader, Sample, SqlReader, StoreReader
 
 _READ = 10_000  # events at a time
 
@@ -78,12 +81,55 @@ def report_so_far(
     Raises: FileError.
     """
     with summaries.snapshot():
-        first, last = summaries.span() or (None, None)
-        speeds = None if map_size is None else speed_map(question, summaries, *map_size)
-        countries = None
-        if with_countries:
-            countries = answer(replace(question, by=By.COUNTRY), summaries)
-        return Report(answer(question, summaries), first, last, speeds, countries)
+        return _report(
+            question,
+            partial(read_matching, summaries=summaries),
+            summaries.span(),
+            map_size=map_size,
+            with_countries=with_countries,
+        )
+
+
+def report_by_server(
+    question: Question,
+    reader: SqlReader,
+    stop: Stop,
+    *,
+    map_size: tuple[int, int] | None = None,
+    with_countries: bool = False,
+) -> Report:
+    """Answer by what the server of the store counts. map_size, with_countries: as of `report`.
+
+    Raises: StoreUnavailable, Interrupted.
+    """
+
+    def matching(question: Question) -> Iterator[Summary]:
+        for summary in server_side.read_matching(question, reader):
+            if stop.requested:
+                raise Interrupted("Stopped before the server had answered.")
+            yield summary
+
+    span = server_side.read_span(reader, FIRST_HOUR, LAST_HOUR + 1)
+    return _report(question, matching, span, map_size=map_size, with_countries=with_countries)
+
+
+def _report(
+    question: Question,
+    matching: Callable[[Question], Iterator[Summary]],
+    span: tuple[int, int] | None,
+    *,
+    map_size: tuple[int, int] | None,
+    with_countries: bool,
+) -> Report:
+    """matching: the summaries that a question is about."""
+    first, last = span or (None, None)
+    speeds = countries = None
+    if map_size is not None:
+        speeds = speed_map(question, matching(replace(question, by=By.CELL)), *map_size)
+    if with_countries:
+        by_country = replace(question, by=By.COUNTRY)
+        countries = answer(by_country, matching(by_country))
+    return Report(answer(question, matching(question)), first, last, speeds, countries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +167,7 @@ def anomalies_so_far(question: Question, summaries: Summaries) -> AnomalyReport:
         return AnomalyReport(find_anomalies(summaries, question.start, end), question.start, end)
 
 
-def report_exactly(question: Question, reader: StoreReader, stop: Stop) -> Report:
+def report_exactly(question: Question, reader: EventReader, stop: Stop) -> Report:
     """Answer from the events themselves.
 
     Raises: StoreUnavailable, Interrupted.

@@ -5,36 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import exp, log
 
-_LOWEST = 1e-3
-_BUCKETS_PER_E = 20  # a bucket is 5% wide: a quantile is off by at most half of that
+LOWEST, HIGHEST = 1e-3, 1e10
+"""Values up to the lowest are in the first bucket, those from the highest on in the last one."""
+
+BUCKETS_PER_E = 20
+"""A bucket is 5% wide: a quantile is off by at most half of that."""
 
 BUCKETS = 600
 """Buckets of a histogram: up to 10^10 times the lowest value."""
 
-_OFFSET = 1 - log(_LOWEST) * _BUCKETS_PER_E
-_HIGHEST = 1e10
+OFFSET = 1 - log(LOWEST) * BUCKETS_PER_E
+"""A value between is in bucket `int(log(value) * BUCKETS_PER_E + OFFSET)`."""
 
 
 def bucket_of(value: float) -> int:
     """The number of the bucket that a value is counted in."""
-    if value >= _HIGHEST:
+    if value >= HIGHEST:
         return BUCKETS - 1
-    return int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
+    return int(log(value) * BUCKETS_PER_E + OFFSET) if value > LOWEST else 0
 
 
 def buckets_of(values: Iterable[float]) -> list[int]:
     """The numbers of the buckets that values are counted in, in half of the time."""
     return [
-        int(log(value) * _BUCKETS_PER_E + _OFFSET)
-        if _LOWEST < value < _HIGHEST
-        else bucket_of(value)
+        int(log(value) * BUCKETS_PER_E + OFFSET) if LOWEST < value < HIGHEST else bucket_of(value)
         for value in values
     ]
 
 
 def value_of(bucket: int) -> float:
     """The value in the middle of a bucket, by its relative width."""
-    return exp((bucket + 0.5 - _OFFSET) / _BUCKETS_PER_E) if bucket else 0.0
+    return exp((bucket + 0.5 - OFFSET) / BUCKETS_PER_E) if bucket else 0.0
 
 
 class Histogram:
@@ -55,11 +56,11 @@ class Histogram:
 
     def add_all(self, values: Sequence[float], times: int = 1) -> None:
         """Count each of the values `times` times."""
-        if values and (min(values) < 0 or max(values) > _HIGHEST):
-            values = [min(max(value, 0), _HIGHEST) for value in values]
+        if values and (min(values) < 0 or max(values) > HIGHEST):
+            values = [min(max(value, 0), HIGHEST) for value in values]
         buckets = self._buckets
         for value in values:
-            bucket = int(log(value) * _BUCKETS_PER_E + _OFFSET) if value > _LOWEST else 0
+            bucket = int(log(value) * BUCKETS_PER_E + OFFSET) if value > LOWEST else 0
             buckets[bucket if bucket < BUCKETS else BUCKETS - 1] += times
         self.count += len(values) * times
         self.total += sum(values) * times
@@ -72,7 +73,7 @@ class Histogram:
 
     def up_to(self, value: float) -> int:
         """How many values are at most `value`, with the error of one bucket."""
-        return sum(self._buckets[: int(log(value) * _BUCKETS_PER_E + _OFFSET) + 1])
+        return sum(self._buckets[: int(log(value) * BUCKETS_PER_E + OFFSET) + 1])
 
     def quantile(self, share: float) -> float | None:
         """The value that a `share` (0 to 1) of all values do not exceed; None without values."""

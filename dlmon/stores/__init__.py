@@ -9,7 +9,7 @@ from datetime import timedelta
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, UsageError
 from dlmon.stores.base import Store
-from dlmon.stores.reading import StoreReader
+from dlmon.stores.reading import SqlReader, StoreReader
 
 
 def open_store(
@@ -63,8 +63,21 @@ def open_store(
     )
 
 
+def open_event_reader(address: StoreAddress) -> StoreReader | SqlReader:
+    """Open a store to ask what it has: as `open_reader`, or `clickhouse://HOST/DATABASE`.
+
+    Raises: as `open_reader`.
+    """
+    if address.url.partition(":")[0] in ("clickhouse", "clickhouses"):
+        with _requires_extra("clickhouse"):
+            from dlmon.stores.clickhouse import ClickhouseReader
+
+        return ClickhouseReader(address)
+    return open_reader(address)
+
+
 def open_reader(address: StoreAddress) -> StoreReader:
-    """Open a store to read what it has: `sqlite:///PATH` or `postgresql://HOST/DATABASE`.
+    """Open a store to follow what it has: `sqlite:///PATH` or `postgresql://HOST/DATABASE`.
 
     Raises: SettingsError for another URL; UsageError when a library is missing; StoreUnavailable
     when it cannot be opened.
@@ -81,7 +94,7 @@ def open_reader(address: StoreAddress) -> StoreReader:
         return PostgresqlReader(address)
     raise SettingsError(
         "Events can be read from SQLite and PostgreSQL: --store sqlite:///PATH or "
-        "--store postgresql://HOST/DATABASE."
+        "--store postgresql://HOST/DATABASE. `dlmon report` reads ClickHouse, too."
     )
 
 

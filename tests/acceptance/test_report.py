@@ -209,6 +209,7 @@ def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
     [
         (("--store", "sqlite:///none.db"), 4, "There is no store"),
         (("--store", "stdout"), 2, "Events can be read from SQLite"),
+        (("--store", "clickhouse://db/x", "--anomalies"), 2, "and not ClickHouse"),
         (("--by", "city"), 2, "--by: expected one of hour"),
         (("--output", "xml"), 2, "--output xml: choose one of text"),
         (("--anomalies", "--output", "html"), 2, "--anomalies comes as text, csv, ndjson or json"),

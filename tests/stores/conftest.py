@@ -6,14 +6,17 @@ all processes of the run share where it is installed, else the one at localhost:
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, LiteralString
 
+import clickhouse_connect
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -22,6 +25,7 @@ from dlmon.config.urls import StoreAddress
 from dlmon.stores import open_store
 from dlmon.stores.base import Store
 from tests.conftest import unavailable
+from tests.support.clickhouse import Engine
 from tests.support.named import named_server
 from tests.support.postgres import PostgresServer, answers, program
 from tests.support.shared import Server, SharedServers
@@ -201,6 +205,19 @@ def breakable(postgres_server: PostgresServer) -> Iterator[PostgresPlace]:
     with own_schema(postgres_server.url) as place:
         yield place
         postgres_server.start()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    if find_spec("chdb") is None:
+        unavailable("the engine of ClickHouse is not installed: pip install chdb-core")
+    database = f"dlmon_test_{secrets.token_hex(6)}"
+    with clickhouse_connect.get_client(interface="chdb") as client:
+        client.command(f"CREATE DATABASE {database}")
+        engine = Engine(database)
+        yield engine
+        engine.client.close()
+        client.command(f"DROP DATABASE {database}")
 
 
 @pytest.fixture

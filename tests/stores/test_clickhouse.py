@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,48 +19,9 @@ from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores import open_reader, open_store
 from dlmon.stores.base import write_isolating
 from dlmon.stores.clickhouse import CREATE, ClickhouseStore
-from tests.conftest import unavailable
+from tests.support.clickhouse import Engine
 from tests.support.events import make_body, make_entry
 from tests.support.node import free_port
-
-
-class Engine:
-    """A database of the test's own."""
-
-    def __init__(self, database: str) -> None:
-        self.address = StoreAddress(f"clickhouse://localhost/{database}")
-        self.client = self.connect(database=database)
-
-    def connect(self, database: str, **_: Any) -> Client:
-        return clickhouse_connect.get_client(interface="chdb", database=database)
-
-    def open(self) -> ClickhouseStore:
-        return ClickhouseStore(self.address, connect=self.connect)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self.client.query(query).result_rows]
-
-    def bodies(self) -> list[bytes]:
-        """As merging would leave them."""
-        return [body.encode() for (body,) in self.rows("SELECT body FROM dlmon_events FINAL")]
-
-    def count(self) -> int:
-        """Of rows, with their repetitions."""
-        ((count,),) = self.rows("SELECT count() FROM dlmon_events")
-        return int(count)
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    if find_spec("chdb") is None:
-        unavailable("the engine of ClickHouse is not installed: pip install chdb-core")
-    database = f"dlmon_test_{secrets.token_hex(6)}"
-    with clickhouse_connect.get_client(interface="chdb") as client:
-        client.command(f"CREATE DATABASE {database}")
-        engine = Engine(database)
-        yield engine
-        engine.client.close()
-        client.command(f"DROP DATABASE {database}")
 
 
 @pytest.fixture
@@ -221,6 +180,6 @@ def test_the_documented_sql_runs(store: ClickhouseStore, engine: Engine) -> None
     ]
 
 
-def test_a_report_of_what_is_in_clickhouse_says_what_can_be_read() -> None:
+def test_who_follows_a_store_is_told_which_can_be_followed() -> None:
     with pytest.raises(SettingsError, match="SQLite and PostgreSQL"):
         open_reader(StoreAddress("clickhouse://db/events"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dlmon.analysis.report import read_matching
 from dlmon.analysis.speed_map import SpeedMap, Tile, land, speed_map
 from dlmon.analysis.summaries import Summaries
 from dlmon.console.report.world_map import show_map
@@ -15,7 +16,8 @@ from tests.unit.analysis.stores import Download, Events, everything
 def mapped(events: Events, columns: int = 36, rows: int = 10) -> SpeedMap:
     with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
         summaries.follow(reader, Stop())
-        return speed_map(everything("hour"), summaries, columns, rows)
+        cells = read_matching(everything("cell"), summaries)
+        return speed_map(everything("hour"), cells, columns, rows)
 
 
 def test_a_tile_has_the_median_of_its_downloads(events: Events) -> None:
