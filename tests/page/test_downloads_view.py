@@ -107,6 +107,16 @@ def test_downloads_appear_as_they_come(browser: Browser, serving: Callable[..., 
         visitor.sees("#tile-count .value", "80")
 
 
+SOON = 200  # ms
+_POST = """async () => {
+    const began = performance.now();
+    await fetch("/api/rejects/look", {
+      method: "POST", body: "{}", headers: { "Content-Type": "application/json" }
+    });
+    return performance.now() - began;
+}"""
+
+
 def test_eight_tabs_share_one_stream(visitor: Visitor) -> None:
     asked: list[str] = []
     visitor.context.on("request", lambda request: asked.append(request.url))
@@ -116,6 +126,9 @@ def test_eight_tabs_share_one_stream(visitor: Visitor) -> None:
         page.goto(visitor.served.origin + "/")
         page.wait_for_selector("#tile-waiting .value:text-is('0')")
     assert sum(url.endswith("/api/stream") for url in asked) == 1
+    # A browser has six connections: with eight streams, nothing could be posted.
+    took = [pages[0].evaluate(_POST) for _ in range(3)]
+    assert min(took) < SOON
 
 
 def test_the_keyboard_alone_reaches_a_filter(visitor: Visitor) -> None:

@@ -6,14 +6,21 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
+from subprocess import Popen
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from dlmon.brokers import open_broker
+from dlmon.config.settings import Settings
 from dlmon.messages import Queue
 from tests.page.visitor import Visitor, visiting
-from tests.support.rejections import park, rejection
-from tests.support.web import Served, wait_until
+from tests.support.dlmon import Dlmon, running
+from tests.support.rejections import ids, park, rejection
+from tests.support.web import PATIENCE, Served, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +147,96 @@ def test_a_cancelled_replay_leaves_the_others(visitor: Visitor) -> None:
     visitor.page.locator(".job").get_by_role("button", name="Cancel").click()
     visitor.sees(".job", "cancelled; the others stay in rejects")
     assert _depth(visitor.served) == REJECTS - 1
+
+
+def test_the_keyboard_alone_mends_a_group(visitor: Visitor) -> None:
+    press = visitor.page.keyboard.press
+    _tab_to(visitor, "Look")
+    press("Enter")
+    visitor.sees("#groups .row", "/download_speed")
+    _tab_to(visitor, re.compile("^type"))
+    press("Enter")
+    visitor.sees("#group", "/download_speed")
+    _tab_to(visitor, re.compile("^Patch"))
+    visitor.page.keyboard.type(PATCH)
+    visitor.sees(".verdict", "Valid after the patch")
+    _tab_to(visitor, re.compile("^Dry run"))
+    press("Enter")
+    visitor.sees(".outcome", f"{REJECTS} would be valid")
+    _tab_to(visitor, "How fast")
+    press("ArrowDown")
+    _tab_to(visitor, f"Replay {REJECTS}…")
+    press("Enter")
+    visitor.sees("dialog", "At most 10 a second")
+    _tab_to(visitor, "Replay")
+    press("Enter")
+    visitor.sees(".job", f"{REJECTS} of {REJECTS} rejects, done")
+
+
+def _tab_to(visitor: Visitor, name: str | re.Pattern[str]) -> None:
+    """Press Tab until what has this name has the focus."""
+    for _ in range(40):
+        visitor.page.keyboard.press("Tab")
+        focused = visitor.page.evaluate(_NAME_IN_FOCUS)
+        if focused == name if isinstance(name, str) else name.search(focused):
+            return
+    raise AssertionError(f"no Tab leads to {name}")
+
+
+_NAME_IN_FOCUS = """() => {
+    const focused = document.activeElement;
+    const label = focused.labels?.[0]?.textContent ?? focused.textContent;
+    return focused.getAttribute("aria-label") ?? label.trim();
+}"""
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_in_a_replay_loses_nothing_and_the_page_says_so(
+    browser: Browser, tmp_path: Path
+) -> None:
+    settings = Settings.for_url(f"sqlite:///{tmp_path}/broker.db")
+    rejects = [rejection(_event(number)) for number in range(300)]
+    dlmon = Dlmon(settings, tmp_path, DLMON_STORE=f"sqlite:///{tmp_path}/events.db")
+    command = ["serve", "--allow-actions", "--port"]
+    with ExitStack() as stack:
+        broker = stack.enter_context(open_broker(settings))
+        park(broker, rejects)
+        process, served = stack.enter_context(_process(dlmon, settings, *command, "0"))
+        visitor = stack.enter_context(visiting(browser, served))
+        visitor.go("/?view=rejects")
+        _open_the_group(visitor)
+        visitor.page.fill("#patch", PATCH)
+        visitor.button(re.compile("Dry run")).click()
+        visitor.sees(".outcome", "300 would be valid")
+        visitor.page.select_option("#pace", "100")
+        visitor.button("Replay 300…").click()
+        visitor.page.locator("dialog").get_by_role("button", name="Replay").click()
+        visitor.sees(".job", re.compile("[1-9][0-9]* of 300 rejects, running"))
+        process.kill()
+        visitor.sees("#notice", "dlmon serve has not answered since")
+        port = served.origin.rpartition(":")[2]
+        _, again = stack.enter_context(_process(dlmon, settings, *command, port))
+        visitor.sees("#notice", "Look where dlmon serve runs: it has printed a new address")
+        visitor.log_in(again)
+        visitor.sees(".job", "when dlmon serve ended; the others stay in rejects")
+        wait_until(lambda: broker.depth(Queue.REJECTS).held, lambda held: not held)
+        replayed = ids(broker, Queue.ARRIVALS)
+        assert 0 < len(replayed) < len(rejects)
+        assert {*ids(broker, Queue.REJECTS), *replayed} == {one.message_id for one in rejects}
+
+
+@contextmanager
+def _process(
+    dlmon: Dlmon, settings: Settings, *arguments: str
+) -> Iterator[tuple[Popen[str], Served]]:
+    """`dlmon serve` as a process, which is killed at the end."""
+    with running(dlmon.start(*arguments)) as process:
+        assert process.stderr is not None
+        address = process.stderr.readline().removeprefix("Open ").strip()
+        with httpx.Client(base_url=address.partition("/?")[0], timeout=PATIENCE) as client:
+            assert client.get(address).status_code == 303
+            yield process, Served(settings, SimpleQueue(), address, client)
+        process.kill()
 
 
 def test_discarded_rejects_can_be_downloaded(visitor: Visitor) -> None:

@@ -45,6 +45,11 @@ class Visitor:
     foreign: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
+    def log_in(self, served: Served) -> None:
+        """Have the cookie of a server."""
+        for name, value in served.browser.cookies.items():
+            self.context.add_cookies([{"name": name, "value": value, "url": served.origin}])
+
     def go(self, address: str) -> None:
         """address: from the slash on."""
         self.page.goto(self.served.origin + address)
@@ -84,10 +89,9 @@ class Visitor:
 def visiting(browser: Browser, served: Served, **options: Any) -> Iterator[Visitor]:
     """A visitor who is logged in. options: of the browser's context."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
-    for name, value in served.browser.cookies.items():
-        context.add_cookies([{"name": name, "value": value, "url": served.origin}])
     page = context.new_page()
     visitor = Visitor(served, context, page)
+    visitor.log_in(served)
     visitor._watch(page)
     try:
         yield visitor

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-import httpx
 import pytest
 
-from dlmon.brokers import open_broker
-from dlmon.config.settings import Settings
 from dlmon.messages import Queue
 from dlmon.rejects.rejection import Rejection
-from tests.support.dlmon import Dlmon, running
+from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
 from tests.support.rejections import contents, ids, park, rejection, slow
-from tests.support.web import PATIENCE, Served, wait_until
+from tests.support.web import Served
 
 PATCH = ".download_speed |= tonumber"
 
@@ -219,30 +214,3 @@ def test_what_is_under_way_is_not_mixed_with_another_look(acting: Served) -> Non
     with acting.broker() as broker:
         assert len(ids(broker, Queue.ARRIVALS)) == done
         assert len(ids(broker, Queue.REJECTS)) == 30 - done
-
-
-@pytest.mark.slow
-def test_a_server_that_is_killed_in_the_middle_of_a_replay_loses_nothing(
-    dlmon: Dlmon, tmp_path: Path
-) -> None:
-    settings = Settings.for_url(f"sqlite:///{tmp_path}/broker.db")
-    rejects = [slow() for _ in range(300)]
-    with open_broker(settings) as broker:
-        park(broker, rejects)
-        arguments = ("serve", "--port", "0", "--allow-actions")
-        with running(dlmon.start(*arguments)) as process:
-            assert process.stderr is not None
-            address = process.stderr.readline().removeprefix("Open ").strip()
-            with httpx.Client(base_url=address.partition("/?")[0], timeout=PATIENCE) as browser:
-                assert browser.get(address).status_code == 303
-                page = Served(settings, SimpleQueue(), address, browser)
-                group = group_of(page)
-                found = dry_run(page, group, PATCH)
-                job = begin(page, "replay", group, found, patch=PATCH, rate=100)
-                page.wait_for(f"/api/jobs/{job}", lambda state: state["done"] > 0)
-                process.kill()
-                process.wait()
-        wait_until(lambda: broker.depth(Queue.REJECTS).held, lambda held: not held)
-        somewhere = {*ids(broker, Queue.REJECTS), *ids(broker, Queue.ARRIVALS)}
-        assert somewhere == {one.message_id for one in rejects}
-        assert ids(broker, Queue.ARRIVALS)

@@ -87,6 +87,23 @@ function tell() {
 
 addEventListener("popstate", tell);
 
+const LONG = 4 * 24 * 3600e3; // ms, from which on a chart over time has days
+
+/** What a chart over time is by: hour or day. @param {Place} at */
+export function steps({ range, since, until }) {
+  if (range !== "own") return range === "30d" ? "day" : "hour";
+  const start = moment(since || "24h");
+  return (until ? moment(until) : Date.now()) - start > LONG ? "day" : "hour";
+}
+
+/** A time as `dlmon report --since` takes it, in ms since the epoch. @param {string} text */
+function moment(text) {
+  const ago = /^(\d+)([mhdw])$/.exec(text);
+  if (!ago) return Date.parse(text);
+  const [, amount, unit] = ago;
+  return Date.now() - Number(amount) * { m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 }[/** @type {"m" | "h" | "d" | "w"} */ (unit)];
+}
+
 /** What `/api/report` is asked at a place. @param {Place} at @returns {[string, string][]} */
 export function question(at) {
   /** @type {[string, string][]} */

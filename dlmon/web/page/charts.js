@@ -4,7 +4,7 @@ import uPlot from "uplot";
 
 import { bytes, hour, number } from "./format.js";
 
-/** @import {Row} from "./types" */
+/** @import {Report} from "./types" */
 
 /** @type {Map<HTMLElement, {chart: uPlot, kind: string}>} */
 const drawn = new Map();
@@ -79,8 +79,9 @@ export function clear(place, content) {
   place.replaceChildren(content);
 }
 
-/** p10, p50 and p90 on a logarithmic scale. @param {HTMLElement} place @param {Row[]} rows @param {string} by */
-export function percentiles(place, rows, by) {
+/** p10, p50 and p90 on a logarithmic scale. @param {HTMLElement} place @param {Report} report */
+export function percentiles(place, { rows, by, since, until }) {
+  whole = [Date.parse(since) / 1000, Date.parse(until) / 1000];
   const starts = rows.map((row) => Date.parse(row.key) / 1000);
   /** @param {"p10_mbit" | "p50_mbit" | "p90_mbit"} name @returns {(number | null)[]} */
   const values = (name) => rows.map((row) => row[name] || null);
@@ -97,7 +98,7 @@ export function percentiles(place, rows, by) {
   });
   draw(place, `${by} ${points.show}`, data, () => ({
     tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC"),
-    scales: { y: { distr: 3, range: logRange } },
+    scales: { x: { range: () => whole }, y: { distr: 3, range: logRange } },
     axes: [
       axis({ size: 28, values: times }),
       axis({
@@ -121,6 +122,9 @@ export function percentiles(place, rows, by) {
   }));
 }
 
+/** The time that the report is of. @type {uPlot.Range.MinMax} */
+let whole = [0, 1];
+
 /** @type {uPlot.Range.Function} */
 const logRange = (_, low, high) => [Math.max(0.01, (low ?? 1) / 1.3), (high ?? 100) * 1.3];
 
@@ -140,7 +144,7 @@ export function rates(place, live) {
       bytes: { range: (_, __, high) => [0, Math.max(1000, (high ?? 0) * 1.6)] },
     },
     axes: [
-      axis({ size: 28, values: times }),
+      axis({ size: 28, space: 66, values: times }),
       axis({ size: 44, values: (_, splits) => splits.map(number) }),
       axis({
         scale: "bytes",

@@ -10,6 +10,11 @@ export const root = el("div", { id: "jobs" });
 
 /** @type {Map<string, Job>} */
 const known = new Map();
+/** Those of the newest state, by their ids. @type {Set<string>} */
+let told = new Set();
+
+/** @param {Job} job */
+const isActive = ({ state }) => state === "running" || state === "waiting";
 
 /** Show a job that has just been started. @param {string} id */
 export async function follow(id) {
@@ -19,7 +24,13 @@ export async function follow(id) {
 
 /** @param {State} state */
 export function onState(state) {
-  for (const job of state.jobs ?? []) known.set(job.id, job);
+  const before = told;
+  told = new Set(state.jobs.map((job) => job.id));
+  for (const job of state.jobs) known.set(job.id, job);
+  // A server that was started again does not know them.
+  for (const job of known.values())
+    if (isActive(job) && before.has(job.id) && !told.has(job.id))
+      known.set(job.id, { ...job, state: "interrupted" });
   showJobs();
 }
 
@@ -80,6 +91,7 @@ function update(shown, job) {
     done: "done",
     cancelled: "cancelled; the others stay in rejects",
     failed: "failed; nothing is lost, and the others stay in rejects",
+    interrupted: "at least, when dlmon serve ended; the others stay in rejects: look again",
   };
   const what = shown.querySelector(".what");
   const name = job.kind[0].toUpperCase() + job.kind.slice(1);
@@ -87,7 +99,7 @@ function update(shown, job) {
     what.textContent = `${name}: ${count(job.done)} of ${counted(job.total, "reject")}, ${words[job.state]}.`;
   const bar = shown.querySelector("progress");
   if (bar) [bar.max, bar.value] = [Math.max(1, job.total), job.done];
-  const active = job.state === "running" || job.state === "waiting";
+  const active = isActive(job);
   for (const button of shown.querySelectorAll("button"))
     button.hidden = !active || (button.dataset.verb === "continue" && job.state !== "waiting");
   const receipt = shown.querySelector(".receipt");

@@ -188,6 +188,7 @@ function light(name, health) {
  * @param {Health | null} broker @param {Health | null} store @param {State | null} state
  */
 function trouble(broker, store, state) {
+  if (news.refusal) return news.refusal;
   if (news.lostAt) {
     const last = state ? ` The numbers are ${age(state.at)} old.` : "";
     return `dlmon serve has not answered since ${clock(news.lostAt)} UTC.${last} Trying again…`;

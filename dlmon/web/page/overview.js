@@ -1,6 +1,6 @@
 // The first view: where and when downloads are fast or slow, and what is going wrong.
 
-import { go, place, question } from "./address.js";
+import { go, place, question, steps } from "./address.js";
 import * as charts from "./charts.js";
 import { el, Panel, showCommand } from "./dom.js";
 import { anomalies, names, rejections, showAnomalies, showRejections } from "./findings.js";
@@ -46,13 +46,14 @@ export function build(root) {
     ["p50", "Median speed", "half of the downloads were slower"],
     ["p10", "p10", "a tenth of the downloads was slower"],
     ["p90", "p90", "a tenth of the downloads was faster"],
-    ["below", "Below 25", "share of downloads that were slower"],
+    ["below", "Below 25 Mbit/s", "share of downloads that were slower"],
     ["count", "Downloads", "in this time"],
     ["bytes", "Bytes", "in this time"],
     ["arrivals", "Arrivals", "messages that wait in the queue of arrivals"],
     ["waiting", "Rejects", "messages in the queue of rejects"],
   ]) {
     const value = el("span", { class: "value number" }, DASH);
+    const unit = ["p50", "p10", "p90"].includes(id) && el("span", { class: "unit" }, UNITS);
     tiles[id] = value;
     row.append(
       el(
@@ -65,10 +66,11 @@ export function build(root) {
           onclick: () => explain(id, name),
         },
         el("span", { class: "name" }, name),
-        value,
+        el("span", {}, value, unit),
       ),
     );
   }
+  speeds.extra.append(el("span", { class: "muted" }, "Mbit/s"));
   const side = el("div", { class: "side" }, anomalies.root, rejections.root);
   root.append(
     el("h2", { class: "unseen" }, "Downloads"),
@@ -80,8 +82,8 @@ export function build(root) {
 
 /** @param {Place} at */
 export function show(at) {
-  const name = tiles.below.previousElementSibling;
-  if (name) name.textContent = `Below ${at.threshold}`;
+  const name = tiles.below.closest(".tile")?.querySelector(".name");
+  if (name) name.textContent = `Below ${at.threshold}${UNITS}`;
   void load(at);
 }
 
@@ -95,7 +97,7 @@ async function load(at) {
   const start = performance.now();
   asked = { address, at: Date.now(), took: 0, stored: news.state?.stored?.count ?? -1 };
   const query = question(at);
-  const by = ["30d", "own"].includes(at.range) ? "day" : "hour";
+  const by = steps(at);
   /** @param {string} by @returns {Promise<Report>} */
   const report = (by) => ask("/api/report", [["by", by], ...query], signal);
   /** @param {Promise<any>} answer @param {Panel[]} panels @param {(answer: any) => unknown} then */
@@ -217,11 +219,11 @@ function showSpeeds(report, by, query) {
   speeds.sentence.textContent =
     total.p50_mbit === null
       ? `${counted(total.count, "download")}: too few for percentiles, which need 30.`
-      : `Half of ${counted(total.speeds, "download")} were slower than ${number(total.p50_mbit)}${UNITS}` +
+      : `The median is ${number(total.p50_mbit)}${UNITS}` +
         (slowest
-          ? `; the slowest ${by} was ${hour(slowest.label)}, ${number(slowest.p50_mbit)}.`
+          ? `, in the slowest ${by} (${hour(slowest.label)}) ${number(slowest.p50_mbit)}.`
           : ".");
-  charts.percentiles(speeds.plot, rows, by);
+  charts.percentiles(speeds.plot, report);
 }
 
 /** The row with the lowest median. @param {Row[]} rows */

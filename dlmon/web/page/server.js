@@ -78,6 +78,7 @@ export const givenUp = (error) => error instanceof DOMException && error.name ==
  * @typedef {object} News
  * @property {State | null} state The newest, or null before the first.
  * @property {string | null} lostAt Since when the server has not answered.
+ * @property {string} [refusal] Why it answers, and yet not this browser, and what to do.
  */
 
 const CHANNEL = "dlmon stream";
@@ -120,6 +121,8 @@ export function follow(listener) {
         (state) => spread({ state, lostAt: null }),
         () => spread({ ...latest, lostAt: latest.lostAt ?? new Date().toISOString() }),
       );
+      if (signal.aborted) break;
+      spread({ ...latest, refusal: await refusal() });
       await pause(RETRY, signal);
     }
     leads = false;
@@ -171,6 +174,16 @@ function stream(signal, onState, onLost) {
       end();
     };
   });
+}
+
+/** Why the server refuses this browser; empty where it does not, or is gone. */
+async function refusal() {
+  try {
+    await ask("/api/state");
+  } catch (error) {
+    if (error instanceof ServerError && error.status === 401) return wordsOf(error);
+  }
+  return "";
 }
 
 /** @param {number} time ms @param {AbortSignal} signal @returns {Promise<void>} */

@@ -136,7 +136,7 @@ export interface DryRun {
 export interface Job {
   id: string;
   kind: string;
-  state: "running" | "waiting" | "done" | "cancelled" | "failed";
+  state: "running" | "waiting" | "done" | "cancelled" | "failed" | "interrupted";
   done: number;
   total: number;
   step: number | null;
