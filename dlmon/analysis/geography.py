@@ -20,7 +20,8 @@ NOWHERE = "ZZ"
 may allow: Unicode's code for an unknown region (CLDR)."""
 
 _CELL_BITS = 5 * CELL_LENGTH // 2  # of the latitude, and as many of the longitude
-_WIDTH = 2880  # of the raster, in steps of 1/8 degree
+_STEPS = 8  # of the raster, in a degree
+_WIDTH = 360 * _STEPS
 # The raster and the cells both fit a grid of squares, of 1/256 degree from south to north and 1/128
 # from west to east: 32 by 16 of them are a step of the raster, 45 by 45 a cell.
 NORTH_SQUARES, EAST_SQUARES = 256, 128
@@ -63,6 +64,7 @@ class World:
         self._raster = b"".join(self._raster[row : row + _WIDTH] for row in reversed(rows))
         self.countries = [Country(*fields) for fields in json.loads(head)]
         self._codes = [AT_SEA, *(country.code for country in self.countries)]
+        self._continents = [AT_SEA, *(country.continent for country in self.countries)]
         self._nowhere = len(self._codes) << 2 * _CELL_BITS
         none = [Country(code, CONTINENTS[code], code) for code in (AT_SEA, NOWHERE)]
         everything = [*self.countries, *none]
@@ -108,6 +110,18 @@ class World:
             if max(ys) < SQUARES and max(xs) < SQUARES:
                 return self._places(ys, xs)
         return [*map(self.place_of, latitudes, longitudes)]
+
+    def continents_of(self, latitudes: Sequence[float], longitudes: Sequence[float]) -> list[str]:
+        """The codes of the continents of several places in degrees, at least one."""
+        south, north = min(latitudes), max(latitudes)
+        west, east = min(longitudes), max(longitudes)
+        if south >= -90 and north < 90 and west >= -180 and east < 180:
+            raster, continents = self._raster, self._continents
+            return [
+                continents[raster[int((y + 90) * _STEPS) * _WIDTH + int((x + 180) * _STEPS)]]
+                for y, x in zip(latitudes, longitudes, strict=True)
+            ]
+        return [self.continents[code] for code in map(self.country_of, latitudes, longitudes)]
 
     def _places(self, ys: Sequence[int], xs: Sequence[int]) -> list[int]:
         """The numbers of places by the squares that they are in, from south and from west."""

@@ -90,8 +90,7 @@ def consume(
             observer = opened.enter_context(
                 console.watch(f"{where}, {workers} workers", str(settings.store), queue=queue)
             )
-            if settings.metrics is not None:
-                observer = opened.enter_context(serve_consumer_metrics(observer, settings.metrics))
+            observer = opened.enter_context(serve_consumer_metrics(observer, settings))
             result = consume_with_workers(
                 settings,
                 stop,
@@ -114,10 +113,7 @@ def consume(
             observer = opened.enter_context(
                 console.watch(where, str(settings.store), queue=queue, to_stdout=to_terminal)
             )
-            if settings.metrics is not None:
-                observer = opened.enter_context(
-                    serve_consumer_metrics(observer, settings.metrics, source)
-                )
+            observer = opened.enter_context(serve_consumer_metrics(observer, settings, source))
             tune_gc()
             tune_switch_interval()
             result = command.consume(
@@ -130,6 +126,7 @@ def consume(
                 until_empty=until_empty,
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
                 observer=observer,
+                by_continent=settings.metrics is not None,
                 max_message_bytes=settings.max_message_bytes,
             )
     console.show_summary(result)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from dlmon.brokers.base import Broker, Consumer
 from dlmon.brokers.counts import ParkedCount, explain_vanished
 from dlmon.commands.batches import BATCH, delivery_count_of, portions
+from dlmon.commands.continents import count_by_continent
 from dlmon.commands.loads import Load, loads
 from dlmon.commands.returning import ReturningRejects
 from dlmon.commands.validating import validate_load
@@ -80,6 +81,7 @@ def consume(
     name: str = "dlmon",
     observer: ConsumeObserver | None = None,
     hold: float = HOLD,
+    by_continent: bool = False,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> ConsumeResult:
     """Move events from arrivals to the store, and to rejects those that do not belong there.
@@ -87,7 +89,8 @@ def consume(
     Ends at a stop, after `count` events and the rest of the message that has the last of them, or,
     with `until_empty`, when arrivals is empty and no other consumer has events of it in hand.
     name: goes into each rejection as its consumer. hold: seconds that a batch is held before it is
-    given back. max_message_bytes: of a message with several events, unpacked.
+    given back. by_continent: whether downloads are counted by continent, too.
+    max_message_bytes: of a message with several events, unpacked.
 
     Raises: BrokerError when the broker cannot be used any more, RejectsReturned when it moves what
     is parked back to arrivals. BrokenPipeError when stdout is the store and its reader has gone.
@@ -103,6 +106,7 @@ def consume(
         name=name,
         observer=observer or ConsumeObserver(),
         hold=hold,
+        by_continent=by_continent,
         unpacker=Unpacker(validator.schema, max_message_bytes),
     )
     started = time.monotonic()
@@ -135,6 +139,7 @@ class _ConsumeRun:
     name: str
     observer: ConsumeObserver
     hold: float
+    by_continent: bool
     unpacker: Unpacker
     totals: ConsumeTotals = field(default_factory=ConsumeTotals)
     in_hand: int = 0
@@ -245,6 +250,8 @@ class _ConsumeRun:
             if (delay := committed_at - at) in _CREDIBLE_DELAY:
                 totals.delay.add(max(0, delay), times)
         totals.speed.add_all(_speeds(written.stored))
+        if self.by_continent:
+            count_by_continent(totals, written.stored)
         self.observer.on_settled(totals, written.stored, rejections)
         if self.looping:
             raise self.returning.error(self.looping)

@@ -13,7 +13,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from dlmon.brokers.base import Broker
+from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, PublishRefused
+from dlmon.messages import Queue
+from dlmon.monitoring.depths import Depths
 from dlmon.monitoring.histogram import Histogram
 from dlmon.monitoring.metrics_server import PortTaken, serve
 from dlmon.monitoring.observers import ConsumeObserver, ProduceObserver
@@ -28,6 +31,8 @@ Labels: TypeAlias = tuple[str, ...]
 
 _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
 _DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SPEEDS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500)
+_SIZES = (1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11)
 _MAX_SILENCE = 30.0
 """Seconds without a callback after which a command is unhealthy. An idle one calls each second."""
 
@@ -79,9 +84,12 @@ class CommandMetrics:
 class ConsumerMetrics(ConsumeObserver, CommandMetrics):
     """Metrics of `consume`. Passes callbacks on to another observer."""
 
-    def __init__(self, observer: ConsumeObserver, broker: Broker | None) -> None:
+    def __init__(
+        self, observer: ConsumeObserver, broker: Broker | None, depths: Depths | None = None
+    ) -> None:
         CommandMetrics.__init__(self, broker)
         self._observer = observer
+        self._depths = depths
         self._totals = ConsumeTotals()
 
     def on_settled(
@@ -121,11 +129,38 @@ class ConsumerMetrics(ConsumeObserver, CommandMetrics):
         failures: dict[Labels, int] = {(s,): totals.failures[s] for s in STAGES if s != "judge"}
         yield _counter("dlmon_failures", "Attempts that failed.", failures, "stage")
         delay: dict[Labels, Histogram] = {(): totals.delay}
-        yield _histogram("dlmon_event_delay_seconds", "From published to stored.", delay, _DELAYS)
+        what = "From published to stored."
+        yield _histogram("dlmon_event_delay_seconds", what, delay, _DELAYS, unit=1e-3)
         stages: dict[Labels, Histogram] = {(name,): stage for name, stage in totals.stages.items()}
         what = "What a stage took for a batch."
-        yield _histogram("dlmon_stage_seconds", what, stages, _DURATIONS, "stage")
+        yield _histogram("dlmon_stage_seconds", what, stages, _DURATIONS, "stage", unit=1e-3)
+        yield from self._downloads()
+        yield from self._queues()
         yield from super().collect()
+
+    def _downloads(self) -> Iterator[Metric]:
+        # A copy: a continent can be added meanwhile, in the thread that consumes.
+        continents = dict(self._totals.continents).items()
+        speeds: dict[Labels, Histogram] = {(code,): one.speed for code, one in continents}
+        what = "Speed of stored downloads."
+        name = "dlmon_download_speed_megabits"
+        yield _histogram(name, what, speeds, _SPEEDS, "continent")
+        sizes: dict[Labels, Histogram] = {(code,): one.size for code, one in continents}
+        what = "Size of stored downloads."
+        yield _histogram("dlmon_download_size_bytes", what, sizes, _SIZES, "continent", unit=1e3)
+
+    def _queues(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        depths = {} if self._depths is None else self._depths.known()
+        for queue, name in (
+            (Queue.ARRIVALS, "dlmon_arrivals_queue_messages"),
+            (Queue.REJECTS, "dlmon_reject_queue_messages"),
+        ):
+            family = GaugeMetricFamily(name, f"Messages in {queue} some seconds ago.", labels=())
+            if queue in depths:
+                family.add_metric((), depths[queue])
+            yield family
 
 
 class ProducerMetrics(ProduceObserver, CommandMetrics):
@@ -162,14 +197,19 @@ class ProducerMetrics(ProduceObserver, CommandMetrics):
 
 @contextmanager
 def serve_consumer_metrics(
-    observer: ConsumeObserver, address: tuple[str, int], broker: Broker | None = None
+    observer: ConsumeObserver, settings: Settings, broker: Broker | None = None
 ) -> Iterator[ConsumeObserver]:
-    """Serve metrics inside the block; yields the observer to use in place of the given one.
+    """Serve metrics inside the block if the settings ask for them; yields the observer to use in
+    place of the given one.
 
     Raises: UsageError when it cannot listen at the address.
     """
-    metrics = ConsumerMetrics(observer, broker)
-    with serve(*address, metrics, metrics.problem):
+    if settings.metrics is None:
+        yield observer
+        return
+    depths = Depths(settings)
+    metrics = ConsumerMetrics(observer, broker, depths)
+    with serve(*settings.metrics, metrics, metrics.problem), depths.followed():
         yield metrics
 
 
@@ -208,15 +248,16 @@ def _histogram(
     values: Mapping[Labels, Histogram],
     bounds: Sequence[float],
     *labels: str,
+    unit: float = 1.0,
 ) -> Metric:
-    """values: in milliseconds. bounds: in seconds."""
+    """unit: of what the histograms hold, in that of the bounds."""
     from prometheus_client.core import HistogramMetricFamily
 
     family = HistogramMetricFamily(name, what, labels=labels)
     for label_values, histogram in values.items():
         count = histogram.count
         buckets = [
-            (str(float(bound)), min(count, histogram.up_to(1000 * bound))) for bound in bounds
+            (str(float(bound)), min(count, histogram.up_to(bound / unit))) for bound in bounds
         ]
-        family.add_metric(label_values, [*buckets, ("+Inf", count)], histogram.total / 1000)
+        family.add_metric(label_values, [*buckets, ("+Inf", count)], histogram.total * unit)
     return family

@@ -12,6 +12,19 @@ STAGES = ("judge", "store", "park")  # values of the label `stage`, which are st
 
 
 @dataclass(slots=True)
+class Downloads:
+    """speed: megabits per second. size: kilobytes, so that up to 10 TB are told apart."""
+
+    speed: Histogram = field(default_factory=Histogram)
+    size: Histogram = field(default_factory=Histogram)
+
+    def merge(self, other: Downloads) -> None:
+        """Add other downloads."""
+        self.speed.merge(other.speed)
+        self.size.merge(other.size)
+
+
+@dataclass(slots=True)
 class ConsumeTotals:
     """What became of the events that were settled so far.
 
@@ -19,7 +32,8 @@ class ConsumeTotals:
     publication. speed: megabits per second, of stored events. stages: milliseconds that each stage
     took for a batch. failures: how often an attempt of a stage failed. messages: how many brought
     the events; redelivered: how many of their deliveries were not the first. deleted: how many
-    events the store has deleted because they were older than it is to keep them.
+    events the store has deleted because they were older than it is to keep them. continents: stored
+    downloads by the code of their continent, where they are counted.
     """
 
     received: int = 0
@@ -33,6 +47,7 @@ class ConsumeTotals:
     redelivered: int = 0
     deleted: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    continents: dict[str, Downloads] = field(default_factory=dict)
     stages: dict[str, Histogram] = field(default_factory=lambda: {s: Histogram() for s in STAGES})
 
     def merge(self, other: ConsumeTotals) -> None:
@@ -48,6 +63,8 @@ class ConsumeTotals:
         self.redelivered += other.redelivered
         self.deleted += other.deleted
         self.failures += other.failures
+        for continent, downloads in other.continents.items():
+            self.continents.setdefault(continent, Downloads()).merge(downloads)
         for name, stage in self.stages.items():
             stage.merge(other.stages[name])
 

@@ -41,11 +41,15 @@ def test_consume_tells_what_became_of_events_and_how_long_it_took(dlmon: Dlmon) 
                 "dlmon_failures_total stage=store": 0,
                 "dlmon_event_delay_seconds_count": 90,
                 "dlmon_event_delay_seconds_bucket le=3600.0": 90,
+                "dlmon_arrivals_queue_messages": 0,
+                "dlmon_reject_queue_messages": 10,
                 "dlmon_healthy": 1,
             },
         )
         found = samples(port)  # idle by now: nothing is counted any more
     assert found["dlmon_batches_total"] >= 1
+    for name in ("dlmon_download_speed_megabits_count", "dlmon_download_size_bytes_count"):
+        assert sum(value for key, value in found.items() if key.startswith(f"{name} ")) == 90
     assert found["dlmon_event_delay_seconds_sum"] > 0
     assert found["dlmon_stage_seconds_count stage=park"] == found["dlmon_batches_total"]
 
@@ -83,7 +87,9 @@ def test_a_broker_that_is_away_is_not_healthy(
         wait_until(lambda: get(port, "/healthz") == (200, "ok"))
         private_node.kill()
         wait_until(lambda: get(port, "/healthz") == (503, "The broker does not answer."))
+        wait_until(lambda: "dlmon_reject_queue_messages" not in samples(port))
         private_node.start()
+        wait_for_samples(port, dlmon_reject_queue_messages=0)
         wait_until(lambda: get(port, "/healthz") == (200, "ok"))
         assert samples(port)["dlmon_reconnects_total"] >= 1
 
@@ -93,6 +99,9 @@ def test_workers_are_told_together(dlmon: Dlmon) -> None:
     dlmon("produce", "--rate", "0", "--count", "100")
     with running(dlmon.start("consume", "--workers", "2", "--metrics", str(port))):
         wait_for_samples(port, dlmon_events_stored_total=100, dlmon_event_delay_seconds_count=100)
+        found = samples(port)
+    counted = [value for key, value in found.items() if "speed_megabits_count" in key]
+    assert sum(counted) == 100
 
 
 def test_the_example_alerts_are_about_metrics_that_exist(dlmon: Dlmon) -> None:

@@ -105,6 +105,7 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
                 until_empty=config.until_empty,
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
                 observer=reporter,
+                by_continent=settings.metrics is not None,
                 max_message_bytes=settings.max_message_bytes,
             )
         reporter.report()
