@@ -26,8 +26,7 @@ from benchmarks.rounds import ROOT
 from dlmon.sources.simulation.downloads import Downloads
 from dlmon.stores.sqlite import SqliteStore
 
-_SINCE = "2026-03-01"
-_START = 1_772_323_200_000_000  # the same, in microseconds since the epoch
+_START = 1_772_323_200_000_000  # 2026-03-01, in microseconds since the epoch
 _DAY = 86_400_000_000
 _DISTINCT = 100_000
 """Downloads that are simulated; each event is one of them at another time."""
@@ -75,6 +74,8 @@ def main() -> None:
             ("`--by hour`", ("--by", "hour")),
             ("`--by country`", ("--by", "country")),
             ("`--by cell`", ("--by", "cell")),
+            ("`--anomalies`, the last day", ("--anomalies", "--since", _day(arguments.days - 1))),
+            ("`--anomalies`", ("--anomalies",)),
         ):
             run = report(store, arguments.days, *options)
             print(
@@ -118,10 +119,9 @@ def _simulated() -> Iterator[tuple[float, float, int, float, str]]:
 
 def report(store: Path, days: int, *options: str) -> Run:
     """Run `dlmon report` over all days of a store."""
-    until = time.strftime("%Y-%m-%d", time.gmtime(_START / 1e6 + days * 86_400))
     command = [sys.executable, "-m", "dlmon", "report", "--store", f"sqlite:///{store}"]
     started = time.perf_counter()
-    command += ["--since", _SINCE, "--until", until, *options]
+    command += ["--since", _day(0), "--until", _day(days), *options]
     process = Popen(command, cwd=ROOT, stdout=PIPE, stderr=DEVNULL)
     assert process.stdout is not None
     process.stdout.read()
@@ -130,6 +130,10 @@ def report(store: Path, days: int, *options: str) -> Run:
     assert process.returncode == 0
     seconds = time.perf_counter() - started
     return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def _day(number: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(_START / 1e6 + number * 86_400))
 
 
 if __name__ == "__main__":

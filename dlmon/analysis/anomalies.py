@@ -9,23 +9,27 @@ within it only one is reported (`_one_for_each_cause`).
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from math import erfc, sqrt
 from typing import NamedTuple
 
 from dlmon.analysis.hours import DAY
 from dlmon.analysis.levels import Level
+from dlmon.analysis.sketch import Sketch
 from dlmon.analysis.statistics import (
+    FALSE_RATE,
     MIN_COMPARED,
     discoveries,
     median_of_shares,
     slower_by_chance,
     smallest_visible_drop,
 )
-from dlmon.analysis.stats import Stats
+from dlmon.analysis.stats import Stats, speeds_in
 from dlmon.analysis.summaries import Summaries
 
 WEEK = 168
@@ -98,15 +102,33 @@ class Anomalies:
     weeks: int | None
 
 
+class _Baseline(NamedTuple):
+    """The hours that an hour is compared with: of so many weeks before, or 0 for yesterday."""
+
+    hours: tuple[int, ...]
+    weeks: int
+
+
 class _Hour(NamedTuple):
-    """One hour of a group, and its baseline of `hours` hours: of so many weeks, or of yesterday."""
+    """One hour of a group, and its baseline of `hours` hours: of so many weeks, or of yesterday.
+
+    now_count, before_count: downloads. now, before: what `Stats.pack` gave of them, one for each
+    hour, since there may be many; nothing where the test needs only the counts.
+    """
 
     group: Group
     hour: int
-    now: Stats
-    before: Stats
     hours: int
     weeks: int
+    now_count: int
+    before_count: int
+    now: tuple[bytes, ...] = ()
+    before: tuple[bytes, ...] = ()
+
+    @property
+    def expected(self) -> float:
+        """Downloads of an hour of the baseline."""
+        return self.before_count / self.hours
 
 
 def find_anomalies(summaries: Summaries, start: int, end: int) -> Anomalies:
@@ -115,51 +137,87 @@ def find_anomalies(summaries: Summaries, start: int, end: int) -> Anomalies:
     Raises: FileError.
     """
     slow, missing = _Tests(Kind.SLOW), _Tests(Kind.MISSING)
-    weeks = None
-    for hour, baseline in _baselines(summaries, start, end):
-        weekly = 0 if baseline == [hour - DAY] else len(baseline)
-        weeks = max(weeks or 0, weekly)
-        for level in _LEVELS:
-            for one in _compare(summaries, level, hour, baseline, weekly):
-                slow.add(one)
-                missing.add(one)
+    baselines = _baselines(summaries, start, end)
+    looked_at = {*baselines}.union(*(baseline.hours for baseline in baselines.values()))
+    smallest = min(_MIN_EXPECTED, MIN_COMPARED)
+    for level in _LEVELS:
+        for country, cell, counts in summaries.counts(level, looked_at, smallest):
+            if level is Level.CELL_HOUR and not cell:  # no place: the same as its country
+                continue
+            hours = _hours(Group(country, cell), counts, baselines)
+            _test_counts(hours, missing)
+            _test_speeds(hours, slow, baselines, partial(summaries.packed, level, country, cell))
     found = [
         anomaly
         for tests in (slow, missing)
         for anomaly in _one_for_each_cause(tests.kind, tests.finds())
     ]
     found.sort(key=lambda one: (-one.until, -one.count, one.group))
+    weeks = max((baseline.weeks for baseline in baselines.values()), default=None)
     return Anomalies(tuple(found), len(slow.probabilities) + len(missing.probabilities), weeks)
 
 
-def _baselines(summaries: Summaries, start: int, end: int) -> Iterator[tuple[int, list[int]]]:
+def _baselines(summaries: Summaries, start: int, end: int) -> dict[int, _Baseline]:
     """The hours that can be compared, in order, each with those to compare it with: hours in which
     there were downloads anywhere."""
     weekly = [WEEK * number for number in range(1, WEEKS + 1)]
-    known = {hour for hour, *_ in summaries.read(Level.WORLD_HOUR, start - weekly[-1], end)}
+    known = summaries.hours(start - weekly[-1], end)
+    baselines = {}
     # Not each hour from start to end: those may be thousands of years apart.
     for hour in sorted({one + later for one in known for later in (DAY, *weekly)}):
         if start <= hour < end:
-            before = [hour - earlier for earlier in weekly if hour - earlier in known]
-            yield hour, before or [hour - DAY]
+            before = tuple(hour - earlier for earlier in weekly if hour - earlier in known)
+            baselines[hour] = _Baseline(before or (hour - DAY,), len(before))
+    return baselines
 
 
-def _compare(
-    summaries: Summaries, level: Level, hour: int, baseline: Sequence[int], weeks: int
-) -> Iterator[_Hour]:
-    """Each group of a level that had downloads in this hour or in its baseline."""
-    before: dict[Group, Stats] = defaultdict(Stats)
-    for at in baseline:
-        for _, country, cell, stats in summaries.read(level, at, at + 1):
-            before[Group(country, cell)].merge(stats)
-    now = {
-        Group(country, cell): stats
-        for _, country, cell, stats in summaries.read(level, hour, hour + 1)
-    }
-    for group in sorted({*now, *before}):
-        yield _Hour(
-            group, hour, now.get(group, Stats()), before.get(group, Stats()), len(baseline), weeks
+def _hours(
+    group: Group, counts: Mapping[int, int], baselines: Mapping[int, _Baseline]
+) -> list[_Hour]:
+    """The hours of a group that can be compared. counts: its downloads by hour."""
+    get = counts.get
+    return [
+        _Hour(
+            group,
+            hour,
+            len(baseline.hours),
+            baseline.weeks,
+            get(hour, 0),
+            sum([get(at, 0) for at in baseline.hours]),
         )
+        for hour, baseline in baselines.items()
+    ]
+
+
+def _test_counts(hours: Iterable[_Hour], tests: _Tests) -> None:
+    """Test each of the hours of a group in which downloads can be missing."""
+    for one in hours:
+        if one.expected >= _MIN_EXPECTED:
+            tests.add(one, _fewer_by_chance(one), one.now_count / one.expected)
+
+
+def _test_speeds(
+    hours: Iterable[_Hour],
+    tests: _Tests,
+    baselines: Mapping[int, _Baseline],
+    read: Callable[[Iterable[int]], dict[int, bytes]],
+) -> None:
+    """Test each of the hours of a group that has enough speeds. read: what is packed of hours."""
+    large = [one for one in hours if min(one.now_count, one.before_count) >= MIN_COMPARED]
+    wanted = {at for one in large for at in (one.hour, *baselines[one.hour].hours)}
+    packed = read(wanted) if wanted else {}
+    speeds = {at: speeds_in(stats) for at, stats in packed.items()}
+    for one in large:
+        now, before = speeds[one.hour], Sketch()
+        known = [at for at in baselines[one.hour].hours if at in packed]
+        for at in known:
+            before.merge(speeds[at])
+        if now.count >= MIN_COMPARED and before.count >= MIN_COMPARED:
+            probability = slower_by_chance(now, before)
+            # Few of many: the ratio of the others does not matter.
+            ratio = _ratio_of_medians(now, before) if probability <= FALSE_RATE else None
+            of_known = tuple(packed[at] for at in known)
+            tests.add(one._replace(now=(packed[one.hour],), before=of_known), probability, ratio)
 
 
 class _Tests:
@@ -167,23 +225,13 @@ class _Tests:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.probabilities: list[float] = []
+        self.probabilities = array("d")
         self._candidates: dict[int, _Hour] = {}  # by number of the test
 
-    def add(self, one: _Hour) -> None:
-        """Test an hour of a group, where it has enough downloads."""
-        if self.kind is Kind.SLOW:
-            now, before = one.now.speeds, one.before.speeds
-            if now.count < MIN_COMPARED or before.count < MIN_COMPARED:
-                return
-            probability = slower_by_chance(now, before)
-        else:
-            if one.before.count < _MIN_EXPECTED * one.hours:
-                return
-            probability = _fewer_by_chance(one)
-        ratio = _ratio(self.kind, [one])
+    def add(self, one: _Hour, probability: float, ratio: float | None) -> None:
+        """Add the result of a test. ratio: of the hour to its baseline, if it is known."""
         largest = LARGEST_RATIO if self.kind is Kind.SLOW else LARGEST_VOLUME
-        if ratio is not None and ratio <= largest:
+        if probability <= FALSE_RATE and ratio is not None and ratio <= largest:
             self._candidates[len(self.probabilities)] = one
         self.probabilities.append(probability)
 
@@ -196,27 +244,38 @@ class _Tests:
 def _fewer_by_chance(one: _Hour) -> float:
     """The probability of so few downloads, given those of the baseline: of all of them together,
     each falls into this hour with the same probability (the normal approximation)."""
-    total = one.now.count + one.before.count
+    total = one.now_count + one.before_count
     share = 1 / (1 + one.hours)
-    deviation = (one.now.count + 0.5 - total * share) / sqrt(total * share * (1 - share))
+    deviation = (one.now_count + 0.5 - total * share) / sqrt(total * share * (1 - share))
     return erfc(-deviation / sqrt(2)) / 2
 
 
 def _ratio(kind: Kind, hours: Iterable[_Hour], without: Iterable[_Hour] = ()) -> float | None:
     """How far some hours of a group are below their baseline; None where there are too few
     downloads to say so. without: groups within it that are left out."""
-    now, before, expected = Stats(), Stats(), 0.0
+    if kind is Kind.MISSING:
+        count = sum(one.now_count for one in hours) - sum(one.now_count for one in without)
+        expected = sum(one.expected for one in hours) - sum(one.expected for one in without)
+        return count / expected if expected >= _MIN_EXPECTED else None
+    now, before = Stats(), Stats()
     for sign, ones in ((1, hours), (-1, without)):
         for one in ones:
-            now.merge(one.now, sign)
-            before.merge(one.before, sign)
-            expected += sign * one.before.count / one.hours
-    if kind is Kind.MISSING:
-        return now.count / expected if expected >= _MIN_EXPECTED else None
-    if now.speeds.count < MIN_COMPARED or before.speeds.count < MIN_COMPARED:
+            _merge(now, one.now, sign)
+            _merge(before, one.before, sign)
+    slow, usual = now.speeds, before.speeds
+    if slow.count < MIN_COMPARED or usual.count < MIN_COMPARED:
         return None
-    median, usual = now.speeds.quantile(0.5), before.speeds.quantile(0.5)
+    return _ratio_of_medians(slow, usual)
+
+
+def _ratio_of_medians(now: Sketch, before: Sketch) -> float | None:
+    median, usual = now.quantile(0.5), before.quantile(0.5)
     return median / usual if median and usual else None
+
+
+def _merge(stats: Stats, packed: Iterable[bytes], times: int = 1) -> None:
+    for one in packed:
+        stats.merge(Stats.unpack(one), times)
 
 
 def _one_for_each_cause(kind: Kind, finds: Sequence[_Hour]) -> Iterator[Anomaly]:
@@ -280,20 +339,22 @@ def _meet(one: Sequence[_Hour], other: Sequence[_Hour]) -> bool:
 
 
 def _anomaly(kind: Kind, run: Sequence[_Hour]) -> Anomaly:
-    now, before = Stats(), Stats()
-    for one in run:
-        now.merge(one.now)
-        before.merge(one.before)
     first, last = run[0], run[-1]
+    count = sum(one.now_count for one in run)
     if kind is Kind.MISSING:
-        expected = sum(one.before.count / one.hours for one in run)
-        values = (now.count / len(run), expected / len(run))
+        values = (count / len(run), sum(one.expected for one in run) / len(run))
         only_mix, visible_drop = False, None
     else:
+        now, before, drops = Stats(), Stats(), []
+        for one in run:
+            hour = Stats()
+            _merge(hour, one.now)
+            drops.append(smallest_visible_drop(hour.speeds))
+            now.merge(hour)
+            _merge(before, one.before)
         values = (now.speeds.quantile(0.5) or 0.0, before.speeds.quantile(0.5) or 0.0)
         mixed = median_of_shares(now.mixed_speeds(before.mix()))
         only_mix = mixed is not None and mixed > LARGEST_RATIO * values[1]
-        drops = (smallest_visible_drop(one.now.speeds) for one in run)
         visible_drop = min((drop for drop in drops if drop is not None), default=None)
     return Anomaly(
         kind=kind,
@@ -302,7 +363,7 @@ def _anomaly(kind: Kind, run: Sequence[_Hour]) -> Anomaly:
         until=last.hour + 1,
         now=values[0],
         before=values[1],
-        count=now.count,
+        count=count,
         weeks=min(one.weeks for one in run),
         only_mix=only_mix,
         visible_drop=visible_drop,

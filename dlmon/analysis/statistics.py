@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import erfc, exp, log, sqrt
 
 from dlmon.analysis.sketch import Sketch
@@ -10,6 +12,9 @@ from dlmon.monitoring.histogram import value_of
 
 MIN_COMPARED = 50
 """Downloads below which nothing is compared."""
+
+FALSE_RATE = 0.05
+"""The share of the finds of many tests that may be false."""
 
 # Of the normal distribution: 0.1% of false alarms, 80% of finds. With the spread of the logarithm
 # of speeds, they say which drop of the median can be found.
@@ -27,15 +32,14 @@ def slower_by_chance(now: Sketch, before: Sketch) -> float:
     """
     count, other = now.count, before.count
     total = count + other
-    rank_sum = 0.0  # twice the number of pairs in which the value of now is the larger one
-    ties = 0
-    smaller = 0
-    for bucket in sorted({*now.counts, *before.counts}):
-        mine, others = now.counts.get(bucket, 0), before.counts.get(bucket, 0)
-        rank_sum += mine * (2 * smaller + others)
-        smaller += others
-        tied = mine + others
-        ties += tied**3 - tied
+    buckets = sorted(before.counts)
+    smaller = [0, *accumulate(map(before.counts.__getitem__, buckets))]
+    rank_sum = 0  # twice the number of pairs in which the value of now is the larger one
+    ties = sum([tied * tied * tied for tied in before.counts.values()]) - total
+    for bucket, mine in now.counts.items():
+        others = before.counts.get(bucket, 0)
+        rank_sum += mine * (2 * smaller[bisect_left(buckets, bucket)] + others)
+        ties += (others + mine) ** 3 - others**3
     mean = count * other / 2
     variance = count * other / 12 * (total + 1 - ties / (total * (total - 1)))
     if variance <= 0:  # all values are equal
@@ -44,7 +48,7 @@ def slower_by_chance(now: Sketch, before: Sketch) -> float:
     return erfc(-deviation / sqrt(2)) / 2
 
 
-def discoveries(probabilities: Sequence[float], rate: float = 0.05) -> list[bool]:
+def discoveries(probabilities: Sequence[float], rate: float = FALSE_RATE) -> list[bool]:
     """Which of several tests find something, if at most a share `rate` of the finds may be false.
 
     The procedure of Benjamini and Hochberg (1995).

@@ -37,6 +37,9 @@ SPEEDS = len(SIZE_NAMES) * BUCKETS
 VOLUMES = 2 * SPEEDS
 """The first code of bytes."""
 
+_COUNTING = SPEEDS + BUCKETS
+"""The first code of speeds that count: those of the smallest files do not."""
+
 _CODES = [*range(VOLUMES)]  # so that there is one object for each
 
 _HEAD = Struct("<HB")  # how many codes, and the width of a count
@@ -128,10 +131,8 @@ class Stats:
     @property
     def speeds(self) -> Sketch:
         """Speeds in Mbit/s of the downloads whose speed counts: not of small files, and not 0."""
-        result = Sketch()
-        for size_class in range(1, len(SIZE_NAMES)):
-            result.merge(self.speeds_of(size_class))
-        return result
+        counts = self.counts.items()
+        return _speeds((code, count) for code, count in counts if _COUNTING <= code < VOLUMES)
 
     def speeds_of(self, size_class: int) -> Sketch:
         """Speeds in Mbit/s of the downloads of one class of size, without those of 0."""
@@ -205,6 +206,25 @@ class Stats:
             for code, count in self.counts.items()
             if first + after < code < end and code >= first
         }
+
+
+def speeds_in(packed: bytes) -> Sketch:
+    """`Stats.speeds` of what `Stats.pack` gave, in a third of the time."""
+    count, width = _HEAD.unpack_from(packed)
+    numbers = _layout(count, width).unpack_from(packed)
+    first = bisect_left(numbers, _COUNTING, 2, count + 2)
+    return _speeds(zip(numbers[first : count + 2], numbers[first + count :], strict=True))
+
+
+def _speeds(counts: Iterable[tuple[int, int]]) -> Sketch:
+    """counts: by code, of the speeds that count."""
+    speeds: dict[int, int] = {}
+    get = speeds.get
+    for code, count in counts:
+        bucket = code % BUCKETS
+        speeds[bucket] = get(bucket, 0) + count
+    speeds.pop(_STALLED, None)
+    return Sketch(speeds)
 
 
 @lru_cache(maxsize=2_000)

@@ -7,10 +7,13 @@ their own timestamp, however late they come. The file can be deleted at any time
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +29,7 @@ from dlmon.stores.reading import StoreReader
 APPLICATION_ID = 0x646C6D73
 """`PRAGMA application_id` of a file of summaries: the letters "dlms"."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """`PRAGMA user_version`. A file of another version is made again."""
 
 _READ = 10_000  # events at a time
@@ -37,6 +40,7 @@ _SCHEMA = (
     " at INTEGER NOT NULL,"  # the first hour, in hours since the epoch
     " country TEXT NOT NULL,"  # '' for the world
     " cell TEXT NOT NULL,"  # '' for a country and the world
+    " count INTEGER NOT NULL,"  # of downloads: that of stats, which need not be unpacked
     " stats BLOB NOT NULL,"
     " PRIMARY KEY (level, at, country, cell)) WITHOUT ROWID",
     "CREATE TABLE progress (identity TEXT NOT NULL, cursor TEXT, events INTEGER NOT NULL)",
@@ -51,9 +55,19 @@ _ADVICE = (
     "deleted, and is made again."
 )
 _PUT = (
-    "INSERT INTO summary VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
-    "UPDATE SET stats = merged(stats, excluded.stats)"
+    "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO "
+    "UPDATE SET count = count + excluded.count, stats = merged(stats, excluded.stats)"
 )
+_COUNTS = """
+    WITH hours AS MATERIALIZED (SELECT value AS at FROM json_each(:hours))
+    SELECT country, cell, at, count FROM summary
+    WHERE level = :level AND at IN hours AND (country, cell) IN (
+        SELECT country, cell FROM summary
+        WHERE level = :level AND at IN hours AND count >= :at_least)
+    ORDER BY country, cell"""
+_PACKED = """
+    SELECT at, stats FROM summary
+    WHERE level = ? AND at IN (SELECT value FROM json_each(?)) AND country = ? AND cell = ?"""
 
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -185,6 +199,40 @@ class Summaries(Closeable):
             for at, place, name, packed in self._connection.execute(query, values):
                 yield Summary(at, place, name, Stats.unpack(packed))
 
+    def hours(self, start: int, end: int) -> set[int]:
+        """The hours of a range that have downloads. start, end: as of `read`.
+
+        Raises: FileError.
+        """
+        query = "SELECT at FROM summary WHERE level = ? AND at >= ? AND at < ?"
+        with self._translated():
+            return {at for (at,) in self._connection.execute(query, (Level.WORLD_HOUR, start, end))}
+
+    def counts(
+        self, level: Level, hours: Iterable[int], at_least: int
+    ) -> Iterator[tuple[str, str, dict[int, int]]]:
+        """How many downloads each group of a level had in each of some hours: country, cell, and
+        downloads by hour, of groups that had `at_least` so many in one of the hours.
+
+        Raises: FileError.
+        """
+        values = {"level": level, "hours": json.dumps([*hours]), "at_least": at_least}
+        with self._translated():
+            rows = self._connection.execute(_COUNTS, values)
+            for (country, cell), found in groupby(rows, itemgetter(0, 1)):
+                yield country, cell, {at: count for _, _, at, count in found}
+
+    def packed(
+        self, level: Level, country: str, cell: str, hours: Iterable[int]
+    ) -> dict[int, bytes]:
+        """What `Stats.pack` gave of a group, by hour, of those of the hours that have downloads.
+
+        Raises: FileError.
+        """
+        values = (level, json.dumps([*hours]), country, cell)
+        with self._translated():
+            return dict(self._connection.execute(_PACKED, values))
+
     def close(self) -> None:
         self._connection.close()
         os.close(self._lock)
@@ -222,7 +270,7 @@ class Summaries(Closeable):
 
     def _write(self, collected: Collection, cursor: str | None, events: int) -> None:
         rows = (
-            (level, hour, country, cell, stats.pack())
+            (level, hour, country, cell, stats.count, stats.pack())
             for level, (hour, country, cell, stats) in collected.summaries()
         )
         with self._translated(), self._transaction() as connection:

@@ -109,7 +109,7 @@ async function load(at) {
       if (!givenUp(error)) for (const panel of panels) complain(panel, error);
     }
   };
-  // Longer ones take minutes, and an anomaly that goes on says since when in any case.
+  // Longer ones take seconds, and an anomaly that goes on says since when in any case.
   /** @type {[string, string][]} */
   const when = [["since", at.range === "live" || at.range === "1h" ? "1h" : "24h"]];
   // The numbers first: each answer takes the server some time.

@@ -157,6 +157,19 @@ def test_without_any_history_nothing_is_compared(tmp_path: Path) -> None:
     assert anomalies == Anomalies((), 0, None)
 
 
+def test_what_is_at_no_place_is_compared_as_a_country_alone(tmp_path: Path) -> None:
+    samples = [
+        Sample(hour * HOUR, 91.0, 0.0, 10**6, (10.0 + number) / (2 if hour == NOW else 1))
+        for hour in (NOW - 168, NOW)
+        for number in range(100)
+    ]
+    with Summaries(tmp_path / "summaries.db") as summaries:
+        summaries.follow(ListReader(samples), Stop())
+        anomalies = find_anomalies(summaries, NOW, NOW + 1)
+    assert [one.group for one in anomalies.found] == [WORLD]
+    assert anomalies.tests == 2 * 2
+
+
 def test_of_thousands_of_years_only_hours_with_a_baseline_are_looked_at(tmp_path: Path) -> None:
     samples = [
         Sample(hour * HOUR, 53.35, -6.26, 10**6, 10.0 + number)

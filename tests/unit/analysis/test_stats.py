@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlmon.analysis.stats import Stats
+from dlmon.analysis.stats import Stats, speeds_in
 
 _DOWNLOADS = st.lists(st.tuples(st.integers(0, 2**53), st.floats(0, 1e6)), max_size=20)
 
@@ -24,6 +24,17 @@ def test_what_is_packed_is_unpacked_whatever_the_counts(
     stats = Stats()
     stats.merge(Stats(stats_of(downloads).counts), times)
     assert Stats.unpack(stats.pack()).counts == stats.counts
+
+
+@given(_DOWNLOADS, st.sampled_from([1, 256]))
+def test_speeds_of_what_is_packed_are_those_of_it(
+    downloads: list[tuple[int, float]], times: int
+) -> None:
+    stats = Stats()
+    stats.merge(stats_of(downloads), times)
+    by_class = [stats.speeds_of(size_class) for size_class in range(1, 5)]
+    assert speeds_in(stats.pack()).counts == stats.speeds.counts
+    assert stats.speeds.count == sum(sketch.count for sketch in by_class)
 
 
 @given(_DOWNLOADS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlmon.analysis import summaries as module
+from dlmon.analysis.stats import Stats
 from dlmon.analysis.summaries import Summaries
 from dlmon.errors import FileError, StoreUnavailable
 from dlmon.runtime.stop import Stop
@@ -61,6 +62,16 @@ def test_late_and_replayed_events_count_once_in_their_own_hour(events: Events) -
         ("2026-02-08T16:00Z", 1),
         ("2026-03-01T12:00Z", 4),
     ]
+
+
+def test_the_count_beside_a_summary_is_that_of_the_summary(events: Events) -> None:
+    for number in (3, 2):
+        events.add(*some(number), *some(1, hours=number))
+        events.count()
+    with closing(sqlite3.connect(events.summaries)) as connection:
+        rows = connection.execute("SELECT count, stats FROM summary").fetchall()
+    assert [count for count, _ in rows] == [Stats.unpack(packed).count for _, packed in rows]
+    assert {count for count, _ in rows} == {1, 5, 7}
 
 
 def test_vacuum_between_two_looks_changes_nothing(events: Events) -> None:
