@@ -70,12 +70,11 @@ def consume(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
+    from dlmon.commands.configured import configured_validator
     from dlmon.console import consume as console
     from dlmon.messages import Queue
     from dlmon.monitoring.prometheus import serve_consumer_metrics
     from dlmon.stores import open_store
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
     refuse_shared_files(settings, writes_store=True)
     queue = settings.names.queue(Queue.ARRIVALS)
@@ -102,9 +101,7 @@ def consume(
                 observer=observer,
             )
         else:
-            validator = Validator(
-                load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-            )
+            validator = configured_validator(settings)
             # The store first: nothing is taken from the broker that cannot be stored.
             events = opened.enter_context(
                 open_store(settings.store, settings.keep, confirm_keep=confirm_keep)

@@ -53,15 +53,12 @@ def discard_rejects(
         ),
     ] = None,
 ) -> None:
+    from dlmon.commands.configured import configured_validator
     from dlmon.commands.discard_rejects import discard
     from dlmon.console.rejects.previews import AffectedGroups
     from dlmon.rejects.export import RejectsFile
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
-    validator = Validator(
-        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-    )
+    validator = configured_validator(settings)
     if reject_filter.everything != all_:
         raise UsageError("Say which rejects to discard by a filter, or all of them by --all.")
     refuse_shared_files(settings, written={"--receipt": options.receipt, "--export": export})

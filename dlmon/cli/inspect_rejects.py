@@ -87,6 +87,7 @@ def inspect_rejects(
     ] = None,
 ) -> None:
     from dlmon.brokers import open_broker
+    from dlmon.commands.configured import configured_validator
     from dlmon.commands.inspect_rejects import look
     from dlmon.console.rejects.summary import progress_bar, show_exported
     from dlmon.console.rejects.views import (
@@ -99,17 +100,13 @@ def inspect_rejects(
     )
     from dlmon.messages import Queue
     from dlmon.rejects.export import RejectsFile
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
     if sum((list_, show is not None, json, revalidate)) > 1:
         raise UsageError("Choose one of --list, --show, --json and --revalidate.")
     if oldest_first and not list_:
         raise UsageError("--oldest-first goes with --list.")
     refuse_shared_files(settings, written={"--export": export})
-    validator = Validator(
-        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-    )
+    validator = configured_validator(settings)
     queue = settings.names.queue(Queue.REJECTS)
     view: View = GroupView(queue, limit)
     if list_:

@@ -160,6 +160,14 @@ SCHEMA: Options = {
 
 VALIDATION: Options = {
     **SCHEMA,
+    "assume_offset": Annotated[
+        str | None,
+        typer.Option(
+            metavar="OFFSET",
+            help="Take times without an offset as if they had this one, such as +00:00. "
+            "[DLMON_ASSUME_OFFSET; default: such times are invalid]",
+        ),
+    ],
     "max_event_bytes": Annotated[
         int | None,
         typer.Option(

@@ -158,6 +158,7 @@ def produce(
 
     from dlmon.brokers import open_broker
     from dlmon.commands import produce as command
+    from dlmon.commands.configured import configured_validator
     from dlmon.console import produce as console
     from dlmon.messages import Queue
     from dlmon.monitoring.prometheus import serve_producer_metrics
@@ -168,8 +169,6 @@ def produce(
     from dlmon.sources.recorded import RecordedEvents
     from dlmon.sources.simulation import Simulation
     from dlmon.sources.simulation.faults import find_faults
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
     _refuse_without("--from", from_, {"--format": format_})
     simulating = {
@@ -210,9 +209,7 @@ def produce(
                 slowdowns=_slowdowns(slow) if slow else (),
             )
         if ledger is not None and (from_ is not None or settings.schema is not None):
-            validator = Validator(
-                load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-            )
+            validator = configured_validator(settings)
             source = ValidatedSource(source, validator)
         written = None if ledger is None else opened.enter_context(Ledger(ledger))
         if to_stdout:

@@ -73,20 +73,17 @@ def replay_rejects(
         typer.Option(min=0.001, metavar="N", help="At most so many a second."),
     ] = None,
 ) -> None:
+    from dlmon.commands.configured import configured_validator
     from dlmon.commands.replay_rejects import Rules, replay
     from dlmon.console.rejects.previews import AffectedGroups, PatchDifferences
     from dlmon.rejects.patch import Patch
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
     refuse_shared_files(
         settings,
         written={"--receipt": options.receipt},
         read={"--from": [source] if source else []},
     )
-    validator = Validator(
-        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-    )
+    validator = configured_validator(settings)
     preview = AffectedGroups() if patch is None else PatchDifferences()
     with ExitStack() as stack:
         rules = Rules(

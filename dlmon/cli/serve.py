@@ -106,13 +106,10 @@ def serve(
 
 def serve_page(settings: Settings, options: ServeOptions) -> None:
     """Answer browsers until a signal. Raises: UsageError."""
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
+    from dlmon.commands.configured import configured_validator
     from dlmon.web.server import serve
 
-    validator = Validator(
-        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-    )
+    validator = configured_validator(settings)
     with stop_on_signals("what was being replayed is still in rejects, or in arrivals") as stop:
         serve(settings, options, validator, stop, _announce)
 

@@ -58,16 +58,16 @@ def try_schema(
 ) -> None:
     import time
     from contextlib import ExitStack
+    from dataclasses import replace
 
     from dlmon.brokers import open_broker
+    from dlmon.commands.configured import configured_validator
     from dlmon.commands.try_schema import Schemas, try_on_rejects, try_on_store
     from dlmon.console.progress import counting
     from dlmon.console.rejects.summary import progress_bar
     from dlmon.console.try_schema import show_json, show_trials
     from dlmon.runtime.timestamps import parse_moment
     from dlmon.stores import open_reader
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
     wanted = _PLACES if only is None else (one_of("--only", only, _PLACES),)
     try:
@@ -75,8 +75,7 @@ def try_schema(
     except ValueError as error:
         raise UsageError(f"--from: {error}. Write 7d, 24h or 2026-03-01T12:00:00Z.") from error
     current, new = (
-        Validator(load_schema(path, settings.schema_refs), settings.max_event_bytes)
-        for path in (settings.schema, tried)
+        configured_validator(replace(settings, schema=path)) for path in (settings.schema, tried)
     )
     schemas = Schemas(current, new)
     stored = rejects = None

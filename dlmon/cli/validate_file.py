@@ -106,6 +106,7 @@ def validate_file(
     ] = None,
 ) -> None:
     from dlmon.commands import validate_file as command
+    from dlmon.commands.configured import configured_validator
     from dlmon.console.reports.text import (
         progress_bar,
         show_summary,
@@ -114,8 +115,6 @@ def validate_file(
     )
     from dlmon.event_files.discovery import DEFAULT_GLOBS, find_files
     from dlmon.event_files.input import total_size
-    from dlmon.validation.schema import load_schema
-    from dlmon.validation.validator import Validator
 
     output = "json" if json else one_of("--output", output, _OUTPUTS)
     layout = layout_named(format_)
@@ -129,9 +128,7 @@ def validate_file(
         raise UsageError("Repeated ids are known at the end only: split first, then --unique.")
     if summary and output not in (_TEXT, "json"):
         raise UsageError("--summary goes with --output text or json.")
-    validator = Validator(
-        load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-    )
+    validator = configured_validator(settings)
     if max_errors is None:
         max_errors = _SHOWN_AS_TEXT if output == _TEXT else 0
     wanted = command.Options(

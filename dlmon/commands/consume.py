@@ -38,6 +38,7 @@ from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, WriteResult, write_isolating
 from dlmon.unpacking.unpacker import Unpacker
+from dlmon.validation.storable import refuse_unstorable
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import Violation
 
@@ -92,9 +93,12 @@ def consume(
     given back. by_continent: whether downloads are counted by continent, too.
     max_message_bytes: of a message with several events, unpacked.
 
-    Raises: BrokerError when the broker cannot be used any more, RejectsReturned when it moves what
+    Raises: SchemaError for a schema that lets nothing pass which the store can hold. BrokerError
+    when the broker cannot be used any more, RejectsReturned when it moves what
     is parked back to arrivals. BrokenPipeError when stdout is the store and its reader has gone.
     """
+    if store.has_columns:
+        refuse_unstorable(validator.schema)
     run = _ConsumeRun(
         broker=broker,
         store=store,

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from dlmon.brokers import diagnose_broker
 from dlmon.brokers.base import Check
+from dlmon.commands.configured import configured_schema
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
-from dlmon.validation.schema import load_schema
+from dlmon.validation.storable import refuse_unstorable
 
 
 def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
@@ -18,8 +19,10 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
 
     Nothing is changed, but a store is created, or brought up to date, as it is by a consumer.
     """
+    schema = None
     try:
-        yield Check("schema", load_schema(settings.schema, settings.schema_refs).version)
+        schema = configured_schema(settings)
+        yield Check("schema", schema.version)
     except DlmonError as error:
         yield Check("schema", str(error), error)
     store = "store"
@@ -29,6 +32,8 @@ def diagnose(settings: Settings, stop: Stop) -> Iterator[Check]:
             opened.probe()
             once = "each event once" if opened.exactly_once else "each event at least once"
             found = [f"can be written to, {once}", opened.advice()]
+            if schema is not None and opened.has_columns:
+                refuse_unstorable(schema)
             yield Check(store, "; ".join(filter(None, found)))
     except DlmonError as error:
         yield Check(store, str(error), error)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 
+from dlmon.commands.completing import complete
 from dlmon.commands.loads import Load, Slice
 from dlmon.event import event_id_of
 from dlmon.messages import Delivery
@@ -59,6 +60,7 @@ class ValidatedLoad:
 
     def add_whole(self, deliveries: Sequence[Delivery], validator: Validator) -> None:
         """Validate messages that are one event each. They come before all slices."""
+        offset = validator.schema.assume_offset
         verdicts = validator.validate_all([delivery.body for delivery in deliveries])
         for delivery, (value, found) in zip(deliveries, verdicts, strict=True):
             if delivery.undecodable_headers is not None:
@@ -66,6 +68,7 @@ class ValidatedLoad:
             elif found:
                 self.invalid.append(Invalid(delivery, found, value))
             else:
+                complete(value, delivery.body, offset)
                 event_id = event_id_of(value) or message_id_of(delivery)
                 self.entries.append(Entry(event_id, delivery.body, value))
                 self.sources.append(delivery)
@@ -73,6 +76,7 @@ class ValidatedLoad:
     def add_slice(self, part: Slice, validator: Validator) -> None:
         """Validate events of a message that holds several."""
         contents, start, end = part
+        offset = validator.schema.assume_offset
         bodies = contents.bodies[start:end]
         if contents.values is None:
             verdicts = validator.validate_all(bodies)
@@ -84,6 +88,7 @@ class ValidatedLoad:
             if found:
                 self.invalid.append(Invalid(contents.delivery_of(index, value), found, value))
                 continue
+            complete(value, body, offset)
             event_id = event_id_of(value) or message_id_of(contents.delivery_of(index, value))
             self.entries.append(Entry(event_id, body, value))
             indexes.append(index)

@@ -55,6 +55,7 @@ class Settings:
     keep: timedelta | None = None
     schema: Path | None = None
     schema_refs: tuple[Path, ...] = ()
+    assume_offset: str | None = None
     max_event_bytes: int = MAX_EVENT_BYTES
     max_message_bytes: int = MAX_MESSAGE_BYTES
     log_level: str = "info"

@@ -158,6 +158,14 @@ def _at_most(limit: int, text: str) -> str:
     return text
 
 
+def _offset(text: str) -> str:
+    if not re.fullmatch(r"Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError(
+            f"expected an offset from UTC, such as +00:00 or -05:30, got {quote(text)}"
+        )
+    return text
+
+
 def _level(text: str) -> str:
     levels = ("debug", "info", "warning", "error")
     if text.lower() not in levels:
@@ -215,6 +223,7 @@ SETTINGS: dict[str, Setting] = {
     "keep": Setting(_age),
     "schema": Setting(parse_path),
     "schema_refs": Setting(parse_path, several=True),
+    "assume_offset": Setting(_offset),
     "max_event_bytes": Setting(_whole(1, _MAX_EVENT_BYTES), (int,)),
     "max_message_bytes": Setting(_whole(1, _MAX_MESSAGE_BYTES), (int,)),
     "log_level": Setting(_level),

@@ -40,6 +40,9 @@ class Store(Closeable):
     exactly_once: bool
     """Whether an event is stored once, however often it is written."""
 
+    has_columns = False
+    """Whether it needs the members of an event that `dlmon.stores.columns` lists."""
+
     @abstractmethod
     def probe(self) -> None:
         """Check that a write would be possible now, but for what is in the events.

@@ -91,6 +91,7 @@ class SqliteStore(Store):
     """
 
     exactly_once = True
+    has_columns = True
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ import orjson
 from dlmon.errors import SchemaError
 from dlmon.validation.drafts import LATEST, draft_of, with_known_draft
 from dlmon.validation.json_pointer import escape_token, to_pointer
+from dlmon.validation.offsets import date_times
 from dlmon.validation.schema_files import DEFAULT_SCHEMA, read_schema, shipped_schemas
 from dlmon.validation.schema_references import SchemaReferences, file_uri, id_uri
 
@@ -34,16 +35,20 @@ class Schema:
         *,
         references: SchemaReferences = _NO_REFERENCES,
         checked: bool = False,
+        assume_offset: str | None = None,
     ) -> None:
         """document: the parsed schema. source: the file it comes from.
 
         references: the documents that it may refer to. checked: whether it is known to be a valid
-        JSON Schema already.
+        JSON Schema already. assume_offset: of a time without one, such as `+00:00`; None for no
+        such times.
 
         Raises: SchemaError when it is no valid JSON Schema, or refers to what is not there.
         """
         self.document = document
         self.source = source
+        self.assume_offset = assume_offset
+        self._formats = None if assume_offset is None else {"date-time": date_times(assume_offset)}
         self._uri = file_uri(Path(source))
         self._compilable = with_known_draft(document, source)
         if not checked:
@@ -55,6 +60,7 @@ class Schema:
                 validate_formats=True,
                 retriever=found.retrieve,
                 base_uri=self._uri,
+                formats=self._formats,
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             found.raise_for(self)
@@ -90,6 +96,7 @@ class Schema:
                 validate_formats=True,
                 retriever=documents.__getitem__,
                 keywords=dict(keywords or {}),
+                formats=self._formats,
             )
         except (ValueError, jsonschema_rs.ReferencingError):
             # jsonschema-rs does not find metaschemas behind a document that it retrieved.
@@ -180,10 +187,12 @@ class _Found:
         )
 
 
-def load_schema(path: Path | None = None, references: Sequence[Path] = ()) -> Schema:
+def load_schema(
+    path: Path | None = None, references: Sequence[Path] = (), *, assume_offset: str | None = None
+) -> Schema:
     """The schema in a file, or the one that dlmon ships.
 
-    references: files and folders with the documents that it refers to.
+    references: files and folders with the documents that it refers to. assume_offset: see `Schema`.
 
     Raises: SchemaError when there is no such file, or it is no usable JSON Schema.
     """
@@ -191,7 +200,11 @@ def load_schema(path: Path | None = None, references: Sequence[Path] = ()) -> Sc
     path = path or shipped_schemas() / DEFAULT_SCHEMA
     # Checking takes as long as everything else that a short command does at its start.
     return Schema(
-        read_schema(path), str(path), references=SchemaReferences(references), checked=shipped
+        read_schema(path),
+        str(path),
+        references=SchemaReferences(references),
+        checked=shipped,
+        assume_offset=assume_offset,
     )
 
 

@@ -173,7 +173,7 @@ def test_members_that_the_store_needs_are_named_where_another_schema_does_not(
     reasons = [(rejection.path, rejection.reason) for rejection in parked(broker, loose)]
     assert sorted(reasons) == [
         ("/coordinates/latitude", "the store needs /coordinates/latitude"),
-        ("/event_id", "the store needs /event_id"),
+        ("/timestamp", "the store needs /timestamp"),
     ]
     assert stored(path) == [good]
     assert result.totals.rejected.count == 2

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from dlmon.brokers import open_broker
+from dlmon.commands.configured import configured_validator
 from dlmon.commands.consume import consume
 from dlmon.commands.workers.protocol import (
     Failure,
@@ -41,8 +42,6 @@ from dlmon.runtime.resources import as_resource_error
 from dlmon.runtime.stop import Stop
 from dlmon.stores import open_store
 from dlmon.stores.base import Entry
-from dlmon.validation.schema import load_schema
-from dlmon.validation.validator import Validator
 
 _REPORT_INTERVAL = 0.25  # seconds
 _SAMPLES = 20
@@ -79,9 +78,7 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
     settings = config.settings
     reporter = _Reporter(channel)
     try:
-        validator = Validator(
-            load_schema(settings.schema, settings.schema_refs), settings.max_event_bytes
-        )
+        validator = configured_validator(settings)
         with as_resource_error(), ExitStack() as opened:
             store = opened.enter_context(
                 open_store(

@@ -66,6 +66,7 @@ class ClickhouseStore(Store):
     """Stores an event at least once; the server drops repetitions when it merges."""
 
     exactly_once = False
+    has_columns = True
 
     def __init__(
         self, address: StoreAddress, *, connect: Connect = clickhouse_connect.get_client

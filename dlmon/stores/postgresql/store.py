@@ -99,6 +99,7 @@ class PostgresqlStore(Store):
     """
 
     exactly_once = True
+    has_columns = True
 
     def __init__(
         self,

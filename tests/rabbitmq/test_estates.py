@@ -1,0 +1,203 @@
+"""Queues, exchanges and producers that were there before dlmon."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from dlmon.brokers import open_broker
+from dlmon.commands.doctor import diagnose
+from dlmon.config.settings import Settings
+from dlmon.errors import TopologyMismatch
+from dlmon.messages import Message, Queue
+from dlmon.runtime.stop import Stop
+from tests.conftest import settings_for
+from tests.support.amqp import raw_channel
+from tests.support.dlmon import Dlmon
+from tests.support.messages import in_queue
+
+SCHEMA = {
+    "type": "object",
+    "required": ["timestamp", "coordinates", "file_size", "download_speed"],
+    "properties": {
+        "timestamp": {"type": "string", "format": "date-time"},
+        "coordinates": {"type": "object", "required": ["latitude", "longitude"]},
+        "file_size": {"type": "integer", "minimum": 0},
+        "download_speed": {"type": "number", "minimum": 0},
+    },
+}
+
+
+def tutorial_event(**changes: Any) -> bytes:
+    """What the usual producer of a tutorial publishes."""
+    return orjson.dumps(
+        {
+            "timestamp": "2024-11-20T10:00:00.123456",
+            "coordinates": {"latitude": 53.35, "longitude": -6.26},
+            "file_size": 1_725_024,
+            "download_speed": 35.6,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def queues(rabbitmq_url: str, namespace: str) -> Iterator[tuple[str, str]]:
+    """Names for arrivals and rejects that do not come from the namespace."""
+    names = (f"{namespace}-arrivals", f"{namespace}-rejects")
+    yield names
+    with raw_channel(rabbitmq_url) as channel:
+        for name in names:
+            channel.queue_delete(name)
+
+
+@pytest.fixture
+def settings(rabbitmq_url: str, queues: tuple[str, str], tmp_path: Path) -> Settings:
+    """The default exchange, and queues that somebody else declares."""
+    arrivals, rejects = queues
+    return settings_for(
+        rabbitmq_url,
+        "estate",
+        tmp_path,
+        exchange="",
+        arrivals=arrivals,
+        rejects=rejects,
+        declare="false",
+    )
+
+
+def publish(url: str, queue: str, *bodies: bytes) -> None:
+    """As a producer of a tutorial does: nothing but the body, to the default exchange."""
+    with raw_channel(url) as channel:
+        for body in bodies:
+            channel.basic_publish("", queue, body)
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["transient", "durable"])
+def test_the_system_of_a_tutorial_is_consumed_as_it_is(
+    rabbitmq_url: str, queues: tuple[str, str], tmp_path: Path, settings: Settings, durable: bool
+) -> None:
+    with raw_channel(rabbitmq_url) as channel:
+        for name in queues:
+            channel.queue_declare(name, durable=durable)
+    (tmp_path / "schema.json").write_bytes(orjson.dumps(SCHEMA))
+    good, bad = tutorial_event(), tutorial_event(download_speed="fast")
+    publish(rabbitmq_url, queues[0], good, bad, good)  # one of them twice, as after a redelivery
+    arrivals, rejects = queues
+    dlmon = Dlmon(
+        settings,
+        tmp_path,
+        DLMON_EXCHANGE="amq.default",
+        DLMON_ARRIVALS=arrivals,
+        DLMON_REJECTS=rejects,
+        DLMON_DECLARE="no",
+        DLMON_SCHEMA="schema.json",
+        DLMON_ASSUME_OFFSET="+00:00",
+    )
+    dlmon.in_this_process("consume", "--store", "sqlite:///events.db", "--until-empty")
+    with closing(sqlite3.connect(tmp_path / "events.db")) as database:
+        [(event_id, timestamp, body)] = database.execute(
+            "SELECT event_id, timestamp, body FROM events"
+        )
+    assert body.encode() == good
+    assert event_id[14] == "5"  # the version of the UUID
+    assert timestamp.startswith("2024-11-20T10:00:00.123456")
+    shown = dlmon.in_this_process("inspect-rejects", "--json")
+    [reject] = map(orjson.loads, shown.splitlines())
+    assert (reject["code"], reject["path"]) == ("type", "/download_speed")
+    status = orjson.loads(dlmon.in_this_process("status", "--json"))
+    assert [status[queue]["queue"] for queue in Queue] == [arrivals, rejects]
+    assert status["rejects"]["ready"] == 1
+    (tmp_path / "events.ndjson").write_bytes(good + b"\n")
+    dlmon.in_this_process("validate-file", "events.ndjson")
+    # A reject is mended and stored, by the same names.
+    dlmon.in_this_process("replay-rejects", "--yes", "--patch", ".download_speed = 1")
+    dlmon.in_this_process("consume", "--store", "sqlite:///events.db", "--until-empty")
+    with closing(sqlite3.connect(tmp_path / "events.db")) as database:
+        assert database.execute("SELECT count(*) FROM events").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_queue_that_somebody_else_made_is_used_beside_dlmons_own(
+    rabbitmq_url: str,
+    queues: tuple[str, str],
+    rabbitmq_settings: Settings,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    with open_broker(rabbitmq_settings):
+        pass  # makes the rejects queue
+    with raw_channel(rabbitmq_url) as channel:
+        channel.queue_declare(queues[0], durable=True, arguments={"x-queue-type": kind})
+    publish(rabbitmq_url, queues[0], b"not json")
+    dlmon = Dlmon(rabbitmq_settings, tmp_path)
+    dlmon.in_this_process(
+        "consume",
+        "--arrivals",
+        queues[0],
+        "--no-declare",
+        "--store",
+        "sqlite:///e.db",
+        "--until-empty",
+    )
+    with open_broker(rabbitmq_settings) as broker:
+        assert [one.body for one in in_queue(broker, Queue.REJECTS)] == [b"not json"]
+
+
+def test_a_stream_is_refused_in_words(
+    rabbitmq_url: str, queues: tuple[str, str], settings: Settings
+) -> None:
+    with raw_channel(rabbitmq_url) as channel:
+        channel.queue_declare(queues[0], durable=True, arguments={"x-queue-type": "stream"})
+        channel.queue_declare(queues[1], durable=True)
+    with pytest.raises(TopologyMismatch, match=f"{queues[0]} is a stream, which keeps no record"):
+        open_broker(settings)
+
+
+def test_queues_are_declared_on_the_default_exchange(
+    rabbitmq_url: str, queues: tuple[str, str], tmp_path: Path
+) -> None:
+    arrivals, rejects = queues
+    settings = settings_for(
+        rabbitmq_url, "estate", tmp_path, exchange="", arrivals=arrivals, rejects=rejects
+    )
+    with open_broker(settings) as broker:
+        for queue in Queue:
+            broker.publish(queue, [[Message(str(queue).encode(), "one")]])
+            assert [one.body for one in in_queue(broker, queue)] == [str(queue).encode()]
+    assert not [check for check in diagnose(settings, Stop()) if check.error is not None]
+
+
+def test_doctor_says_what_a_queue_is_and_names_what_is_missing(
+    rabbitmq_url: str, queues: tuple[str, str], settings: Settings
+) -> None:
+    missing = [check.text for check in diagnose(settings, Stop()) if check.error is not None]
+    assert any("--arrivals and --rejects" in text for text in missing)
+    with raw_channel(rabbitmq_url) as channel:
+        channel.queue_declare(queues[0])
+        channel.queue_declare(queues[1], durable=True, arguments={"x-queue-type": "classic"})
+    checks = {check.name: check.text for check in diagnose(settings, Stop())}
+    assert checks["exchange"] == "the default one, which routes by the names of queues"
+    for name in queues:
+        assert checks[f"type, limits and dead-lettering of {name}"].startswith("a classic queue")
+        assert f"queue {name}" in checks
+
+
+def test_a_redelivery_of_a_classic_queue_is_known_as_one(
+    rabbitmq_url: str, queues: tuple[str, str], settings: Settings
+) -> None:
+    with raw_channel(rabbitmq_url) as channel:
+        for name in queues:
+            channel.queue_declare(name)
+    publish(rabbitmq_url, queues[0], b"1")
+    with raw_channel(rabbitmq_url) as channel:
+        method, _, _ = channel.basic_get(queues[0])
+        channel.basic_nack(method.delivery_tag)
+    with open_broker(settings) as broker:
+        assert [one.delivery_count for one in in_queue(broker, Queue.ARRIVALS)] == [1]
