@@ -42,6 +42,17 @@ def normalize_id(event_id: str) -> str:
     return event_id.lower()
 
 
+def identify(body: bytes) -> str:
+    """A message id for a body: the id that it has as JSON, else one of its bytes."""
+    import orjson
+
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    return event_id_of(value) or id_from_body(body)
+
+
 def id_from_body(body: bytes) -> str:
     """A message id for a body that carries none: the same bytes always get the same one."""
     return f"sha256:{hashlib.sha256(body).hexdigest()[:32]}"

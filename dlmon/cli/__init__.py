@@ -36,6 +36,7 @@ _COMMANDS = (
     "replay-rejects",
     "discard-rejects",
     "try-schema",
+    "forward",
     "report",
     "serve",
     "validate-file",

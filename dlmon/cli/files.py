@@ -1,4 +1,4 @@
-"""Options about files of events."""
+"""Options about the form of events, in files and messages."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ def layout_named(name: str | None) -> Layout | None:
     from dlmon.event_files.detect import Layout
 
     return None if name is None else Layout(one_of("--format", name, _LAYOUTS))
+
+
+def encoding_named(name: str | None) -> str | None:
+    """The encoding that `--compress` names. Raises: UsageError."""
+    from dlmon.sources.packing import ENCODINGS
+
+    if name is not None and name not in ENCODINGS:
+        raise UsageError(f"--compress: expected {' or '.join(ENCODINGS)}, got {name!r}.")
+    return name
 
 
 def one_of(option: str, given: str, names: tuple[str, ...]) -> str:

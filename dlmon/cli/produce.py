@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
-from dlmon.cli.files import LayoutName, layout_named
+from dlmon.cli.files import LayoutName, encoding_named, layout_named
 from dlmon.cli.options import BROKER, LOGGING, METRICS, VALIDATION
 from dlmon.cli.signals import stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
@@ -233,7 +233,7 @@ def produce(
                 count=count,
                 ledger=written,
                 observer=observer,
-                packer=Packer(events_per_message or 1, _encoding(compress)),
+                packer=Packer(events_per_message or 1, encoding_named(compress)),
             )
     console.show_summary(result, ledger, confirms=not to_stdout)
     if result.error is not None:
@@ -252,14 +252,6 @@ def _refuse_without(name: str, value: object, others: Mapping[str, object]) -> N
     given = [other for other, one in others.items() if one is not None]
     if value is None and given:
         raise UsageError(f"{' and '.join(given)} goes with {name}.")
-
-
-def _encoding(name: str | None) -> str | None:
-    from dlmon.sources.packing import ENCODINGS
-
-    if name is not None and name not in ENCODINGS:
-        raise UsageError(f"--compress: expected {' or '.join(ENCODINGS)}, got {name!r}.")
-    return name
 
 
 def _seconds(text: str) -> float:

@@ -26,30 +26,33 @@ _REFRESH = 0.25  # seconds
 _RATE_OVER = 5.0
 _LOG_EVERY = 10.0
 
-_log = logging.getLogger("dlmon.produce")
-
 
 @contextmanager
-def watch(where: str | None, *, to_terminal: bool) -> Iterator[ProduceObserver]:
+def watch(
+    where: str | None, *, to_terminal: bool, command: str = "produce"
+) -> Iterator[ProduceObserver]:
     """Shows the progress. where: what events are sent to, None where they are printed.
 
-    to_terminal: events are printed to the terminal that a live line would be on.
+    to_terminal: events are printed to the terminal that a live line would be on. command: its name.
     """
     console = stderr()
     if to_terminal:
         yield ProduceObserver()
     elif console.is_terminal and not console.is_dumb_terminal:
-        with LiveLine(console, where) as line:
+        with LiveLine(console, where, command) as line:
             yield line
     else:
-        _log.info("Producing to %s.", where or "stdout")
-        yield ProduceLog(confirms=where is not None)
+        log = logging.getLogger(f"dlmon.{command}")
+        verb = "Forwarding" if command == "forward" else "Producing"
+        log.info("%s to %s.", verb, where or "stdout")
+        yield ProduceLog(log, confirms=where is not None)
 
 
 class ProduceLog(ProduceObserver):
     """One line every ten seconds."""
 
-    def __init__(self, *, confirms: bool) -> None:
+    def __init__(self, log: logging.Logger, *, confirms: bool) -> None:
+        self._log = log
         self._confirms = confirms
         self._logged_at = time.monotonic()
         self._logged_sent = 0
@@ -58,15 +61,16 @@ class ProduceLog(ProduceObserver):
         now = time.monotonic()
         if (seconds := now - self._logged_at) >= _LOG_EVERY:
             rate = (totals.sent - self._logged_sent) / seconds
-            _log.info("%s; %s now.", _counts(totals, confirms=self._confirms), _rate(rate))
+            self._log.info("%s; %s now.", _counts(totals, confirms=self._confirms), _rate(rate))
             self._logged_at, self._logged_sent = now, totals.sent
 
 
 class LiveLine(ProduceObserver):
     """Counts and rates, drawn in place by the thread that produces."""
 
-    def __init__(self, console: Console, where: str | None) -> None:
+    def __init__(self, console: Console, where: str | None, command: str) -> None:
         self._where = where
+        self._command = command
         self._started = time.monotonic()
         self._drawn_at = 0.0
         self._totals = ProduceTotals()
@@ -110,7 +114,7 @@ class LiveLine(ProduceObserver):
         rate = (sent - before) / (now - since) if now > since else 0.0
         elapsed = timedelta(seconds=int(time.monotonic() - self._started))
         line = Text(no_wrap=True, overflow="ellipsis")
-        line.append("dlmon produce  ", "bold")
+        line.append(f"dlmon {self._command}  ", "bold")
         line.append(_counts(self._totals, confirms=self._where is not None), "green")
         line.append(f"  {_rate(rate)}  {elapsed}")
         if self._refusal is not None:

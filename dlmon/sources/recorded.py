@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-import orjson
-
 from dlmon.errors import FileError
-from dlmon.event import event_id_of, id_from_body
+from dlmon.event import identify
 from dlmon.event_files.block import Block, Fragment, Part, Position
 from dlmon.event_files.detect import Layout
 from dlmon.event_files.input import Input
@@ -54,7 +52,7 @@ class RecordedEvents(Closeable):
         if self._error is not None and not self._bodies:
             raise self._error
         bodies = [self._bodies.popleft() for _ in range(min(limit, len(self._bodies)))]
-        return [PlannedEvent(_message_id(body), body, None) for body in bodies]
+        return [PlannedEvent(identify(body), body, None) for body in bodies]
 
     def close(self) -> None:
         self._input.close()
@@ -99,11 +97,3 @@ class RecordedEvents(Closeable):
     def _too_long(self, line: int) -> FileError:
         limit = f"{MAX_RECORDED_BYTES // 2**20} MiB, which is more than a message can be"
         return FileError(f"Cannot read {self._input.name}: line {line} is longer than {limit}.")
-
-
-def _message_id(body: bytes) -> str:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        value = None
-    return event_id_of(value) or id_from_body(body)

@@ -134,6 +134,10 @@ class Pipeline:
         return running
 
     @property
+    def namespace(self) -> str:
+        return self.dlmon.environment["DLMON_NAMESPACE"]
+
+    @property
     def confirmed(self) -> int:
         """How many events the broker has for certain."""
         return self.ledger.read_bytes().count(b'"confirmed"') if self.ledger.exists() else 0
@@ -152,9 +156,8 @@ class Pipeline:
 
     def ready(self, queue: str) -> int:
         """How many messages wait in a queue, and are in nobody's hands."""
-        environment = self.dlmon.environment
-        name = f"{environment['DLMON_NAMESPACE']}.{queue}"
-        with raw_channel(environment["DLMON_BROKER"]) as channel:
+        name = f"{self.namespace}.{queue}"
+        with raw_channel(self.dlmon.environment["DLMON_BROKER"]) as channel:
             return int(channel.queue_declare(name, passive=True).method.message_count)
 
     def goes_on(self, events: int = 300) -> None:
