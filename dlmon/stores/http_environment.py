@@ -1,18 +1,16 @@
-"""What the environment says of HTTP requests: the proxy, and which certificates are trusted.
+"""What the environment says of HTTP requests: the proxy.
 
-httpx could read the variables itself. For some values of any of them it raises what no user can
-understand, whether the store needs the variable or not; and it cannot read IPv6 networks in
-NO_PROXY. An error here names the variable, and never shows its value, which can be a password.
+HTTP libraries could read the variables itself. For some values of any of them they raise what no
+user can understand, whether the store needs the variable or not; and they cannot read IPv6 networks
+in NO_PROXY. An error here names the variable, and never shows its value, which can be a password.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from dlmon.errors import SettingsError
@@ -67,29 +65,6 @@ def find_proxy(
     return proxy
 
 
-def create_tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Trusts the system's certificate authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR.
-
-    Raises: SettingsError when a variable names what cannot be read.
-    """
-    # OpenSSL ignores what it cannot read, and then trusts no server at all.
-    if file := environ.get("SSL_CERT_FILE"):
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-        except (OSError, ValueError) as error:  # SSLError is an OSError
-            reason = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else None
-            raise _unreadable("SSL_CERT_FILE", reason or _words(error)) from error
-    folders = environ.get("SSL_CERT_DIR")
-    if folders and not any(Path(folder).is_dir() for folder in folders.split(":")):
-        raise _unreadable("SSL_CERT_DIR", "there is no such folder")
-    try:
-        return ssl.create_default_context()
-    except (OSError, ValueError) as error:
-        if environ.get("SSLKEYLOGFILE"):
-            raise _unreadable("SSLKEYLOGFILE", _words(error)) from error
-        raise SettingsError(f"TLS cannot be used ({_words(error)}): check OPENSSL_CONF.") from error
-
-
 def _is_usable(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -120,14 +95,3 @@ def _is_in_network(host: str, network: str) -> bool:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:  # one of them is a name
         return False
-
-
-def _words(error: Exception) -> str:
-    """What is wrong with a file, without its name."""
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
-
-
-def _unreadable(variable: str, reason: str) -> SettingsError:
-    return SettingsError(
-        f"{variable} names what cannot be used ({reason}): correct it, or unset the variable."
-    )

@@ -21,8 +21,9 @@ import httpx
 from dlmon import __version__
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
+from dlmon.runtime.tls_environment import create_tls_context
 from dlmon.stores.base import Entry, Store, WriteResult
-from dlmon.stores.http_environment import Proxy, create_tls_context, find_proxy
+from dlmon.stores.http_environment import Proxy, find_proxy
 from dlmon.stores.passwords import read_password
 
 # Seconds: to connect, between two bytes of a response, and for the whole response.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
+from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import clickhouse_connect
@@ -159,13 +163,56 @@ def test_a_url_says_how_to_connect() -> None:
         calls.append(parameters)
         raise clickhouse_connect.driver.exceptions.OperationalError("no")
 
-    for url in ("clickhouses://a%40b:p%2Fw@db/x", "clickhouse://db:9/x?secure=1&ca_cert=/ca.pem"):
+    for url in ("clickhouses://a%40b:p%2Fw@db/x", "clickhouse://db:9/x?secure=1"):
         with pytest.raises(StoreUnavailable):
             ClickhouseStore(StoreAddress(url), connect=partial(connect))
     first, second = calls
     assert (first["username"], first["password"], first["port"]) == ("a@b", "p/w", 8443)
-    assert (second["secure"], second["ca_cert"], second["port"]) == (True, "/ca.pem", 9)
+    assert (second["secure"], second["port"]) == (True, 9)
     assert first["database"] == second["database"] == "x"
+    with pytest.raises(SettingsError, match=r"^Cannot use the CA file /missing\.pem: "):
+        ClickhouseStore(StoreAddress("clickhouses://db/x?ca_cert=/missing.pem"))
+
+
+def test_a_proxy_is_used_with_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+        monkeypatch.setenv("ALL_PROXY", f"http://ada:s%40cret@127.0.0.1:{port}")
+        asked = Future[bytes]()
+
+        def answer() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                asked.set_result(connection.recv(65536))
+
+        Thread(target=answer, daemon=True).start()
+        with pytest.raises(StoreUnavailable) as caught:
+            open_store(StoreAddress("clickhouses://db.example/events"))
+        text = asked.result(timeout=10)
+    assert text.startswith(b"CONNECT db.example:8443 ")
+    assert f"Basic {b64encode(b'ada:s@cret').decode()}".encode() in text
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://u:s3cret@:x"),
+        ("all_proxy", "socks5h://u:s3cret@proxy:1080"),
+        ("SSLKEYLOGFILE", "/s3cret/missing/keys"),
+        ("SSL_CERT_FILE", "/s3cret/missing.pem"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_told_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^{variable} ") as caught:
+        open_store(StoreAddress("clickhouses://127.0.0.1:1/events"))
+    assert "s3cret" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
+    with pytest.raises(StoreUnavailable, match="refused"):
+        open_store(StoreAddress("clickhouse://127.0.0.1:1/events"))
 
 
 def test_the_documented_sql_runs(store: ClickhouseStore, engine: Engine) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Err
 
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
+from dlmon.stores.clickhouse.connections import open_pool
 from dlmon.stores.passwords import read_password
 
 Connect: TypeAlias = Callable[..., Client]
@@ -66,10 +69,18 @@ class Database:
     ) -> None:
         """prepare: is called with every new connection. timeout: seconds, of a statement.
 
-        Raises: SettingsError when the URL is none.
+        Raises: SettingsError when the URL is none, or a variable for proxies or TLS cannot be used.
         """
         self._address = address
         self._parameters = _parameters(address)
+        authority = self._parameters.pop("ca_cert", None)
+        self._pool = open_pool(
+            self._parameters["host"],
+            self._parameters["port"],
+            secure=self._parameters["secure"],
+            ca_file=None if authority is None else Path(authority),
+            environ=os.environ,
+        )
         self._prepare = prepare
         self._connect = connect
         self._timeout = timeout
@@ -105,6 +116,7 @@ class Database:
         if self._client is not None:
             self._client.close()
             self._client = None
+        self._pool.clear()
 
     def _open(self) -> Client:
         parameters = dict(self._parameters)
@@ -113,6 +125,7 @@ class Database:
             parameters["password"] = password
         client = self._connect(
             **parameters,
+            pool_mgr=self._pool,
             connect_timeout=_CONNECT_TIMEOUT,
             send_receive_timeout=self._timeout,
             autogenerate_session_id=False,  # a session admits one statement at a time

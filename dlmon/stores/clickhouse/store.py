@@ -73,7 +73,8 @@ class ClickhouseStore(Store):
     ) -> None:
         """Connect, and create the table where it is missing.
 
-        Raises: SettingsError when the URL is none, StoreUnavailable.
+        Raises: SettingsError when the URL, or a variable for proxies or TLS, cannot be used.
+        StoreUnavailable.
         """
         self._database = Database(address, self._prepare, connect)
         self.probe()
