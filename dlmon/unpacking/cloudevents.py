@@ -17,6 +17,7 @@ import orjson
 
 from dlmon.event import EVENT_ID, TIMESTAMP
 from dlmon.messages import HeaderValue
+from dlmon.validation.duplicate_keys import duplicate_keys, may_have_duplicate_keys
 from dlmon.validation.json_positions import value_spans
 
 STRUCTURED = "application/cloudevents+json"
@@ -39,13 +40,17 @@ class CloudEvent(NamedTuple):
 
 
 def from_structured(text: bytes) -> CloudEvent:
-    """The event in the JSON text of a CloudEvent. What is none is taken as the event itself."""
+    """The event in the JSON text of a CloudEvent. What is none is taken as the event itself.
+
+    So is one with two ways to read it: an attribute or the data that stands twice, or data both as
+    it is and as base64. Its verdict says so, and neither of the two is lost.
+    """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return CloudEvent(text, {})
     data = _data_of(text, value) if isinstance(value, dict) and "specversion" in value else None
-    if data is None:
+    if data is None or _is_ambiguous(text, value):
         return CloudEvent(text, {})
     headers = {
         f"{_PREFIX}{name}": attribute
@@ -83,6 +88,15 @@ def complete(data: bytes, attributes: Mapping[str, object]) -> bytes:
     after = data.index(b"{") + 1
     comma = b"," if event else b""
     return b"%b%b%b%b" % (data[:after], orjson.dumps(missing)[1:-1], comma, data[after:])
+
+
+def _is_ambiguous(text: bytes, value: dict[str, Any]) -> bool:
+    if value.keys() >= {"data", "data_base64"}:
+        return True
+    with suppress(orjson.JSONEncodeError):  # of what is nested too deeply
+        if not may_have_duplicate_keys(text, value):
+            return False
+    return any(pointer.count("/") == 1 for pointer in duplicate_keys(text))
 
 
 def _data_of(text: bytes, value: dict[str, Any]) -> bytes | None:

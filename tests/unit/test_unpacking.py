@@ -19,6 +19,7 @@ from dlmon.messages import PACKED_IN, PLACE
 from dlmon.unpacking import splitting
 from dlmon.unpacking.unpacker import Contents, Unpacker, is_one_event
 from dlmon.validation.schema import Schema, load_schema
+from dlmon.validation.validator import Validator
 from dlmon.validation.violations import Violation
 from tests.support.events import make_body, make_event
 from tests.support.rejections import delivery
@@ -273,6 +274,29 @@ def test_the_binary_mode_is_told_by_its_headers(prefix: str) -> None:
 @pytest.mark.parametrize("text", [b"{", b"17", b'{"id":"1"}', b'{"specversion":"1.0","id":"1"}'])
 def test_what_is_no_cloudevent_is_an_event_that_gets_its_verdict(text: bytes) -> None:
     assert list(unpack(text, content_type=STRUCTURED).bodies) == [text]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (b'"id":"other"', "duplicate-key"),
+        (b'"time":"other"', "duplicate-key"),
+        (b'"data":{"event_id":"lost"}', "duplicate-key"),
+        (b'"data_base64":"e30="', "required"),
+    ],
+)
+def test_a_cloudevent_that_can_be_read_in_two_ways_is_rejected_whole(
+    more: bytes, code: str
+) -> None:
+    text = orjson.dumps(cloud_event())[:-1] + b"," + more + b"}"
+    assert list(unpack(text, content_type=STRUCTURED).bodies) == [text]
+    assert Validator(load_schema()).validate(text).violations[0].code == code
+
+
+def test_a_key_that_stands_twice_in_the_data_of_a_cloudevent_is_left_to_its_verdict() -> None:
+    text = orjson.dumps(cloud_event() | {"data": {"a": {"b": 77}}}).replace(b"77", b'1,"b":2')
+    (body,) = unpack(text, content_type=STRUCTURED).bodies
+    assert b'"b":1,"b":2' in body
 
 
 def test_a_batch_of_cloudevents_is_an_array() -> None:
