@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlmon.config.secrets import Secret
 from dlmon.errors import UsageError
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110, section 5.6.2."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -30,13 +34,26 @@ class ServeOptions:
     in_container: bool = False
 
     def __post_init__(self) -> None:
-        """Raises: UsageError for what would let strangers in, or cannot work."""
+        """Raises: UsageError for what would let strangers in, or cannot work. SettingsError for a
+        password that cannot be read."""
         if (self.certificate is None) != (self.key is None):
             raise UsageError("--cert and --key go together: give both, or none.")
         if self.password is not None and self.proxy_header is not None:
             raise UsageError(
                 "--password-file and --trust-proxy are two ways to know the user: choose one."
             )
+        for option, value in (
+            ("--host", self.host),
+            *(("--allow-host", name) for name in self.allowed_hosts),
+        ):
+            if not value or not value.isprintable() or " " in value:
+                raise UsageError(f"{option}: {value!r} is not the name of a host.")
+            if value.startswith("["):
+                raise UsageError(f"{option}: write {value.strip('[]')} without brackets.")
+        if self.proxy_header is not None and not _HEADER.fullmatch(self.proxy_header):
+            raise UsageError(f"--trust-proxy: {self.proxy_header!r} is not the name of a header.")
+        if self.password is not None:
+            self.password.read()  # now, and not when the first browser comes
         known = self.password is not None or self.proxy_header is not None or self.in_container
         if not known and not is_loopback(self.host):
             raise UsageError(

@@ -167,10 +167,22 @@ def test_a_proxy_names_the_user(serving: Serving) -> None:
         {"host": "example.org"},
         {"certificate": Path("a.pem")},
         {"password": Secret("a"), "proxy_header": "X-User"},
+        {"password": Secret.in_file(Path("missing"))},
+        {"password": Secret.in_file(Path(os.devnull))},
+        {"proxy_header": ""},
+        {"proxy_header": "X User"},
+        {"proxy_header": "X-User:"},
+        {"allowed_hosts": ("",)},
+        {"allowed_hosts": ("a\nb",)},
+        {"host": "[::1]"},
+        {"host": "", "password": Secret("a")},
+        {"host": "a\0b", "password": Secret("a")},
     ],
     ids=str,
 )
-def test_options_that_would_let_strangers_in_are_refused(options: dict[str, object]) -> None:
+def test_options_that_let_strangers_in_or_cannot_work_are_refused(
+    options: dict[str, object],
+) -> None:
     with pytest.raises(UsageError):
         ServeOptions(**options)  # type: ignore[arg-type]
 
