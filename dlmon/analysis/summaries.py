@@ -22,7 +22,7 @@ from dlmon.analysis.levels import Level, Summary
 from dlmon.analysis.stats import Stats
 from dlmon.errors import FileError
 from dlmon.runtime.closeable import Closeable
-from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat
+from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, is_special_file
 from dlmon.runtime.stop import Stop
 from dlmon.stores.reading import StoreReader
 
@@ -83,6 +83,8 @@ class Summaries(Closeable):
         Raises: FileError.
         """
         self._path = path.absolute()
+        if is_special_file(self._path):
+            raise FileError(f"{self._path} is not a regular file: move it away.")
         with self._translated():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -107,6 +107,7 @@ def report(
 
     from dlmon.analysis.questions import make_question
     from dlmon.analysis.summaries import Summaries
+    from dlmon.cli.used_files import refuse_shared_files
     from dlmon.commands import report as command
     from dlmon.console.progress import counting
     from dlmon.console.report import show_anomalies, show_report
@@ -136,6 +137,7 @@ def report(
                 "Parquet holds events, in a file: --output parquet --events --to FILE, without "
                 "--anomalies and --exact."
             )
+        refuse_shared_files(settings, written={"--to": to})
         _write_events(settings, question, to)
         return
     with ExitStack() as opened:
@@ -150,7 +152,9 @@ def report(
                 question, reader, stop, map_size=size, with_countries=output == "html"
             )
         else:
-            summaries = opened.enter_context(Summaries(command.summaries_file(settings.store)))
+            path = command.summaries_file(settings.store)
+            refuse_shared_files(settings, written={"the summaries of the store": path})
+            summaries = opened.enter_context(Summaries(path))
             with counting("summarising events") as on_progress:
                 if anomalies:
                     found = command.report_anomalies(question, reader, summaries, stop, on_progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,16 @@ class FileFormat:
         if version > self.version:
             return f"{path} was made by a newer dlmon: upgrade this one, or choose another path."
         return None
+
+
+def is_special_file(path: Path) -> bool:
+    """Whether there is a pipe, a device or a socket, in which SQLite would wait for ever or find a
+    lock that nobody has."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # opening it will say why
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def primary_code(error: sqlite3.Error) -> int:

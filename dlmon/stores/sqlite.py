@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dlmon.errors import EventsRefused, StoreUnavailable
 from dlmon.event import normalize_id
-from dlmon.runtime.sqlite_files import READ_HEADER, primary_code
+from dlmon.runtime.sqlite_files import READ_HEADER, is_special_file, primary_code
 from dlmon.stores import sqlite_ids as ids
 from dlmon.stores import sqlite_layout as layout
 from dlmon.stores import sqlite_upgrade
@@ -210,6 +210,8 @@ class SqliteStore(Store):
                 return
 
     def _open(self) -> sqlite3.Connection:
+        if is_special_file(self._path):
+            raise StoreUnavailable(f"{self._path} is not a regular file: choose another path.")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             self._path,

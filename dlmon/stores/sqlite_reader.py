@@ -17,7 +17,7 @@ from stat import S_ISDIR
 from urllib.parse import quote
 
 from dlmon.errors import StoreUnavailable
-from dlmon.runtime.sqlite_files import READ_HEADER, primary_code
+from dlmon.runtime.sqlite_files import READ_HEADER, is_special_file, primary_code
 from dlmon.stores.reading import Sample, StoredEvent, StoreReader
 from dlmon.stores.sqlite_layout import (
     FORMAT,
@@ -60,6 +60,8 @@ class SqliteReader(StoreReader):
         Raises: StoreUnavailable.
         """
         self._path = path.absolute()
+        if is_special_file(self._path):
+            raise StoreUnavailable(f"{self._path} is not a regular file: choose another path.")
         with self._translated():
             status = self._path.stat()
             if S_ISDIR(status.st_mode):

@@ -12,6 +12,7 @@ from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings
 from dlmon.messages import Message, Queue
 from dlmon.rejects.export import to_line
+from dlmon.stores.sqlite import SqliteStore
 from tests.conftest import settings_for
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
@@ -85,6 +86,10 @@ def run(
         ),
         ("status --json >> broker.db", "stdout and --broker"),
         (
+            "report --output parquet --events --to store.db-journal",
+            "--to and --store are the same file, ",
+        ),
+        (
             "consume --until-empty --schema-ref refs --store ndjson:refs/any.json",
             "--store and --schema-ref",
         ),
@@ -112,3 +117,14 @@ def test_it_is_refused_before_anything_is_written(
     with open_broker(settings) as broker:
         assert ids(broker, Queue.ARRIVALS) == ["an event"]
         assert len(ids(broker, Queue.REJECTS)) == 1
+
+
+def test_a_report_is_not_written_into_its_summaries(settings: Settings, tmp_path: Path) -> None:
+    store = tmp_path / "new.db"
+    SqliteStore(store).close()
+    summaries = tmp_path / "new.summaries.db"
+    summaries.write_bytes(b"")
+    done = run(settings, tmp_path, f"report >> {summaries}", DLMON_STORE=f"sqlite:///{store}")
+    assert done.returncode == 2
+    assert "stdout and the summaries of the store are the same file" in done.stderr
+    assert summaries.read_bytes() == b""

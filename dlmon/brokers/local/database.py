@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dlmon.errors import BrokerUnreachable, Interrupted
-from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, primary_code
+from dlmon.runtime.sqlite_files import READ_HEADER, FileFormat, is_special_file, primary_code
 
 APPLICATION_ID = 0x646C6D62
 """What `PRAGMA application_id` says in a file of the local broker: "dlmb"."""
@@ -83,6 +83,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises: BrokerUnreachable."""
         self._path = path
+        if is_special_file(path):
+            raise BrokerUnreachable(f"{path} is not a regular file: choose another path.")
         with self._translating_errors():
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TICK, isolation_level=None, check_same_thread=False
