@@ -170,6 +170,8 @@ class Broker(Closeable):
 
         prefetch: how many unacknowledged deliveries the broker may hand out ahead.
         count: how many will be received in all; no more than these are ever taken out.
+
+        Raises: UsageError for a count where several queues are consumed from.
         """
 
     @abstractmethod
@@ -185,7 +187,11 @@ class Broker(Closeable):
 
     @abstractmethod
     def depth(self, queue: Queue) -> Depth:
-        """How many messages a queue has."""
+        """How many messages a queue has; of several for arrivals, all of them together."""
+
+    def depths(self, queue: Queue) -> dict[str, Depth]:
+        """The depth of each queue by its name: of several for arrivals, each."""
+        return {self.names.queue(queue): self.depth(queue)}
 
     @property
     def max_properties_bytes(self) -> int:

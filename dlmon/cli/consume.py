@@ -72,12 +72,11 @@ def consume(
     from dlmon.commands import consume as command
     from dlmon.commands.configured import configured_validator
     from dlmon.console import consume as console
-    from dlmon.messages import Queue
     from dlmon.monitoring.prometheus import serve_consumer_metrics
     from dlmon.stores import open_store
 
     refuse_shared_files(settings, writes_store=True)
-    queue = settings.names.queue(Queue.ARRIVALS)
+    queue = ", ".join(settings.names.all_arrivals)
     where = f"{queue} at {settings.broker}"
     to_terminal = str(settings.store) == "stdout" and is_terminal(sys.stdout)
     with ExitStack() as opened:

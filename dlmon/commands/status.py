@@ -22,13 +22,15 @@ class Status:
 
     rates: messages a second by which each queue grows; none where there was no look before.
     vanished: how many messages each queue has fewer than at the look before, where nothing consumed
-    from it at either look.
+    from it at either look. several: where arrivals has several queues, the depth of each by its
+    name.
     """
 
     at: float
     depths: dict[Queue, Depth]
     rates: dict[Queue, float]
     vanished: dict[Queue, int] = field(default_factory=dict)
+    several: dict[str, Depth] = field(default_factory=dict)
 
 
 def look(broker: Broker, before: Status | None = None) -> Status:
@@ -50,7 +52,8 @@ def look(broker: Broker, before: Status | None = None) -> Status:
         if before is not None and broker.has_policies
         if (count := count_vanished(before.depths[queue], depth))
     }
-    return Status(now, depths, rates, vanished)
+    several = broker.depths(Queue.ARRIVALS) if len(broker.names.all_arrivals) > 1 else {}
+    return Status(now, depths, rates, vanished, several)
 
 
 def watch(broker: Broker, stop: Stop, interval: float) -> Iterator[Status]:

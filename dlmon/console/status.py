@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.live import Live
 from rich.text import Text
@@ -27,8 +28,9 @@ def show_status(status: Status, names: Names, where: str) -> None:
 def show_json(status: Status, names: Names) -> None:
     """One line of JSON: for each queue `ready`, `held` (null where it is not known), `consumers`
     (those and readers), `rate` (messages a second by which it grows, null at the first look) and
-    `vanished` (fewer than at the look before, though nothing was consuming)."""
-    queues = {
+    `vanished` (fewer than at the look before, though nothing was consuming). Where arrivals has
+    several queues, `queues` has each of them by its name."""
+    queues: dict[str, dict[str, Any]] = {
         str(queue): {
             "queue": names.queue(queue),
             "ready": depth.ready,
@@ -39,6 +41,11 @@ def show_json(status: Status, names: Names) -> None:
         }
         for queue, depth in status.depths.items()
     }
+    if status.several:
+        queues["arrivals"]["queues"] = {
+            name: {"ready": depth.ready, "held": depth.held, "consumers": depth.holders}
+            for name, depth in status.several.items()
+        }
     print_line(stdout(), Text(json.dumps({"at": to_rfc3339(int(status.at * 1000)), **queues})))
 
 
@@ -57,7 +64,10 @@ def watch(names: Names, where: str) -> Iterator[Callable[[Status], None]]:
 
 def _lines(status: Status, names: Names, where: str) -> Iterator[Text]:
     yield Text(safe(where), "dim")
-    shown = {queue: safe(names.queue(queue)) for queue in Queue}
+    shown = {
+        Queue.ARRIVALS: safe(", ".join(names.all_arrivals)),
+        Queue.REJECTS: safe(names.queue(Queue.REJECTS)),
+    }
     width = max(map(len, shown.values()))
     for queue, depth in status.depths.items():
         line = Text(f"{shown[queue]:<{width}}")
@@ -70,5 +80,7 @@ def _lines(status: Status, names: Names, where: str) -> Iterator[Text]:
         if queue in status.rates:
             line.append(f"{status.rates[queue]:>+12,.1f}/s")
         yield line
+    for name, depth in status.several.items():
+        yield Text(f"  {safe(name)}: {depth.ready:,} ready, {depth.holders:,} consumers", "dim")
     for queue, count in status.vanished.items():
         yield Text(explain_vanished(shown[queue], count), "yellow")

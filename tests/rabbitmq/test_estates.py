@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import pytest
 from dlmon.brokers import open_broker
 from dlmon.commands.doctor import diagnose
 from dlmon.config.settings import Settings
-from dlmon.errors import TopologyMismatch
+from dlmon.errors import TopologyMismatch, UsageError
 from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 from tests.conftest import settings_for
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
-from tests.support.messages import in_queue
+from tests.support.events import make_body
+from tests.support.messages import in_queue, receive
 
 SCHEMA = {
     "type": "object",
@@ -201,3 +203,44 @@ def test_a_redelivery_of_a_classic_queue_is_known_as_one(
         channel.basic_nack(method.delivery_tag)
     with open_broker(settings) as broker:
         assert [one.delivery_count for one in in_queue(broker, Queue.ARRIVALS)] == [1]
+
+
+def test_several_queues_are_consumed_at_once(
+    rabbitmq_url: str, queues: tuple[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    other = f"{queues[0]}-2"
+    both = replace(settings, arrivals=(queues[0], other))
+    with raw_channel(rabbitmq_url) as channel:
+        for name in (*both.arrivals, queues[1]):
+            channel.queue_declare(name)
+    try:
+        for name in both.arrivals:
+            publish(rabbitmq_url, name, *(make_body() for _ in range(150)))
+        dlmon = Dlmon(
+            both,
+            tmp_path,
+            DLMON_EXCHANGE="amq.default",
+            DLMON_ARRIVALS=",".join(both.arrivals),
+            DLMON_REJECTS=queues[1],
+            DLMON_DECLARE="no",
+        )
+        status = orjson.loads(dlmon.in_this_process("status", "--json"))["arrivals"]
+        assert status["ready"] == 300
+        assert {name: one["ready"] for name, one in status["queues"].items()} == dict.fromkeys(
+            both.arrivals, 150
+        )
+        assert f"{other}: 150 ready" in dlmon.in_this_process("status")
+        with open_broker(both) as broker, broker.open_consumer(20) as consumer:
+            first = receive(consumer, 20)
+            assert {one.routing_key for one in first} == {*both.arrivals}
+            with pytest.raises(UsageError, match="from one queue"):
+                broker.open_consumer(20, count=5)
+        store = ("--store", "sqlite:///several.db")
+        dlmon.in_this_process("consume", *store, "--batch", "50", "--until-empty")
+        with closing(sqlite3.connect(tmp_path / "several.db")) as database:
+            assert database.execute("SELECT count(*) FROM events").fetchone() == (300,)
+        with open_broker(both) as broker:
+            assert broker.depth(Queue.ARRIVALS).ready == 0
+    finally:
+        with raw_channel(rabbitmq_url) as channel:
+            channel.queue_delete(other)

@@ -5,6 +5,7 @@ topology      the exchange and the two quorum queues
 connection    a connection that reconnects by itself, with its I/O loop in a thread of its own
 publisher     publishing with a window of unconfirmed messages
 consumer      receiving from arrivals, with acknowledgements in batches
+several       receiving from several queues at once
 reader        looking at a queue, however long it is
 deliveries    deliveries, and which of them are still to be settled
 suspects      finding the message that the broker answers by a close

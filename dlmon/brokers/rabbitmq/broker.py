@@ -7,15 +7,16 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from dlmon.brokers.base import Broker, Confirmed, Depth
+from dlmon.brokers.base import Broker, Confirmed, Consumer, Depth
 from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.consumer import RabbitMQConsumer
 from dlmon.brokers.rabbitmq.publisher import RabbitMQPublisher
 from dlmon.brokers.rabbitmq.reader import RabbitMQReader
+from dlmon.brokers.rabbitmq.several import SeveralConsumers
 from dlmon.brokers.rabbitmq.streams import refuse_stream
 from dlmon.brokers.rabbitmq.tap import RabbitMQTap
 from dlmon.config.settings import Settings
-from dlmon.errors import DlmonError
+from dlmon.errors import DlmonError, UsageError
 from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 
@@ -73,9 +74,15 @@ class RabbitMQBroker(Broker):
         self._publishers.append(publisher)
         return count
 
-    def open_consumer(self, prefetch: int, count: int | None = None) -> RabbitMQConsumer:
-        queue = self.names.queue(Queue.ARRIVALS)
-        return RabbitMQConsumer(self._consuming, queue, prefetch, count, self._stop)
+    def open_consumer(self, prefetch: int, count: int | None = None) -> Consumer:
+        queues = self.names.all_arrivals
+        if count is not None and len(queues) > 1:
+            raise UsageError("--count takes from one queue: name one with --arrivals.")
+        share = max(1, prefetch // len(queues))
+        consumers = [
+            RabbitMQConsumer(self._consuming, queue, share, count, self._stop) for queue in queues
+        ]
+        return consumers[0] if len(consumers) == 1 else SeveralConsumers(consumers, self._stop)
 
     def open_reader(self, queue: Queue, limit: int | None = None) -> RabbitMQReader:
         return RabbitMQReader(
@@ -85,13 +92,22 @@ class RabbitMQBroker(Broker):
     def open_tap(self) -> RabbitMQTap:
         return RabbitMQTap(self._consuming, self.names, self._stop)
 
+    def depths(self, queue: Queue) -> dict[str, Depth]:
+        return {name: self._depth(name) for kind, name in self.names.queues() if kind is queue}
+
     def depth(self, queue: Queue) -> Depth:
+        depths = self.depths(queue).values()
+        return Depth(
+            sum(depth.ready for depth in depths), None, sum(depth.holders for depth in depths)
+        )
+
+    def _depth(self, name: str) -> Depth:
         def ask(channel: Any, answer: Future[Depth]) -> None:
             def on_declare_ok(frame: Any) -> None:
                 found = frame.method
                 answer.set_result(Depth(found.message_count, None, found.consumer_count))
 
-            channel.queue_declare(self.names.queue(queue), passive=True, callback=on_declare_ok)
+            channel.queue_declare(name, passive=True, callback=on_declare_ok)
 
         return self._consuming.call(ask)
 
