@@ -31,6 +31,8 @@ WORKDIR /home/dlmon
 # The tests read the documentation, and type the commands in it.
 COPY --chown=dlmon pyproject.toml LICENSE *.md ./
 COPY --chown=dlmon benchmarks benchmarks
+# The wheel has what is made of it, not the source of the page.
+COPY --chown=dlmon dlmon/web/page dlmon/web/page
 COPY --chown=dlmon docs docs
 COPY --chown=dlmon examples examples
 COPY --chown=dlmon locks locks

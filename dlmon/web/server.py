@@ -41,7 +41,7 @@ def serve(
     listening = _listen(options.host, options.port)
     options = replace(options, port=listening.getsockname()[1])
     with listening:
-        _check_certificate(options)
+        check_certificate(options)
         address = _address(options)
         sessions = Sessions(lambda token: announce(f"{address}?token={token}"))
         page = Page(settings, options, validator, stop)
@@ -103,7 +103,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _check_certificate(options: ServeOptions) -> None:
+def check_certificate(options: ServeOptions) -> None:
     """Raises: UsageError."""
     if options.certificate is None or options.key is None:
         return

@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+import dlmon
 from dlmon.analysis.geography import world
 
-_WEB = Path(__file__).parents[2] / "dlmon" / "web"
-_ASSETS, _SOURCE = _WEB / "assets", _WEB / "page"
+_ASSETS = Path(dlmon.__file__).parent / "web" / "assets"
+_SOURCE = Path(__file__).parents[2] / "dlmon" / "web" / "page"  # no part of the wheel
 _LARGEST = 200_000  # bytes of all files that a browser loads, before they are compressed
 
 

@@ -101,7 +101,10 @@ def test_the_login_is_not_sent_to_where_an_answer_leads() -> None:
 
 
 def test_the_login_is_not_sent_to_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = b'{"type": "quorum", "arguments": {}, "policy": "mine"}'
+    found = (
+        b'{"type": "quorum", "arguments": {}, "policy": "mine", "durable": true,'
+        b' "auto_delete": false}'
+    )
     with server(send(b"{}")) as (proxy, seen), server(send(found)) as (url, logins):
         monkeypatch.setenv("http_proxy", proxy)
         monkeypatch.setenv("ALL_PROXY", proxy)
