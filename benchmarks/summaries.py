@@ -27,7 +27,8 @@ from dlmon.sources.simulation.downloads import Downloads
 from dlmon.stores.sqlite import SqliteStore
 
 _START = 1_772_323_200_000_000  # 2026-03-01, in microseconds since the epoch
-_DAY = 86_400_000_000
+DAY = 86_400_000_000
+"""Microseconds."""
 _DISTINCT = 100_000
 """Downloads that are simulated; each event is one of them at another time."""
 
@@ -90,8 +91,8 @@ def main() -> None:
         )
 
 
-def fill(path: Path, count: int, days: int) -> None:
-    """Make a store of so many events."""
+def fill(path: Path, count: int, days: int, start: int = _START) -> None:
+    """Make a store of so many events. start: of the first one, in microseconds since the epoch."""
     SqliteStore(path).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(
@@ -100,7 +101,7 @@ def fill(path: Path, count: int, days: int) -> None:
         connection.executemany("INSERT INTO simulated VALUES (?, ?, ?, ?, ?)", _simulated())
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(
-            _FILL, (count, _START, days * _DAY // count, _START + days * _DAY, _DISTINCT)
+            _FILL, (count, start, days * DAY // count, start + days * DAY, _DISTINCT)
         )
 
 

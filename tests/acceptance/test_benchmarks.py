@@ -39,6 +39,17 @@ def test_contenders_are_compared_and_those_that_are_not_installed_are_named() ->
     assert float(cells["the usual way"][3]) > 0
 
 
+def test_the_page_is_measured() -> None:
+    lines = benchmark(
+        "benchmarks.page",
+        *("--events", "1000", "--browsers", "5", "--rejects", "30", "--seconds", "2"),
+        *("--only", "streams", "dry-run"),
+    )
+    assert lines[0].startswith("streams: 5 browsers, one of which does not read, and ")
+    assert lines[1] == "streams: one more is answered 200 OK"
+    assert lines[2].startswith("dry-run: 30 rejects with 20 differences: ")
+
+
 def test_what_goes_on_for_long_is_measured() -> None:
     lines = benchmark(
         "benchmarks.steady",
