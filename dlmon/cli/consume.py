@@ -103,7 +103,7 @@ def consume(
             validator = configured_validator(settings)
             # The store first: nothing is taken from the broker that cannot be stored.
             events = opened.enter_context(
-                open_store(settings.store, settings.keep, confirm_keep=confirm_keep)
+                open_store(settings.store, settings.keep, confirm_keep=confirm_keep, stop=stop)
             )
             source = opened.enter_context(open_broker(settings, stop))
             observer = opened.enter_context(

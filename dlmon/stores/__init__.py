@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import SettingsError, UsageError
+from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Store
 from dlmon.stores.reading import SqlReader, StoreReader
 
@@ -18,20 +19,24 @@ def open_store(
     *,
     confirm_keep: bool = False,
     started: float | None = None,
+    stop: Stop | None = None,
 ) -> Store:
     """Open the store that a URL names: `sqlite:///PATH`, `postgresql://HOST/DATABASE`,
     `clickhouse://HOST/DATABASE`, `https://HOST/PATH`, `ndjson:PATH` or `stdout`.
 
-    keep, confirm_keep, started: see `dlmon.stores.retention.Retention`.
+    keep, confirm_keep, started: see `dlmon.stores.retention.Retention`. stop: ends what can take
+    long, bringing an old SQLite file up to date.
 
     Raises: SettingsError for another URL, or for `keep` where nothing can be deleted; UsageError
-    when a library is missing; StoreUnavailable when it cannot be opened.
+    when a library is missing; StoreUnavailable when it cannot be opened; Interrupted.
     """
     scheme = address.url.partition(":")[0]
     if scheme == "sqlite":
         from dlmon.stores.sqlite import SqliteStore
 
-        return SqliteStore(address.path, keep, confirm_keep=confirm_keep, started=started)
+        return SqliteStore(
+            address.path, keep, confirm_keep=confirm_keep, started=started, stop=stop
+        )
     if scheme in ("postgresql", "postgres"):
         with _requires_extra("postgres"):
             from dlmon.stores.postgresql import PostgresqlStore

@@ -10,9 +10,10 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from dlmon.errors import EventsRefused, StoreUnavailable
+from dlmon.errors import EventsRefused, Interrupted, StoreUnavailable
 from dlmon.event import normalize_id
 from dlmon.runtime.sqlite_files import READ_HEADER, is_special_file, primary_code
+from dlmon.runtime.stop import Stop
 from dlmon.stores import sqlite_ids as ids
 from dlmon.stores import sqlite_layout as layout
 from dlmon.stores import sqlite_upgrade
@@ -100,12 +101,14 @@ class SqliteStore(Store):
         *,
         confirm_keep: bool = False,
         started: float | None = None,
+        stop: Stop | None = None,
     ) -> None:
-        """Open the file, and create it with its folder where it is missing.
+        """Open the file, create it with its folder where it is missing, and bring it up to date.
 
-        keep, confirm_keep, started: see `dlmon.stores.retention.Retention`.
+        keep, confirm_keep, started: see `dlmon.stores.retention.Retention`. stop: ends the wait
+        for a file that is brought up to date, and leaves it as it was.
 
-        Raises: StoreUnavailable.
+        Raises: StoreUnavailable, Interrupted.
         """
         # Absolute, so that no name has a special meaning to SQLite, as ":memory:" has.
         self._path = path.absolute()
@@ -113,7 +116,7 @@ class SqliteStore(Store):
         self._identity = (0, 0)
         self._is_old = False
         self._retention = Retention(keep, confirmed=confirm_keep, started=started)
-        self._open_with_retries()
+        self._open_with_retries(stop or Stop())
 
     def probe(self) -> None:
         with self._transaction() as connection:
@@ -195,21 +198,24 @@ class SqliteStore(Store):
                 raise StoreUnavailable(f"The store {self._path} was moved or deleted.")
             connection.execute("COMMIT")
 
-    def _open_with_retries(self) -> None:
+    def _open_with_retries(self, stop: Stop) -> None:
         started = time.monotonic()
         while True:
             try:
                 with self._closing_on_failure():
-                    self._open()
+                    self._open(stop)
             except StoreUnavailable as error:
                 timeout = _UPGRADE_TIMEOUT if self._is_old else _OPEN_TIMEOUT
                 if not _is_busy(error.__cause__) or time.monotonic() - started >= timeout:
                     raise
-                time.sleep(_OPEN_AGAIN)
+                if stop.wait(_OPEN_AGAIN):
+                    raise Interrupted(
+                        f"Stopped while the store {self._path} was locked."
+                    ) from error
             else:
                 return
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, stop: Stop | None = None) -> sqlite3.Connection:
         if is_special_file(self._path):
             raise StoreUnavailable(f"{self._path} is not a regular file: choose another path.")
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +245,7 @@ class SqliteStore(Store):
             layout.create_tables(connection)
             layout.finish(connection)
         elif version == sqlite_upgrade.VERSION:
-            sqlite_upgrade.upgrade(connection, self._path)
+            sqlite_upgrade.upgrade(connection, self._path, stop or Stop())
         if self._retention.wanted:
             connection.execute(_INDEX_BY_AGE)  # costs time at each insert: only where it is used
         connection.execute("COMMIT")

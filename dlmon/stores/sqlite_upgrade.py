@@ -13,7 +13,9 @@ import sqlite3
 import time
 from pathlib import Path
 
-from dlmon.errors import StoreUnavailable
+from dlmon.errors import Interrupted, StoreUnavailable
+from dlmon.runtime.sqlite_files import primary_code
+from dlmon.runtime.stop import Stop
 from dlmon.stores import sqlite_ids as ids
 from dlmon.stores import sqlite_layout as layout
 
@@ -34,6 +36,7 @@ _OWN_INDEXES = ("events_by_time", "events_by_age")
 _KEPT = "events_before_upgrade"
 _CHUNK = 20_000  # rows, some 6 MB
 _LOG_INTERVAL = 3.0  # seconds
+_STEPS = 100_000  # of SQLite, between two looks at the stop: some milliseconds
 
 _SPACE = 1.4  # of the size of the old file: the new tables are in the log first, then in the file
 
@@ -63,13 +66,28 @@ _FOREIGN = f"""
 _log = logging.getLogger(__name__)
 
 
-def upgrade(connection: sqlite3.Connection, path: Path) -> None:
+def upgrade(connection: sqlite3.Connection, path: Path, stop: Stop) -> None:
     """Bring the store up to date inside a transaction, which holds the lock of writers.
 
     The old table stays, under another name, if it has triggers, indexes or columns of its owner.
 
-    Raises: StoreUnavailable when there is not enough space; sqlite3.Error.
+    Raises: StoreUnavailable when there is not enough space; Interrupted; sqlite3.Error.
     """
+    connection.set_progress_handler(lambda: stop.requested, _STEPS)
+    try:
+        _upgrade(connection, path)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise Interrupted(
+            f"Stopped before the store {path} was up to date: it is as it was, and the next start "
+            "brings it up to date."
+        ) from error
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     execute = connection.execute
     _check_space(path)
     foreign = [name for (name,) in execute(_FOREIGN)]

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from dlmon.errors import StoreUnavailable
+from dlmon.errors import Interrupted, StoreUnavailable
+from dlmon.runtime.stop import Stop
 from dlmon.stores import sqlite_upgrade
 from dlmon.stores.sqlite import SqliteStore
 from dlmon.stores.sqlite_reader import SqliteReader
@@ -105,6 +106,37 @@ def test_a_full_disk_leaves_the_old_store(old: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (version(old), contents(old)) == (1, before)
+
+
+@pytest.mark.parametrize("line", ["Bringing the store", "10 of 38 events", "Sorting the ids"])
+def test_a_stop_leaves_the_old_store(
+    old: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    before, stop = contents(old), Stop()
+
+    def stop_at(record: logging.LogRecord) -> bool:
+        if line in record.getMessage():
+            stop.request()
+        return True
+
+    monkeypatch.setattr(sqlite_upgrade, "_STEPS", 1)
+    monkeypatch.setattr(logging.getLogger(sqlite_upgrade.__name__), "filters", [stop_at])
+    with caplog.at_level(logging.INFO, "dlmon"):
+        with pytest.raises(Interrupted, match="it is as it was"):
+            SqliteStore(old, stop=stop)
+        assert (version(old), contents(old)) == (1, before)
+        assert "is up to date" not in caplog.text
+    SqliteStore(old).close()
+    assert contents(old) == before
+
+
+def test_a_stop_ends_the_wait_for_a_locked_store(old: Path) -> None:
+    stop = Stop()
+    stop.request()
+    with closing(sqlite3.connect(old, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Interrupted, match="was locked"):
+            SqliteStore(old, stop=stop)
 
 
 def test_without_enough_space_it_is_not_begun(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
                     settings.keep,
                     confirm_keep=config.confirm_keep,
                     started=config.started,
+                    stop=stop,
                 )
             )
             broker = opened.enter_context(open_broker(settings, stop))
