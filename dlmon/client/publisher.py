@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker
 from dlmon.brokers.retrying import publish_until_taken
+from dlmon.client.spool import Spool
 from dlmon.config.settings import Settings
 from dlmon.errors import BrokerUnreachable, DlmonError, ExitCode, Interrupted, UsageError
 from dlmon.event import event_id_of, id_from_body
@@ -72,6 +74,9 @@ class Publisher(Closeable):
         namespace: str = "dlmon",
         validate: bool | Validator = True,
         wait: float = 0.0,
+        spool: str | os.PathLike[str] | None = None,
+        events_per_message: int = 1,
+        compress: str | None = None,
     ) -> None:
         """Connect, and declare the exchange and the queues where they are missing.
 
@@ -80,12 +85,24 @@ class Publisher(Closeable):
         is published, by the schema that dlmon ships or by another one. wait: seconds to wait for a
         broker that does not answer.
 
+        spool: a file that `publish` writes events to, on disk before it returns. A thread sends
+        them from there, also those that an earlier process left in it, and waits out any outage,
+        so that nothing is connected to here. Several processes may share it. events_per_message,
+        compress (`gzip` or `zstd`): how events from the spool are packed.
+
         Raises: SettingsError, BrokerUnreachable, BrokerRefused, TopologyMismatch.
         """
         if validate is True:
             self._validator: Validator | None = Validator(load_schema())
         else:
             self._validator = validate or None
+        settings = Settings.for_url(url, namespace=namespace, wait=wait)
+        self._spool: Spool | None = None
+        if spool is not None:
+            self._spool = Spool(Path(spool), settings, events_per_message, compress)
+            settings = self._spool.settings
+        elif events_per_message != 1 or compress is not None:
+            raise UsageError("events_per_message and compress need a spool.")
         self._stop = Stop(grace=0.0)
         self._process = os.getpid()
         # Guards all that follows. Notified when there is work, room, a confirm or an end.
@@ -98,7 +115,7 @@ class Publisher(Closeable):
         self._closing = False
         self._ended = False
         self._error: BaseException | None = None
-        broker = open_broker(Settings.for_url(url, namespace=namespace, wait=wait))
+        broker = open_broker(settings)
         try:
             # Connects for publishing too, so that what is wrong with that is raised here.
             broker.publish(Queue.ARRIVALS, ())
@@ -109,10 +126,13 @@ class Publisher(Closeable):
             target=self._run, args=(broker,), name="dlmon-publisher", daemon=True
         )
         self._thread.start()
+        if self._spool is not None:
+            self._spool.start()
         atexit.register(self.close)
 
     def publish(self, event: Mapping[str, Any] | bytes) -> str:
-        """Hand over one event, and return its message id. It is safe once `flush` returns.
+        """Hand over one event, and return its message id. It is safe once `flush` returns; with a
+        spool, once this returns.
 
         event: the event, or its JSON text, which is published byte for byte. In a mapping,
         `datetime` and `UUID` values are written as RFC 3339 and RFC 9562 say. Waits while
@@ -137,16 +157,25 @@ class Publisher(Closeable):
             self._unconfirmed_bytes += size
             self._waiting.append(message)
             self._changed.notify_all()
+        if self._spool is not None:
+            self._wait_for_confirms(None)
         return message.message_id
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until the broker has confirmed every event that was published before this call.
+        """Wait until the broker has confirmed every event that was published before this call; with
+        a spool, until that is empty.
 
         timeout: seconds; None waits as long as it takes, through reconnects.
 
         Raises: BrokerUnreachable at the timeout, and the publisher goes on trying; UsageError,
         BrokerError as `publish`.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._wait_for_confirms(timeout)
+        if self._spool is not None:
+            self._spool.wait_until_empty(deadline, timeout)
+
+    def _wait_for_confirms(self, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         self._check_process()
         with self._changed:
@@ -171,6 +200,8 @@ class Publisher(Closeable):
     def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
         """Wait for confirms, up to `timeout` seconds, and disconnect. A second time does nothing.
 
+        With a spool, what has not been sent by then stays in it, and the next publisher sends it.
+
         Raises: Interrupted when events are not confirmed by then: the broker may have them, or
         not; BrokerError as `publish`.
         """
@@ -182,9 +213,12 @@ class Publisher(Closeable):
                 return
             self._closing = True
             self._changed.notify_all()
+        deadline = time.monotonic() + timeout
         self._thread.join(timeout)
         self._stop.request()
         self._thread.join()
+        if self._spool is not None:
+            self._spool.close(deadline)
         if self._error is not None:
             raise self._error
 

@@ -102,7 +102,12 @@ def test_each_documented_program_runs(name: str, tmp_path: Path) -> None:
     for program in programs:
         here = re.sub(r'"amqps?://[^"]*"', repr(f"sqlite:///{tmp_path}/broker.db"), program)
         done = subprocess.run(
-            [sys.executable, "-c", here], capture_output=True, text=True, timeout=180, check=False
+            [sys.executable, "-c", here],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert not done.stderr

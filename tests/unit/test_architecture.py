@@ -17,8 +17,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         (
             {"__main__"},
             {"cli"},
-            {"console", "web"},
-            {"commands", "client"},
+            {"console", "web", "client"},
+            {"commands"},
             {"analysis"},
             {"monitoring"},
             {"linting", "rejects", "sources"},
