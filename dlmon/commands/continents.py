@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from dlmon.analysis.geography import world
 from dlmon.event import COORDINATES, DOWNLOAD_SPEED, FILE_SIZE, LATITUDE, LONGITUDE, Event
 from dlmon.monitoring.totals import ConsumeTotals, Downloads
 from dlmon.stores.base import Entry
+
+_Columns: TypeAlias = tuple[list[float], list[float], list[float], list[float]]
+"""Latitudes, longitudes, speeds and sizes."""
 
 _NUMBERS = frozenset((int, float))
 
@@ -19,29 +23,35 @@ def count_by_continent(totals: ConsumeTotals, stored: Sequence[Entry]) -> None:
     With another schema, an event may have no place, speed or size: it is not counted then.
     """
     events = [entry.event for entry in stored]
-    if not _are_downloads(events):
-        events = [event for event in events if _are_downloads((event,))]
-    if not events:
+    columns = _columns(events)
+    if columns is None:
+        columns = _columns([event for event in events if _columns((event,)) is not None])
+    if columns is None or not columns[0]:
         return
-    places = [event[COORDINATES] for event in events]
-    continents = world().continents_of(
-        [place[LATITUDE] for place in places], [place[LONGITUDE] for place in places]
-    )
-    by_continent: defaultdict[str, list[Event]] = defaultdict(list)
-    for continent, event in zip(continents, events, strict=True):
-        by_continent[continent].append(event)
-    for continent, there in by_continent.items():
+    latitudes, longitudes, speeds, sizes = columns
+    speeds_of: defaultdict[str, list[float]] = defaultdict(list)
+    sizes_of: defaultdict[str, list[float]] = defaultdict(list)
+    continents = world().continents_of(latitudes, longitudes)
+    for continent, speed, size in zip(continents, speeds, sizes, strict=True):
+        speeds_of[continent].append(speed)
+        sizes_of[continent].append(size / 1000)
+    for continent in speeds_of:
         downloads = totals.continents.setdefault(continent, Downloads())
-        downloads.speed.add_all([event[DOWNLOAD_SPEED] for event in there])
-        downloads.size.add_all([event[FILE_SIZE] / 1000 for event in there])
+        downloads.speed.add_all(speeds_of[continent])
+        downloads.size.add_all(sizes_of[continent])
 
 
-def _are_downloads(events: Sequence[Event]) -> bool:
-    """Whether all events have the numbers that are counted."""
+def _columns(events: Sequence[Event]) -> _Columns | None:
+    """What is counted of events; None unless all of them have it."""
     try:
         places = [event[COORDINATES] for event in events]
-        types = {type(event[name]) for event in events for name in (DOWNLOAD_SPEED, FILE_SIZE)}
-        types.update(type(place[name]) for place in places for name in (LATITUDE, LONGITUDE))
+        columns = (
+            [place[LATITUDE] for place in places],
+            [place[LONGITUDE] for place in places],
+            [event[DOWNLOAD_SPEED] for event in events],
+            [event[FILE_SIZE] for event in events],
+        )
     except (KeyError, IndexError, TypeError):
-        return False
-    return types <= _NUMBERS
+        return None
+    found = {kind for column in columns for kind in set(map(type, column))}
+    return columns if found <= _NUMBERS else None
