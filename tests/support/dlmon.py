@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from dlmon.cli import app
 from dlmon.config.settings import Settings
 from dlmon.config.urls import LocalAddress
 from tests.support.environment import bare_environment
+from tests.support.processes import DLMON, run, start
 
 
 class Dlmon:
@@ -36,15 +36,13 @@ class Dlmon:
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        return subprocess.run(
+        return run(
             self.command(*arguments),
-            env=self.environment,
-            cwd=self.folder,
+            self.environment,
+            self.folder,
             input=stdin,
-            capture_output=True,
-            text=True,
             timeout=180,
-            check=False,
+            text=True,
         )
 
     def in_this_process(self, *arguments: str) -> str:
@@ -65,10 +63,10 @@ class Dlmon:
 
     def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start it, with its output in pipes. stdin: as `subprocess.Popen` takes it."""
-        return subprocess.Popen(
+        return start(
             self.command(*arguments),
-            env=self.environment,
-            cwd=self.folder,
+            self.environment,
+            self.folder,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,7 +87,7 @@ class Dlmon:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "dlmon", *arguments]
+        return [*DLMON, *arguments]
 
 
 def url_of(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
 from tests.support.messages import wait_until
 from tests.support.odd_store import PROGRAM
+from tests.support.processes import start
 from tests.support.reconcile import Reconciliation, reconcile
 
 PATIENCE = 120.0
@@ -45,10 +46,10 @@ class Running:
         self._log = log
         self._started = time.monotonic()
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process = start(
                 command,
-                env=dlmon.environment,
-                cwd=dlmon.folder,
+                dlmon.environment,
+                dlmon.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

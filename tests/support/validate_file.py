@@ -9,6 +9,7 @@ from pathlib import Path
 import pexpect
 
 from tests.support.environment import bare_environment
+from tests.support.processes import DLMON, run, start
 
 
 class ValidateFile:
@@ -22,14 +23,12 @@ class ValidateFile:
         self, *arguments: str, stdin: bytes = b"", **variables: str
     ) -> subprocess.CompletedProcess[bytes]:
         """Run it to its end. variables: more of the environment."""
-        return subprocess.run(
+        return run(
             self.command(*arguments),
-            env=self._environment | variables,
-            cwd=self.folder,
+            self._environment | variables,
+            self.folder,
             input=stdin,
-            capture_output=True,
             timeout=120,
-            check=False,
         )
 
     def in_shell(self, line: str) -> subprocess.CompletedProcess[bytes]:
@@ -48,10 +47,10 @@ class ValidateFile:
         self, *arguments: str, stdout: int = subprocess.PIPE, **variables: str
     ) -> subprocess.Popen[bytes]:
         """Start it, with everything in pipes. variables: more of the environment."""
-        return subprocess.Popen(
+        return start(
             self.command(*arguments),
-            env=self._environment | variables,
-            cwd=self.folder,
+            self._environment | variables,
+            self.folder,
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -72,4 +71,4 @@ class ValidateFile:
 
     def command(self, *arguments: str) -> list[str]:
         """Its arguments, the program among them."""
-        return [sys.executable, "-m", "dlmon", "validate-file", *arguments]
+        return [*DLMON, "validate-file", *arguments]
