@@ -2,6 +2,7 @@
 
 | column           | type                         | of an event                                   |
 |------------------|------------------------------|-----------------------------------------------|
+| `event_id`       | text                         | its id                                        |
 | `timestamp`      | timestamp in milliseconds    | its own time, UTC                             |
 | `latitude`       | double                       | degrees, WGS 84                               |
 | `longitude`      | double                       | degrees, WGS 84                               |
@@ -9,6 +10,7 @@
 | `cell`           | text                         | a geohash of 4 characters                     |
 | `file_size`      | integer of 64 bits           | bytes                                         |
 | `download_speed` | double                       | Mbit/s                                        |
+| `body`           | text                         | the event as it came, byte for byte           |
 """
 
 from __future__ import annotations
@@ -30,15 +32,16 @@ from dlmon.errors import DlmonError, FileError, Interrupted
 from dlmon.runtime.files import fsync_folder
 from dlmon.runtime.stdio import write_all
 from dlmon.runtime.stop import Stop
-from dlmon.stores.reading import EventReader, Sample
+from dlmon.stores.reading import EventReader, StoredEvent
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_READ = 10_000  # events at a time
-_ROW_GROUP = 100_000  # rows; the writer keeps one of them in memory
+_READ = 2_000  # events at a time
+_ROW_GROUP = 20_000  # rows; the writer keeps one of them in memory, with its bodies
 _TIMESTAMP = DataType.timestamp("ms", tz="UTC")
 _TYPES = {
+    "event_id": DataType.utf8(),
     "timestamp": _TIMESTAMP,
     "latitude": DataType.float64(),
     "longitude": DataType.float64(),
@@ -46,6 +49,7 @@ _TYPES = {
     "cell": DataType.utf8(),
     "file_size": DataType.int64(),
     "download_speed": DataType.float64(),
+    "body": DataType.utf8(),
 }
 _SCHEMA = Schema([Field(name, kind, nullable=False) for name, kind in _TYPES.items()])
 
@@ -91,12 +95,12 @@ class _Events:
     def batches(self) -> Iterator[RecordBatch]:
         start, end = self._question.start * HOUR, self._question.end * HOUR
         try:
-            for samples in self._reader.read_between(start, end, _READ):
+            for events in self._reader.read_events(start, end, _READ):
                 if self._stop.requested:
                     raise Interrupted("Stopped before all events were written: there is no file.")
                 if self.failure is not None:
                     return
-                batch = _batch(self._question, samples)
+                batch = _batch(self._question, events)
                 self.count += batch.num_rows
                 yield batch
         except DlmonError as error:
@@ -120,13 +124,13 @@ class _Output(FileIO):
         return len(content)
 
 
-def _batch(question: Question, samples: list[Sample]) -> RecordBatch:
-    """The samples of a place that a question is about."""
+def _batch(question: Question, events: list[StoredEvent]) -> RecordBatch:
+    """The events of a place that a question is about."""
     countries, cells = question.where.countries(), question.where.cell or ""
     geography = world()
     rows = [
-        (*sample[:3], country, cell, *sample[3:])
-        for sample in samples
+        (event_id, *sample[:3], country, cell, *sample[3:], body.decode())
+        for sample, event_id, body in events
         for country, cell in (
             geography.names_of(geography.place_of(sample.latitude, sample.longitude)),
         )
