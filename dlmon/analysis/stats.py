@@ -111,12 +111,13 @@ class Stats:
     @property
     def count(self) -> int:
         """How many downloads."""
-        return sum(self._part(SPEEDS, VOLUMES).values())
+        return (sum(self.counts.values()) - self.volume) // 2  # a size and a speed of each
 
     @property
     def volume(self) -> int:
         """Bytes of all downloads together."""
-        return sum(self._part(VOLUMES, VOLUMES + len(SIZE_NAMES)).values())
+        get = self.counts.get
+        return sum([get(code, 0) for code in range(VOLUMES, VOLUMES + len(SIZE_NAMES))])
 
     @property
     def sizes(self) -> Sketch:
