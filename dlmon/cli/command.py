@@ -40,8 +40,16 @@ class Command(TyperCommand):
             if parameter.name not in ALL_SETTINGS:
                 values = ctx.params.get(parameter.name)
                 for value in values if isinstance(values, list | tuple) else (values,):
+                    if value == "" and parameter.type.name == "path":
+                        raise UsageError(f"{_shown(parameter)}: a name of a file is empty.")
                     _check(parameter.opts[0], value)
         return super().invoke(ctx)
+
+
+def _shown(parameter: Any) -> str:
+    """As the help has it: arguments by their metavariable."""
+    option = parameter.param_type_name == "option"
+    return str(parameter.opts[0] if option else parameter.metavar.rstrip("."))
 
 
 def _check(option: str, value: object) -> None:

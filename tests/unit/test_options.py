@@ -50,6 +50,18 @@ def test_text_that_is_not_utf_8_is_refused(name: str, option: str) -> None:
     assert refusal(name, option, os.fsdecode(b"a\xff")) == f"{option}: expected UTF-8 text."
 
 
+@pytest.mark.parametrize(("name", "option"), options("path"))
+def test_an_empty_name_of_a_file_does_not_mean_the_working_folder(name: str, option: str) -> None:
+    assert refusal(name, option, "") == f"{option}: a name of a file is empty."
+
+
+def test_an_empty_argument_does_not_mean_the_working_folder() -> None:
+    command = GROUP.commands["validate-file"]
+    context = command.make_context("validate-file", ["events.ndjson", ""])
+    with pytest.raises(UsageError, match=r"^FILE: a name of a file is empty\.$"):
+        command.invoke(context)
+
+
 def test_there_are_options_of_both_kinds() -> None:
     assert len(options("float")) > 3
     assert len(options("str")) > 10
