@@ -54,6 +54,20 @@ export function byId(id) {
 }
 
 /**
+ * A row of a list: a button over its whole width.
+ * @param {Record<string, any>} props @param {...Child} children
+ */
+export const rowButton = (props, ...children) =>
+  el("button", { type: "button", ...props, class: `row ${props.class ?? ""}`.trim() }, ...children);
+
+/** @param {Node[]} rows @param {Record<string, any>} [props] */
+export const rowList = (rows, props = {}) =>
+  el("ul", { ...props, class: `rows ${props.class ?? ""}`.trim() }, ...rows.map((row) => el("li", {}, row)));
+
+/** What an empty place says. @param {...Child} children */
+export const emptyNote = (...children) => el("p", { class: "empty" }, ...children);
+
+/**
  * Show the content of a list that changes by itself, but never under the pointer or the focus:
  * then a button announces it.
  * @param {HTMLElement} list

@@ -1,7 +1,7 @@
 // What is going wrong: anomalies of the downloads, and rejects that have just come.
 
 import { go } from "./address.js";
-import { drawCalmly, el, Panel } from "./dom.js";
+import { drawCalmly, el, emptyNote, Panel, rowButton, rowList } from "./dom.js";
 import { age, count, counted, hour, number } from "./format.js";
 
 /** @import {Anomalies, Anomaly, State} from "./types" */
@@ -25,20 +25,16 @@ export function showAnomalies(found, when) {
     found.weeks === null
       ? "Nothing to compare with yet."
       : `Of the last ${when[0][1].replace("h", " h")}: ${counted(found.tests, "comparison")} with ${usual}.`;
+  const none =
+    found.weeks === null
+      ? "Known once there are downloads of another day at the same hours."
+      : "No anomalies. Nothing is slower than usual, and nothing is missing.";
   drawCalmly(
     anomalies.plot,
     () =>
       found.anomalies.length
-        ? [el("ul", { class: "rows" }, ...found.anomalies.slice(0, 20).map(anomaly))]
-        : [
-            el(
-              "p",
-              { class: "empty" },
-              found.weeks === null
-                ? "Known once there are downloads of another day at the same hours."
-                : "No anomalies. Nothing is slower than usual, and nothing is missing.",
-            ),
-          ],
+        ? [rowList(found.anomalies.slice(0, 20).map(anomaly))]
+        : [emptyNote(none)],
     JSON.stringify([found.anomalies, found.weeks]),
   );
 }
@@ -49,22 +45,17 @@ function anomaly(one) {
   const slow = one.kind.startsWith("slow");
   const change = `${one.ratio < 1 ? "−" : "+"}${Math.abs(100 * (one.ratio - 1)).toFixed(0)}%`;
   const unit = slow ? " Mbit/s" : "/h";
-  return el(
-    "li",
-    {},
+  return rowButton(
+    { onclick: () => go({ country: one.country, cell: one.cell }) },
     el(
-      "button",
-      { type: "button", class: "row", onclick: () => go({ country: one.country, cell: one.cell }) },
-      el(
-        "span",
-        { class: "what" },
-        el("b", {}, where),
-        ` ${one.kind}${one.only_mix ? ", by the mix of sizes alone" : ""}`,
-      ),
-      el("span", { class: "number bad" }, change),
-      el("span", { class: "muted" }, `since ${hour(one.since)} (${age(one.since)})`),
-      el("span", { class: "number muted" }, `${number(one.now)} of ${number(one.usual)}${unit}`),
+      "span",
+      { class: "what" },
+      el("b", {}, where),
+      ` ${one.kind}${one.only_mix ? ", by the mix of sizes alone" : ""}`,
     ),
+    el("span", { class: "number bad" }, change),
+    el("span", { class: "muted" }, `since ${hour(one.since)} (${age(one.since)})`),
+    el("span", { class: "number muted" }, `${number(one.now)} of ${number(one.usual)}${unit}`),
   );
 }
 
@@ -72,7 +63,7 @@ function anomaly(one) {
 export function showRejections(state) {
   rejections.loaded();
   const told = state.news;
-  const waiting = state.depth?.rejects;
+  const waiting = state.depth?.rejects ?? null;
   rejections.sentence.textContent =
     !told || told.reason
       ? (told?.reason ?? "No news of rejects here: only how many.")
@@ -80,51 +71,27 @@ export function showRejections(state) {
   const groups = told?.groups ?? [];
   drawCalmly(
     rejections.plot,
-    () =>
-      groups.length
-        ? [
-            el(
-              "ul",
-              { class: "rows" },
-              ...groups.slice(0, 8).map((group) =>
-                el(
-                  "li",
-                  {},
-                  el(
-                    "button",
-                    {
-                      type: "button",
-                      class: "row",
-                      onclick: () => go({ view: "rejects", code: group.code, path: group.path }),
-                    },
-                    el(
-                      "span",
-                      { class: "what" },
-                      el("b", {}, group.code),
-                      ` ${group.path || "the whole event"}`,
-                    ),
-                    el("span", { class: "number" }, `+${count(group.count)}`),
-                  ),
-                ),
-              ),
-            ),
-          ]
-        : [
-            el(
-              "p",
-              { class: "empty" },
-              waiting
-                ? `None new. ${counted(waiting, "reject")} ${waiting === 1 ? "waits" : "wait"}: `
-                : "No rejects.",
-              waiting
-                ? el(
-                    "button",
-                    { type: "button", class: "plain", onclick: () => go({ view: "rejects" }) },
-                    "see them",
-                  )
-                : null,
-            ),
-          ],
+    () => (groups.length ? [rowList(groups.slice(0, 8).map(rejectedGroup))] : [noneNew(waiting)]),
     JSON.stringify([groups, groups.length ? 0 : waiting]),
+  );
+}
+
+/** @param {{code: string, path: string, count: number}} group */
+function rejectedGroup({ code, path, count: heard }) {
+  return rowButton(
+    { onclick: () => go({ view: "rejects", code, path }) },
+    el("span", { class: "what" }, el("b", {}, code), ` ${path || "the whole event"}`),
+    el("span", { class: "number" }, `+${count(heard)}`),
+  );
+}
+
+/** @param {number | null} waiting How many rejects there are, if that is known. */
+function noneNew(waiting) {
+  if (waiting === null) return emptyNote("Known once the broker answers.");
+  if (waiting === 0) return emptyNote("No rejects.");
+  const see = () => go({ view: "rejects" });
+  return emptyNote(
+    `None new. ${counted(waiting, "reject")} ${waiting === 1 ? "waits" : "wait"}: `,
+    el("button", { type: "button", class: "plain", onclick: see }, "see them"),
   );
 }

@@ -1,7 +1,7 @@
 // A group of rejects, and one of them with what is wrong marked.
 
 import { go } from "./address.js";
-import { el, showCommand, table } from "./dom.js";
+import { el, emptyNote, rowButton, rowList, showCommand, table } from "./dom.js";
 import { clock, counted, DASH } from "./format.js";
 import { ask, ServerError } from "./server.js";
 
@@ -28,9 +28,7 @@ export function forget() {
 export async function show(at) {
   if (!at.group) {
     forget();
-    root.replaceChildren(
-      el("p", { class: "empty" }, "Choose a group to see its rejects and to mend them."),
-    );
+    root.replaceChildren(emptyNote("Choose a group to see its rejects and to mend them."));
     return;
   }
   try {
@@ -48,7 +46,7 @@ export async function show(at) {
       error instanceof ServerError && error.status === 404
         ? "This group was not in the last look. Look again."
         : String(error instanceof Error ? error.message : error);
-    root.replaceChildren(el("p", { class: "empty" }, words));
+    root.replaceChildren(emptyNote(words));
     return;
   }
   if (detail) draw(detail);
@@ -59,27 +57,19 @@ function draw({ group, rejections, command }) {
   const scrolled = root.querySelector(".keys")?.scrollTop ?? 0;
   const focused =
     document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
-  const keys = el(
-    "ul",
-    { class: "rows keys", "aria-label": "Rejects of the group" },
-    ...rejections.map((one) =>
-      el(
-        "li",
-        {},
-        el(
-          "button",
-          {
-            type: "button",
-            class: "row",
-            "data-key": one.key,
-            "aria-pressed": String(one.key === open?.key),
-            onclick: () => go({ reject: one.key }),
-          },
-          el("span", { class: "what" }, one.event_id ?? one.key),
-          el("span", { class: "muted" }, clock(one.rejected_at)),
-        ),
+  const keys = rowList(
+    rejections.map((one) =>
+      rowButton(
+        {
+          "data-key": one.key,
+          "aria-pressed": String(one.key === open?.key),
+          onclick: () => go({ reject: one.key }),
+        },
+        el("span", { class: "what" }, one.event_id ?? one.key),
+        el("span", { class: "muted" }, clock(one.rejected_at)),
       ),
     ),
+    { class: "keys", "aria-label": "Rejects of the group" },
   );
   root.replaceChildren(
     el(
@@ -105,15 +95,12 @@ function draw({ group, rejections, command }) {
       "div",
       { class: "split" },
       keys,
-      open ? message(open.message) : el("p", { class: "empty" }, "No reject is left here."),
+      open ? message(open.message) : emptyNote("No reject is left here."),
     ),
   );
   keys.scrollTop = scrolled;
-  if (focused)
-    root.querySelector(`[data-key="${CSS.escape(focused)}"]`) instanceof HTMLElement &&
-      /** @type {HTMLElement} */ (
-        root.querySelector(`[data-key="${CSS.escape(focused)}"]`)
-      ).focus();
+  const again = focused && root.querySelector(`[data-key="${CSS.escape(focused)}"]`);
+  if (again instanceof HTMLElement) again.focus();
 }
 
 /** @param {Message} shown */

@@ -2,7 +2,7 @@
 
 import { go, place, question, steps } from "./address.js";
 import * as charts from "./charts.js";
-import { el, Panel, showCommand } from "./dom.js";
+import { el, emptyNote, Panel, showCommand } from "./dom.js";
 import { anomalies, names, rejections, showAnomalies, showRejections } from "./findings.js";
 import { bytes, clock, count, counted, DASH, hour, number, share } from "./format.js";
 import * as worldMap from "./map.js";
@@ -181,9 +181,12 @@ const csv = (by, query) => `/api/report.csv?${new URLSearchParams([["by", by], .
 /** @param {Report} report @param {[string, string][]} query */
 function showNumbers(report, query) {
   const { total } = report;
-  tiles.p50.textContent = number(total.p50_mbit);
-  tiles.p10.textContent = number(total.p10_mbit);
-  tiles.p90.textContent = number(total.p90_mbit);
+  for (const name of /** @type {const} */ (["p50", "p10", "p90"])) {
+    const value = total[`${name}_mbit`];
+    tiles[name].textContent = number(value);
+    const unit = tiles[name].nextElementSibling;
+    if (unit instanceof HTMLElement) unit.hidden = value === null;
+  }
   tiles.below.textContent = share(total.share_below);
   tiles.count.textContent = count(total.count);
   tiles.bytes.textContent = bytes(total.bytes);
@@ -323,10 +326,10 @@ function showRates() {
 
 /** What to do where there is nothing to see. */
 function empty() {
+  if (news.state?.store?.ok === false)
+    return emptyNote("The store cannot be read: see below why.");
   const none = news.state?.stored?.count === 0;
-  return el(
-    "p",
-    { class: "empty" },
+  return emptyNote(
     none ? "No events yet: " : "None here. Choose a longer time, or send some: ",
     el("code", {}, "dlmon produce --rate 10"),
   );

@@ -2,7 +2,7 @@
 // hides rejects from others for a moment.
 
 import { go, place } from "./address.js";
-import { el, showCommand } from "./dom.js";
+import { el, emptyNote, rowButton, rowList, showCommand } from "./dom.js";
 import { age, clock, count, counted } from "./format.js";
 import * as group from "./group.js";
 import * as jobs from "./jobs.js";
@@ -154,23 +154,20 @@ function take(found) {
   if (!found) return showNothing();
   lookButton.textContent = "Look again";
   if (!found.groups.length) {
-    list.replaceChildren(el("p", { class: "empty" }, "No rejects match."));
+    const filtered = code.value || path.value || contains.value;
+    list.replaceChildren(emptyNote(filtered ? "No rejects match." : "No rejects."));
     return;
   }
   const at = place();
-  list.replaceChildren(
-    el("ul", { class: "rows" }, ...found.groups.map((one) => el("li", {}, row(one, at.group)))),
-  );
+  list.replaceChildren(rowList(found.groups.map((one) => row(one, at.group))));
   showTrends();
 }
 
 /** @param {Group} one @param {string} open The group that is open. */
 function row(one, open) {
-  return el(
-    "button",
+  return rowButton(
     {
-      type: "button",
-      class: "row group",
+      class: "group",
       "data-group": one.id,
       "data-name": `${one.code} ${one.path}`,
       "aria-pressed": String(one.id === open),
@@ -210,15 +207,8 @@ function showNothing() {
   list.dataset.empty = shown;
   list.replaceChildren(
     waiting === 0
-      ? el(
-          "p",
-          { class: "empty" },
-          "No rejects. To see some: ",
-          el("code", {}, "dlmon produce --invalid 5%"),
-        )
-      : el(
-          "p",
-          { class: "empty" },
+      ? emptyNote("No rejects. To see some: ", el("code", {}, "dlmon produce --invalid 5%"))
+      : emptyNote(
           "Looking takes no reject away. While it lasts, others do not see them: so it happens when you press Look.",
         ),
   );
