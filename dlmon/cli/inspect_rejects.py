@@ -35,6 +35,7 @@ if TYPE_CHECKING:
       dlmon inspect-rejects --list --since 1h --code type
       dlmon inspect-rejects --revalidate
       dlmon inspect-rejects --export rejects.ndjson.gz
+      dlmon inspect-rejects --queue orders.dead
     """
 )
 @takes_settings(BROKER, VALIDATION, LOG_LEVEL)
@@ -81,6 +82,14 @@ def inspect_rejects(
             help="Write the selected rejects to a new file too, bytes exact; .gz compresses.",
         ),
     ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Look at this queue of dead letters instead, which is not dlmon's: by RabbitMQ's "
+            "reason and the queue that they were in.",
+        ),
+    ] = None,
     max_count: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Exit with 1 when more than N are selected."),
@@ -99,16 +108,19 @@ def inspect_rejects(
         View,
     )
     from dlmon.messages import Queue
+    from dlmon.rejects.dead_letters import from_dead_letter
     from dlmon.rejects.export import RejectsFile
 
     if sum((list_, show is not None, json, revalidate)) > 1:
         raise UsageError("Choose one of --list, --show, --json and --revalidate.")
     if oldest_first and not list_:
         raise UsageError("--oldest-first goes with --list.")
+    if queue is not None:
+        settings = _looking_at(queue, settings, reject_filter, revalidate=revalidate)
     refuse_shared_files(settings, written={"--export": export})
     validator = configured_validator(settings)
-    queue = settings.names.queue(Queue.REJECTS)
-    view: View = GroupView(queue, limit)
+    where = settings.names.queue(Queue.REJECTS)
+    view: View = GroupView(where, limit, foreign=queue is not None)
     if list_:
         view = ListView(limit, oldest=oldest_first)
     elif show is not None:
@@ -117,7 +129,7 @@ def inspect_rejects(
     elif json:
         view = JsonView()
     elif revalidate:
-        view = RevalidationView(queue, validator, limit)
+        view = RevalidationView(where, validator, limit)
 
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
@@ -140,6 +152,7 @@ def inspect_rejects(
             stop=stop,
             on_progress=on_progress,
             limit=limit if json or file is not None else None,
+            read=None if queue is None else from_dead_letter,
         )
         if file is not None:
             file.sync()
@@ -152,3 +165,19 @@ def inspect_rejects(
         raise UsageError(f"No reject has the message id {show!r}: look at --list.")
     if max_count is not None and looked.count(everything=reject_filter.everything) > max_count:
         raise typer.Exit(ExitCode.INVALID_DATA)
+
+
+def _looking_at(
+    queue: str, settings: Settings, reject_filter: RejectFilter, *, revalidate: bool
+) -> Settings:
+    """Settings by which nothing but this queue has to be there, and nothing is created."""
+    from dlmon.config.urls import LocalAddress
+
+    if revalidate or reject_filter.paths or reject_filter.schema_versions:
+        raise UsageError(
+            "--queue: dead letters of others have no schema and no violations. Leave out "
+            "--revalidate, --path and --schema-version."
+        )
+    if isinstance(settings.broker, LocalAddress):
+        raise UsageError("--queue is for RabbitMQ: the local broker has no other queues.")
+    return replace(settings, arrivals=(queue,), rejects=queue, declare=False)

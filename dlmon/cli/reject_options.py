@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -92,6 +92,10 @@ _ACTION: Options = {
         bool | None,
         typer.Option("--dry-run", help="Show what would be done, and change nothing."),
     ],
+    "queue": Annotated[
+        str | None,
+        typer.Option("--queue", hidden=True, help="Refused in words: see inspect-rejects --queue."),
+    ],
     "receipt": Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +128,16 @@ def takes_filter(function: Callable[..., None]) -> Callable[..., None]:
 
 def takes_action(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of actions; its parameter `options` is an `ActionOptions`."""
-    return takes("options", _ACTION, ActionOptions)(function)
+    return takes("options", _ACTION, _make_action)(function)
+
+
+def _make_action(*, queue: str | None, **given: Any) -> ActionOptions:
+    if queue is not None:
+        raise UsageError(
+            "--queue only looks, in inspect-rejects: nothing is done to dead letters of others. "
+            "Name a queue with dlmon's own rejects with --rejects."
+        )
+    return ActionOptions(**given)
 
 
 def _make_filter(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from dlmon.brokers.base import Broker, Depth
 from dlmon.brokers.counts import count_vanished
-from dlmon.messages import Queue
+from dlmon.messages import Delivery, Queue
 from dlmon.rejects.actions import BATCH_SIZE, OnProgress
 from dlmon.rejects.filters import RejectFilter
 from dlmon.rejects.rejection import Rejection, from_delivery
@@ -55,11 +56,15 @@ def look(
     stop: Stop,
     on_progress: OnProgress,
     limit: int | None = None,
+    read: Callable[[Delivery], Rejection] | None = None,
 ) -> Look:
     """Give the selected rejects that are in the queue now to `visit`, some at a time, in any order.
 
-    limit: how many of the selected. Raises: BrokerError, Interrupted.
+    limit: how many of the selected. read: what a message is; by default, a rejection of dlmon's.
+
+    Raises: BrokerError, Interrupted.
     """
+    read = read or partial(from_delivery, validator=validator)
     depth = broker.depth(Queue.REJECTS)
     looked = selected = most_deliveries = 0
     ran_out = False
@@ -72,7 +77,7 @@ def look(
             matching = (
                 rejection
                 for delivery in deliveries
-                if reject_filter.matches(rejection := from_delivery(delivery, validator))
+                if reject_filter.matches(rejection := read(delivery))
             )
             chosen = list(islice(matching, None if limit is None else limit - selected))
             looked += len(deliveries)

@@ -72,15 +72,18 @@ class Group:
 class Groups:
     """Collects rejections into groups."""
 
-    def __init__(self) -> None:
-        self._groups: dict[tuple[str, str], Group] = {}
+    def __init__(self, *, by_origin: bool = False) -> None:
+        """by_origin: rejections from different places are in different groups."""
+        self._by_origin = by_origin
+        self._groups: dict[tuple[str, str, str], Group] = {}
         self.count = 0
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def add(self, rejection: Rejection) -> None:
-        self._group(rejection.code, rejection.path).add(rejection)
+        origin = rejection.origin if self._by_origin else ""
+        self._group(rejection.code, rejection.path, origin).add(rejection)
         self.count += 1
 
     def merge(self, other: Groups) -> None:
@@ -92,13 +95,13 @@ class Groups:
     def largest_first(self) -> list[Group]:
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
-    def _group(self, code: str, path: str) -> Group:
-        key = (code, path)
+    def _group(self, code: str, path: str, origin: str = "") -> Group:
+        key = (code, path, origin)
         if key not in self._groups and len(self._groups) >= MAX_GROUPS:
-            key = (OTHER, "")
+            key = (OTHER, "", "")
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(*key)
+            group = self._groups[key] = Group(*key[:2])
         return group
 
 

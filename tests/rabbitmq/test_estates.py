@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pika
 import pytest
 
 from dlmon.brokers import open_broker
@@ -22,7 +23,7 @@ from tests.conftest import settings_for
 from tests.support.amqp import raw_channel
 from tests.support.dlmon import Dlmon
 from tests.support.events import make_body
-from tests.support.messages import in_queue, receive
+from tests.support.messages import in_queue, receive, wait_until
 
 SCHEMA = {
     "type": "object",
@@ -244,3 +245,60 @@ def test_several_queues_are_consumed_at_once(
     finally:
         with raw_channel(rabbitmq_url) as channel:
             channel.queue_delete(other)
+
+
+def test_dead_letters_of_others_are_looked_at_and_left(
+    rabbitmq_url: str, queues: tuple[str, str], tmp_path: Path, rabbitmq_settings: Settings
+) -> None:
+    orders, dead = queues
+    with raw_channel(rabbitmq_url) as channel:
+        channel.queue_declare(dead, durable=True, arguments={"x-queue-type": "quorum"})
+        to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
+        channel.queue_declare(orders, arguments=to_dead)
+        for _ in range(2):
+            channel.basic_publish("", orders, b"an order")
+        for _ in range(2):
+            method = wait_for_message(channel, orders)
+            channel.basic_reject(method.delivery_tag, requeue=False)
+        channel.basic_publish("", orders, b"late", pika.BasicProperties(expiration="1"))
+        channel.basic_publish("", dead, b"by hand")
+        wait_until(lambda: channel.queue_declare(dead, passive=True).method.message_count == 4)
+    dlmon = Dlmon(rabbitmq_settings, tmp_path)
+    look = ("inspect-rejects", "--queue", dead)
+    shown = dlmon.in_this_process(*look)
+    assert f"4 rejects in {dead}, all looked at." in shown
+    assert f"dead-lettered from {orders} once: rejected" in shown
+    assert "--revalidate" not in shown
+    exported = dlmon.in_this_process(*look, "--json", "--export", "dead.ndjson")
+    records = [orjson.loads(line) for line in exported.splitlines()]
+    assert sorted((one["code"], one["origin"], one["body"]) for one in records) == [
+        ("expired", orders, "late"),
+        ("foreign", dead, "by hand"),
+        ("rejected", orders, "an order"),
+        ("rejected", orders, "an order"),
+    ]
+    assert (tmp_path / "dead.ndjson").read_text() == exported
+    one = dlmon.in_this_process(*look, "--json", "--code", "expired", "--since", "1h")
+    assert orjson.loads(one)["body"] == "late"
+    with raw_channel(rabbitmq_url) as channel:
+        assert channel.queue_declare(dead, passive=True).method.message_count == 4
+    for refused in (
+        ["inspect-rejects", "--queue", dead, "--revalidate"],
+        ["replay-rejects", "--queue", dead, "--yes"],
+        ["discard-rejects", "--queue", dead, "--all", "--yes"],
+    ):
+        with pytest.raises(UsageError, match="--queue"):
+            dlmon.in_this_process(*refused)
+
+
+def wait_for_message(channel: Any, queue: str) -> Any:
+    """The next message of a queue, unacknowledged."""
+    found: list[Any] = []
+
+    def get() -> bool:
+        method, _, _ = channel.basic_get(queue)
+        found.extend([method] if method else [])
+        return bool(found)
+
+    wait_until(get)
+    return found[0]

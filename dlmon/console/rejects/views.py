@@ -41,11 +41,17 @@ class View(Protocol):
 class GroupView:
     """Groups by code and path."""
 
-    def __init__(self, queue: str, limit: int | None) -> None:
-        """queue: its name, for people. limit: of groups; None for as many as fit the screen."""
+    def __init__(self, queue: str, limit: int | None, *, foreign: bool = False) -> None:
+        """queue: its name, for people. limit: of groups; None for as many as fit the screen.
+
+        foreign: it has dead letters of others, which are grouped by where they come from too.
+        """
         self._queue = queue
         self._limit = limit
-        self._groups = Groups()
+        self._groups = Groups(by_origin=foreign)
+        self._hint = "One of them: --show ID."
+        if not foreign:
+            self._hint += " What would pass now: --revalidate."
 
     def visit(self, rejections: Sequence[Rejection]) -> None:
         for rejection in rejections:
@@ -56,7 +62,7 @@ class GroupView:
         show_look(look, self._queue)
         show_groups(self._groups, self._limit, Surroundings(2 + notes.height, _MORE))
         if len(self._groups):
-            show_hint("One of them: --show ID. What would pass now: --revalidate.")
+            show_hint(self._hint)
         notes.show()
 
 
