@@ -123,7 +123,6 @@ def consume(
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
                 observer=observer,
                 by_continent=settings.metrics is not None,
-                max_message_bytes=settings.max_message_bytes,
             )
     console.show_summary(result)
     if result.interrupted is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
-from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
+from dlmon.cli.options import BROKER, LOG_LEVEL, UNPACKING, VALIDATION
 from dlmon.cli.reject_options import takes_filter
 from dlmon.cli.signals import stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
       dlmon inspect-rejects --queue orders.dead
     """
 )
-@takes_settings(BROKER, VALIDATION, LOG_LEVEL)
+@takes_settings(BROKER, VALIDATION, UNPACKING, LOG_LEVEL)
 @takes_filter
 def inspect_rejects(
     settings: Settings,

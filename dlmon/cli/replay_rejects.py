@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlmon.cli.command import described_as, takes_settings
-from dlmon.cli.options import BROKER, LOG_LEVEL, VALIDATION
+from dlmon.cli.options import BROKER, LOG_LEVEL, UNPACKING, VALIDATION
 from dlmon.cli.reject_actions import RejectAction
 from dlmon.cli.reject_options import ActionOptions, takes_action, takes_filter
 from dlmon.cli.used_files import refuse_shared_files
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
       dlmon replay-rejects --from mended.ndjson --yes
     """
 )
-@takes_settings(BROKER, VALIDATION, LOG_LEVEL)
+@takes_settings(BROKER, VALIDATION, UNPACKING, LOG_LEVEL)
 @takes_action
 @takes_filter
 def replay_rejects(

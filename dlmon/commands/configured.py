@@ -14,4 +14,6 @@ def configured_schema(settings: Settings) -> Schema:
 
 def configured_validator(settings: Settings) -> Validator:
     """Raises: SchemaError."""
-    return Validator(configured_schema(settings), settings.max_event_bytes)
+    return Validator(
+        configured_schema(settings), settings.max_event_bytes, settings.max_message_bytes
+    )

@@ -29,7 +29,7 @@ from dlmon.errors import (
     StoreUnavailable,
     UnpublishableMessages,
 )
-from dlmon.event import DOWNLOAD_SPEED, MAX_MESSAGE_BYTES
+from dlmon.event import DOWNLOAD_SPEED
 from dlmon.messages import PUBLISHED_AT, Delivery, Queue
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
@@ -83,7 +83,6 @@ def consume(
     observer: ConsumeObserver | None = None,
     hold: float = HOLD,
     by_continent: bool = False,
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> ConsumeResult:
     """Move events from arrivals to the store, and to rejects those that do not belong there.
 
@@ -91,7 +90,6 @@ def consume(
     with `until_empty`, when arrivals is empty and no other consumer has events of it in hand.
     name: goes into each rejection as its consumer. hold: seconds that a batch is held before it is
     given back. by_continent: whether downloads are counted by continent, too.
-    max_message_bytes: of a message with several events, unpacked.
 
     Raises: SchemaError for a schema that lets nothing pass which the store can hold. BrokerError
     when the broker cannot be used any more, RejectsReturned when it moves what
@@ -111,7 +109,7 @@ def consume(
         observer=observer or ConsumeObserver(),
         hold=hold,
         by_continent=by_continent,
-        unpacker=Unpacker(validator.schema, max_message_bytes),
+        unpacker=Unpacker(validator.schema, validator.max_message_bytes),
     )
     started = time.monotonic()
     interrupted = None

@@ -238,7 +238,7 @@ def _violations_in(rejection: Rejection, validator: Validator) -> tuple[Violatio
     )
     body = rejection.body
     if not is_one_event(delivery):
-        contents = Unpacker(validator.schema).unpack(delivery)
+        contents = Unpacker(validator.schema, validator.max_message_bytes).unpack(delivery)
         if isinstance(contents, Violation):
             return (contents,)
         if isinstance(contents, Contents):

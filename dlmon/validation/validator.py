@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from dlmon.event import MAX_EVENT_BYTES
+from dlmon.event import MAX_EVENT_BYTES, MAX_MESSAGE_BYTES
 from dlmon.validation.codes import code_of
 from dlmon.validation.data_formats import recognize_format
 from dlmon.validation.duplicate_keys import count_strings, duplicate_keys, may_have_duplicate_keys
@@ -43,9 +43,17 @@ _TOGETHER = 32  # bodies that are validated by one call
 class Validator:
     """Validates bodies by one schema."""
 
-    def __init__(self, schema: Schema, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        """max_message_bytes: of a message with several events, unpacked. It is not applied
+        here, but by those that take messages apart."""
         self.schema = schema
         self.max_event_bytes = max_event_bytes
+        self.max_message_bytes = max_message_bytes
         self._is_valid: Callable[[Any], bool] = schema.compiled.is_valid
         # Shorter bodies have no room for too many brackets.
         self._simple_bytes = min(2 * MAX_DEPTH, max_event_bytes)

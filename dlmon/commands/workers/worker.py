@@ -104,7 +104,6 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
                 name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
                 observer=reporter,
                 by_continent=settings.metrics is not None,
-                max_message_bytes=settings.max_message_bytes,
             )
         reporter.report()
         if result.interrupted is not None:
