@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from dlmon.brokers import open_broker
 from dlmon.brokers.base import Broker
+from dlmon.brokers.rabbitmq import publisher
 from dlmon.config.settings import Settings
 from dlmon.errors import PublishRefused
 from dlmon.messages import Message, Queue
@@ -75,3 +77,21 @@ def test_a_queue_that_is_deleted_is_declared_again(
     published = make_messages(10)
     assert broker.publish(Queue.ARRIVALS, [published]) == 10
     wait_until(lambda: broker.depth(Queue.ARRIVALS).ready == 10)
+
+
+def test_what_the_broker_never_confirms_is_published_again_on_a_new_connection(
+    rabbitmq_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "WARN_EVERY", 0.5)
+    on_confirm = publisher.RabbitMQPublisher._on_confirm
+    messages = make_messages(50)
+    with open_broker(rabbitmq_settings) as broker:
+
+        def forget(one: publisher.RabbitMQPublisher, frame: Any) -> None:
+            if broker.reconnects:  # the first connection has no confirms
+                on_confirm(one, frame)
+
+        monkeypatch.setattr(publisher.RabbitMQPublisher, "_on_confirm", forget)
+        assert broker.publish(Queue.ARRIVALS, [messages]) == 50
+        assert broker.reconnects == 1
+        assert set(ids(in_queue(broker, Queue.ARRIVALS))) == set(ids(messages))

@@ -173,6 +173,11 @@ class RabbitMQPublisher:
         if self._open and silent >= self._warned_after + WARN_EVERY:
             _log.warning(_SILENT, silent, self._open)
             self._warned_after = silent
+            if not self._connection.alarm:
+                # RabbitMQ 3.10 never confirms some of what it was sent while a queue had no leader,
+                # after a crash, say. On a new connection it is sent again.
+                error = BrokerUnreachable("RabbitMQ does not confirm what it was sent.")
+                self._connection.submit(lambda: self._connection.reconnect(error))
 
     def _give_up_after_patience(self) -> None:
         silent = time.monotonic() - self._silent_since
