@@ -7,7 +7,7 @@ for all of it.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -129,17 +129,22 @@ class _Numbers(Protocol):
 
 
 def answer(question: Question, matching: Iterable[Summary]) -> Answer:
-    """Answer from the summaries that the question is about."""
+    """Answer from the summaries that the question is about, in the order of hours."""
     groups: dict[int | str, Stats] = {}
+    rows: list[Row] = []
     total = Stats()
     for summary in matching:
         total.merge(summary.stats)
         for key, stats in _parts(question.by, summary):
+            if question.by in (By.HOUR, By.DAY) and key not in groups:
+                # What was before is complete: a month of hours would take 40 MB.
+                rows += _rows(question, groups)
+                groups.clear()
             if key in groups:
                 groups[key].merge(stats)
             else:
                 groups[key] = Stats(dict(stats.counts))
-    rows = [_row(question, _label(question.by, key), key, stats) for key, stats in groups.items()]
+    rows += _rows(question, groups)
     return _arranged(question, rows, _row(question, "all", "", total))
 
 
@@ -167,15 +172,16 @@ def answer_exactly(question: Question, batches: Iterable[Iterable[Sample]]) -> A
             if key not in groups:
                 groups[key] = ExactStats()
             groups[key].add(sample)
-    rows = [_row(question, _label(question.by, key), key, stats) for key, stats in groups.items()]
     total = ExactStats()
     total.merge(groups.values())
-    return _arranged(question, rows, _row(question, "all", "", total), exact=True)
+    return _arranged(
+        question, _rows(question, groups), _row(question, "all", "", total), exact=True
+    )
 
 
 def read_matching(question: Question, summaries: Summaries) -> Iterator[Summary]:
-    """The summaries that a question is about, of the coarsest level that can answer it: whole days
-    by the day, where there are.
+    """The summaries that a question is about, in the order of hours, of the coarsest level that can
+    answer it: whole days by the day, where there are.
 
     Raises: FileError.
     """
@@ -236,6 +242,10 @@ def _key(by: By, hour: int, country: str, cell: str) -> int | str | None:
             return cell
         case _:
             return None
+
+
+def _rows(question: Question, groups: Mapping[int | str, _Numbers]) -> list[Row]:
+    return [_row(question, _label(question.by, key), key, group) for key, group in groups.items()]
 
 
 def _row(question: Question, label: str, key: int | str, numbers: _Numbers) -> Row:

@@ -49,7 +49,7 @@ _PLACE = f"""
 
 def read_matching(question: Question, reader: SqlReader) -> Iterator[Summary]:
     """What a question is about, counted by the server: by hour or day if the question is, else in
-    its first hour.
+    its first hour; in the order of hours.
 
     Raises: StoreUnavailable.
     """
@@ -60,7 +60,7 @@ def read_matching(question: Question, reader: SqlReader) -> Iterator[Summary]:
     query = (
         f"WITH {', '.join(expressions)} SELECT hour, any(latitude), any(longitude), {_STATS} "
         f"{reader.events(question.start * HOUR, question.end * HOUR)} "
-        f"{_within(question)} GROUP BY hour, place"
+        f"{_within(question)} GROUP BY hour, place ORDER BY hour"
     )
     geography = world()
     for hour, latitude, longitude, (codes, sums) in reader.select(query):

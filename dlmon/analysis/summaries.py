@@ -180,7 +180,7 @@ class Summaries(Closeable):
         countries: Set[str] | None = None,
         cell: str | None = None,
     ) -> Iterator[Summary]:
-        """Summaries of a level whose first hour is in a range.
+        """Summaries of a level whose first hour is in a range, in the order of hours.
 
         start, end: hours since the epoch; the end is exclusive. countries: only of these. cell:
         only of cells whose name begins so.
@@ -197,6 +197,7 @@ class Summaries(Closeable):
         if cell:
             query += " AND substr(cell, 1, ?) = ?"
             values += [len(cell), cell]
+        query += " ORDER BY at"
         with self._translated():
             for at, place, name, packed in self._connection.execute(query, values):
                 yield Summary(at, place, name, Stats.unpack(packed))
