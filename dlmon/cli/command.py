@@ -32,7 +32,10 @@ def described_as(text: str) -> Callable[[_Function], _Function]:
 
 
 class Command(TyperCommand):
-    """A command that refuses what is no number or no text, before it does anything."""
+    """A command that refuses what is no number or no text, before it does anything.
+
+    A path may be any bytes.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         for parameter in self.params:
@@ -40,9 +43,10 @@ class Command(TyperCommand):
             if parameter.name not in ALL_SETTINGS:
                 values = ctx.params.get(parameter.name)
                 for value in values if isinstance(values, list | tuple) else (values,):
-                    if value == "" and parameter.type.name == "path":
+                    if parameter.type.name != "path":
+                        _check(parameter.opts[0], value)
+                    elif value == "":
                         raise UsageError(f"{_shown(parameter)}: a name of a file is empty.")
-                    _check(parameter.opts[0], value)
         return super().invoke(ctx)
 
 
@@ -57,7 +61,7 @@ def _check(option: str, value: object) -> None:
     # Compared with NaN, any limit seems to be kept.
     if isinstance(value, float) and not isfinite(value):
         raise UsageError(f"{option}: expected a number, got {value}.")
-    # What is not UTF-8 is in Python's arguments as surrogates. A path may be any bytes.
+    # What is not UTF-8 is in Python's arguments as surrogates.
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         raise UsageError(f"{option}: expected UTF-8 text.")
 

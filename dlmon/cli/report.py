@@ -137,6 +137,8 @@ def report(
                 "Parquet holds events, in a file: --output parquet --events --to FILE, without "
                 "--anomalies and --exact."
             )
+        if to == Path("-"):
+            raise UsageError("--to: Parquet is written to a file, and not to stdout: name one.")
         refuse_shared_files(settings, written={"--to": to})
         _write_events(settings, question, to)
         return

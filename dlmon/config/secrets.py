@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import stat
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -26,10 +27,11 @@ class Secret:
     _value: str = ""
     _file: Path | None = None
     _command: str | None = None
+    _from_pipe: dict[Path, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def in_file(cls, path: Path) -> Self:
-        """The content of a file, without the line end."""
+        """The content of a file, without the line end. What a pipe had the first time is kept."""
         return cls(_file=path)
 
     @classmethod
@@ -44,13 +46,22 @@ class Secret:
         """
         if self._file is not None:
             what = f"The password file {self._file}"
-            return _text(_read_file(self._file), f"{what} is", f"{what} is empty")
+            return _text(self._content(self._file), f"{what} is", f"{what} is empty")
         if self._command is not None:
             program, *arguments = shlex.split(self._command)
             what = f"The password command {program}"
             line = _run(program, arguments, what).partition(b"\n")[0]
             return _text(line, f"{what} printed something that is", f"{what} printed nothing")
         return self._value
+
+    def _content(self, path: Path) -> bytes:
+        """Of a file as it is now, of a pipe as it was the first time. Raises: SettingsError."""
+        if path in self._from_pipe:
+            return self._from_pipe[path]
+        content, is_pipe = _read_file(path)
+        if is_pipe and content:
+            self._from_pipe[path] = content
+        return content
 
     @property
     def is_missing(self) -> bool:
@@ -73,13 +84,15 @@ def _text(secret: bytes, it_is: str, it_is_empty: str) -> str:
     return text
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path) -> tuple[bytes, bool]:
+    """What a file has, and whether it is a pipe. Raises: SettingsError."""
     deadline = time.monotonic() + _TIMEOUT
     content = b""
     try:
         # Not to hang in open(2) for a named pipe to which nothing writes.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
+            is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
             while part := _read(descriptor, deadline):
                 content += part
                 if len(content) > _MAX_BYTES:
@@ -91,7 +104,7 @@ def _read_file(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror
         raise SettingsError(f"Cannot read the password file {path}: {reason}.") from error
-    return content
+    return content, is_pipe
 
 
 def _read(descriptor: int, deadline: float) -> bytes:

@@ -131,7 +131,9 @@ def test_a_table_of_something_else_is_left_alone(engine: Engine) -> None:
         engine.open()
 
 
-def test_a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret() -> None:
+def test_a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for address in (
         StoreAddress(f"clickhouse://ada:s3cret@127.0.0.1:{free_port()}/events"),
         StoreAddress(f"clickhouses://ada@127.0.0.1:{free_port()}/events", Secret("s3cret")),
@@ -139,6 +141,7 @@ def test_a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret
         with pytest.raises(StoreUnavailable, match="refused") as caught:
             open_store(address)
         assert "s3cret" not in str(caught.value)
+    assert not caplog.records, "the client logs, too, what is raised"
 
 
 @pytest.mark.parametrize(

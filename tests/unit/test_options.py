@@ -13,7 +13,7 @@ from dlmon.cli import app
 from dlmon.cli.options import ALL_SETTINGS
 from dlmon.config.settings import Settings
 from dlmon.config.values import SETTINGS
-from dlmon.errors import UsageError
+from dlmon.errors import SettingsError, UsageError
 
 GROUP: Any = typer.main.get_command(app)
 ARGUMENTS = {"try-schema": ["new.json"], "validate-file": ["-"]}
@@ -53,6 +53,24 @@ def test_text_that_is_not_utf_8_is_refused(name: str, option: str) -> None:
 @pytest.mark.parametrize(("name", "option"), options("path"))
 def test_an_empty_name_of_a_file_does_not_mean_the_working_folder(name: str, option: str) -> None:
     assert refusal(name, option, "") == f"{option}: a name of a file is empty."
+
+
+@pytest.mark.parametrize(("name", "option"), options("path"))
+def test_the_name_of_a_file_may_be_any_bytes(name: str, option: str) -> None:
+    command = GROUP.commands[name]
+    path = os.fsdecode(b"no-such-folder/\xff")
+    arguments = [*ARGUMENTS.get(name, []), option, path, "--config", "no-such-file"]
+    with pytest.raises(SettingsError, match=r"no-such-file"):
+        command.invoke(command.make_context(name, arguments))
+
+
+def test_the_name_of_a_checked_file_may_be_any_bytes(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"\xff.ndjson")
+    file.touch()
+    command = GROUP.commands["validate-file"]
+    with pytest.raises(typer.Exit) as ended:
+        command.invoke(command.make_context("validate-file", [str(file)]))
+    assert ended.value.exit_code == 0
 
 
 def test_an_empty_argument_does_not_mean_the_working_folder() -> None:

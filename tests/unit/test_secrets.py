@@ -117,8 +117,28 @@ class TestFile:
 
         writer = threading.Thread(target=write)
         writer.start()
-        assert Secret.in_file(pipe).read() == HIDDEN
+        secret = Secret.in_file(pipe)
+        assert secret.read() == HIDDEN
         writer.join()
+        assert secret.read() == HIDDEN, "what a pipe had is lost to the second reading"
+
+    def test_what_a_process_substitution_printed_is_read_again_and_again(self) -> None:
+        reading, writing = os.pipe()
+        os.write(writing, f"{HIDDEN}\n".encode())
+        os.close(writing)
+        try:
+            secret = Secret.in_file(Path(f"/dev/fd/{reading}"))
+            assert [secret.read() for _ in range(3)] == [HIDDEN] * 3
+        finally:
+            os.close(reading)
+        assert secret.read() == HIDDEN
+
+    def test_a_file_is_read_again_since_it_may_have_changed(self, tmp_path: Path) -> None:
+        file = tmp_path / "password"
+        secret = Secret.in_file(file)
+        for password in ("first", "second"):
+            file.write_text(password)
+            assert secret.read() == password
 
     def test_a_named_pipe_to_which_nothing_writes_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,9 @@ from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.clickhouse.connections import open_pool
 from dlmon.stores.passwords import read_password
+
+# Its warnings say nothing that the errors raised with them do not.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL + 1)
 
 Connect: TypeAlias = Callable[..., Client]
 """Makes a client of the parts of a URL, as `clickhouse_connect.get_client` does."""
