@@ -66,3 +66,10 @@ def test_what_goes_on_for_long_is_measured() -> None:
         "consume --batch 2000 of events with 60,000 bytes",
         "consume --batch 200 of events with 60,000 bytes",
     ]
+
+
+def test_several_queues_get_every_event_once() -> None:
+    lines = benchmark("benchmarks.scale", "--queues", "2", "--events", "1000")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[:2] for row in rows] == [["1", "2"], ["100", "2"]]
+    assert all(float(row[4]) > 0 for row in rows)

@@ -76,6 +76,12 @@ class PrivateNode:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     @property
+    def session(self) -> int:
+        """The session of its processes. It has to be running."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
