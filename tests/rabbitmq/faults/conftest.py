@@ -106,10 +106,15 @@ def reconciled(request: pytest.FixtureRequest) -> Reconciled:
 
 
 def both_sides_go_on(
-    pipeline: Pipeline, reconciled: Reconciled, fault: AbstractContextManager[None]
+    pipeline: Pipeline, reconciled: Reconciled, fault: AbstractContextManager[None], packed: int = 1
 ) -> None:
-    """Producer and consumer notice that a fault begins, and once it is over nothing was lost."""
-    producer = pipeline.produce("--rate", "2000", "--invalid", "5%")
+    """Producer and consumer notice that a fault begins, and once it is over nothing was lost.
+
+    packed: events in each message.
+    """
+    producer = pipeline.produce(
+        "--rate", "2000", "--invalid", "5%", "--events-per-message", str(packed)
+    )
     consumer = pipeline.consume()
     pipeline.goes_on()
     started = time.monotonic()

@@ -56,11 +56,18 @@ def close_connections(node: PrivateNode) -> Iterator[None]:
 Fault = Callable[[PrivateNode], AbstractContextManager[None]]
 
 
-@pytest.mark.parametrize("fault", [crash, shutdown, restart, freeze, close_connections])
+@pytest.mark.parametrize(
+    ("fault", "packed"),
+    [(crash, 1), (crash, 100), (shutdown, 1), (restart, 1), (freeze, 1), (close_connections, 1)],
+)
 def test_both_sides_go_on_after(
-    private_node: PrivateNode, pipeline: Pipeline, reconciled: Reconciled, fault: Fault
+    private_node: PrivateNode,
+    pipeline: Pipeline,
+    reconciled: Reconciled,
+    fault: Fault,
+    packed: int,
 ) -> None:
-    both_sides_go_on(pipeline, reconciled, fault(private_node))
+    both_sides_go_on(pipeline, reconciled, fault(private_node), packed)
 
 
 @pytest.mark.parametrize("alarm", [memory_alarm, disk_alarm])

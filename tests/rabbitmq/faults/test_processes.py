@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import dlmon
 from dlmon.sources.base import VALID
 from tests.rabbitmq.faults.conftest import Reconciled, settled
@@ -24,11 +26,17 @@ from tests.support.pipeline import Pipeline, Running, eventually
 from tests.support.proxy import Proxy
 from tests.support.thorough import repetitions
 
+_PACKED = pytest.mark.parametrize("packed", ["1", "100"], ids=["single", "packed"])
+"""Events in each message."""
 
+
+@_PACKED
 def test_a_consumer_killed_after_the_commit_and_before_its_acknowledgement(
-    private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
+    private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled, packed: str
 ) -> None:
-    producer = proxied.produce("--broker", private_node.url, "--rate", "1000", "--invalid", "5%")
+    broker = ("--broker", private_node.url)
+    events = ("--rate", "1000", "--invalid", "5%", "--events-per-message", packed)
+    producer = proxied.produce(*broker, *events)
     for _ in range(repetitions(ordinary=2, thorough=10)):
         consumer = proxied.consume("--batch", "50")
         proxied.goes_on(100)
@@ -41,10 +49,13 @@ def test_a_consumer_killed_after_the_commit_and_before_its_acknowledgement(
     assert proxied.duplicates > 0
 
 
+@_PACKED
 def test_a_consumer_killed_after_the_park_and_before_its_acknowledgement(
-    private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled
+    private_node: PrivateNode, proxy: Proxy, proxied: Pipeline, reconciled: Reconciled, packed: str
 ) -> None:
-    producer = proxied.produce("--broker", private_node.url, "--rate", "500", "--invalid", "20%")
+    broker = ("--broker", private_node.url)
+    events = ("--rate", "500", "--invalid", "20%", "--events-per-message", packed)
+    producer = proxied.produce(*broker, *events)
     parked = 0
     for _ in range(repetitions(ordinary=2, thorough=10)):
         consumer = proxied.consume("--batch", "50")
@@ -65,7 +76,8 @@ def test_four_consumers_and_two_producers_of_which_any_is_killed_at_random(
 ) -> None:
     chance = random.Random(25)
     produce = ("--rate", "500", "--invalid", "5%")
-    producers = [pipeline.produce(*produce) for _ in range(2)]
+    packed = (*produce, "--events-per-message", "100")
+    producers = [pipeline.produce(*produce), pipeline.produce(*packed)]
     consumers = [pipeline.consume("--batch", "50") for _ in range(4)]
     pipeline.goes_on()
     over = time.monotonic() + repetitions(ordinary=8, thorough=60)
@@ -77,8 +89,9 @@ def test_four_consumers_and_two_producers_of_which_any_is_killed_at_random(
             consumers[number].kill()
             consumers[number] = pipeline.consume("--batch", "50")
         else:
-            producers[0].kill()
-            producers[0] = pipeline.produce(*produce)
+            number = chance.randrange(2)
+            producers[number].kill()
+            producers[number] = pipeline.produce(*(produce, packed)[number])
         kills += 1
     pipeline.goes_on()
     for running in (*producers, *consumers):
