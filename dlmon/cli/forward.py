@@ -159,9 +159,17 @@ def forward(
 
 def _place(settings: Settings) -> tuple[str, str]:
     """What tells the arrivals from others."""
+    from contextlib import suppress
+
     from dlmon.config.urls import LocalAddress
     from dlmon.messages import Queue
 
     broker = settings.broker
-    where = str(broker.path.resolve()) if isinstance(broker, LocalAddress) else str(broker)
+    where = str(broker)
+    if isinstance(broker, LocalAddress):
+        where = str(broker.path.resolve())
+        with suppress(FileNotFoundError):
+            # A file may have a second name, which is no symbolic link.
+            status = broker.path.stat()
+            where = f"{status.st_dev}:{status.st_ino}"
     return where, settings.names.queue(Queue.ARRIVALS)

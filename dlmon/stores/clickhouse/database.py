@@ -20,8 +20,10 @@ from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.clickhouse.connections import open_pool
 from dlmon.stores.passwords import read_password
 
-# Its warnings say nothing that the errors raised with them do not.
-logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL + 1)
+# What they log of failures is in the errors that the client raises. By themselves, they would write
+# to stderr.
+for _library in ("clickhouse_connect", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
 
 Connect: TypeAlias = Callable[..., Client]
 """Makes a client of the parts of a URL, as `clickhouse_connect.get_client` does."""
