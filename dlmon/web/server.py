@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 import uvicorn
@@ -22,6 +24,7 @@ from dlmon.web.sessions import Sessions
 
 _ENDING = 2.0  # seconds for answers that are under way
 _TICK = 0.1
+_DESCRIPTORS = 16  # for the event loop, the store, the broker and a browser
 
 
 def serve(
@@ -36,11 +39,13 @@ def serve(
     announce: shows the address to open, once it is known, and again when a token was used and
     another browser comes without one.
 
-    Raises: UsageError when it cannot listen, or a certificate cannot be used.
+    Raises: UsageError when it cannot listen, or a certificate cannot be used. OSError when too few
+    files may be open.
     """
     listening = _listen(options.host, options.port)
     options = replace(options, port=listening.getsockname()[1])
     with listening:
+        _check_descriptors(listening)
         check_certificate(options)
         address = _address(options)
         sessions = Sessions(lambda token: announce(f"{address}?token={token}"))
@@ -101,6 +106,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except (ValueError, OverflowError) as error:  # a name with a NUL, or too long for DNS
         raise UsageError(f"--host: {host!r} is not the name of a host ({error}).") from error
     return listening
+
+
+def _check_descriptors(listening: socket.socket) -> None:
+    """Raises: OSError. Later, it would come up in a thread of the web server."""
+    with ExitStack() as held:
+        for _ in range(_DESCRIPTORS):
+            held.callback(os.close, os.dup(listening.fileno()))
 
 
 def check_certificate(options: ServeOptions) -> None:

@@ -86,10 +86,11 @@ class Watcher:
             thread.start()
 
     def join(self, seconds: float) -> None:
-        """Wait until both threads have ended, after a stop request."""
+        """Wait until those of both threads that started have ended, after a stop request."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def state(self) -> dict[str, Any]:
         """What changes while the page is open."""

@@ -130,3 +130,11 @@ def test_consume_goes_on_with_the_workers_that_can_be_started(tmp_path: Path) ->
     assert "Going on without it." in done.stderr
     assert done.returncode == 0
     assert "50 stored" in done.stderr
+
+
+@pytest.mark.parametrize("files", [10, 16])
+def test_a_page_that_could_not_open_its_files_is_not_started(tmp_path: Path, files: int) -> None:
+    done = run(tmp_path, ("serve", *BROKER, *STORE, "--port", "0"), NOFILE=files)
+    assert NO_FILES in done.stderr
+    assert "Open http" not in done.stderr
+    assert done.returncode == 2

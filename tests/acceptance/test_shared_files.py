@@ -128,3 +128,14 @@ def test_a_report_is_not_written_into_its_summaries(settings: Settings, tmp_path
     assert done.returncode == 2
     assert "stdout and the summaries of the store are the same file" in done.stderr
     assert summaries.read_bytes() == b""
+
+
+def test_a_second_name_of_a_broker_is_no_other_broker_to_forward_to(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "hard.db").hardlink_to(tmp_path / "broker.db")
+    done = run(settings, tmp_path, f"forward --from sqlite:///{tmp_path / 'hard.db'} --until-empty")
+    assert done.returncode == 2
+    assert "--from and --to are the same queue" in done.stderr
+    with open_broker(settings) as broker:
+        assert ids(broker, Queue.ARRIVALS) == ["an event"]
