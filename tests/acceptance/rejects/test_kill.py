@@ -66,7 +66,7 @@ def _has_begun(process: Popen[str], receipt: Path, *, lines: bool) -> bool:
     ("command", "options", "duration"),
     [
         ("replay-rejects", ["--rate", "400"], 0.4),
-        ("discard-rejects", ["--all", "--export", "{}.ndjson.gz"], 0.15),
+        ("discard-rejects", ["--all", "--export", "{}.ndjson.gz"], 0.04),
     ],
 )
 def test_a_killed_action_loses_nothing(
