@@ -12,25 +12,34 @@ import asyncio
 import os
 import resource
 import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeAlias
 
 from benchmarks.page_server import serving
 from benchmarks.page_streams import listen
+from benchmarks.rounds import DLMON_RATE, ROOT
 from benchmarks.summaries import DAY, fill
 from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings
+from dlmon.messages import Message, Queue
+from dlmon.sources.simulation import Simulation
 from dlmon.stores.sqlite import SqliteStore
 from tests.support.events import make_body, make_entry
 from tests.support.rejections import park, slow
 
 _DAYS = 30
 _PATCH = ".download_speed |= tonumber"
+_ROUNDS = 5
 _COMMITS, _BATCH = 20, 180  # a second, and events in each: 3,600 events a second
 _QUESTIONS = ("by=hour", "by=cell", "by=country", "by=size")
 
@@ -49,6 +58,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--browsers", type=int, default=1_000)
     parser.add_argument("--rejects", type=int, default=10_000)
+    parser.add_argument("--consumed", type=int, default=50_000, help="events, beside the page")
     parser.add_argument("--seconds", type=float, default=20, help="that browsers listen")
     parser.add_argument("--only", nargs="+", choices=_MEASURES, default=[*_MEASURES])
     arguments = parser.parse_args()
@@ -112,6 +122,68 @@ def _streams(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     yield f"one more is answered {heard.refusal}"
 
 
+def _visible(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
+    """From the commit of an event to the first state that counts it."""
+    with serving(folder) as server:
+        server.wait_until_summarised(arguments.events)
+        log = folder / "commits"
+        with _storing(folder, log):
+            states = [
+                (at, state["stored"]["count"] or 0)
+                for at, state in server.states(arguments.seconds)
+            ]
+    before = states[0][1]
+    delays = []
+    for line in log.read_text().splitlines():
+        committed, count = map(float, line.split())
+        seen = [at for at, known in states if known >= count]
+        if count > before and seen:
+            delays.append(seen[0] - committed)
+    late = statistics.quantiles(delays, n=100)
+    yield (
+        f"{len(delays):,} commits of {_BATCH} events, {_COMMITS} a second, are on the page after "
+        f"{late[49]:.2f} s (p50), {late[98]:.2f} s (p99)"
+    )
+
+
+def _beside(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
+    """A consumer with and without a page that a browser looks at, in turns."""
+    with_page, alone = [], []
+    for _ in range(_ROUNDS):
+        alone.append(_consumed(folder, arguments.consumed))
+        with serving(folder) as server:
+            server.wait_until_summarised(arguments.events)
+            looking = threading.Thread(
+                target=lambda server=server: [*server.states(2)], daemon=True
+            )
+            looking.start()
+            with_page.append(_consumed(folder, arguments.consumed))
+            looking.join()
+    ratios = [one / other for one, other in zip(with_page, alone, strict=True)]
+    yield (
+        f"consume takes {statistics.median(alone):,.0f} events/s, beside a page "
+        f"{statistics.median(with_page):,.0f}: {statistics.median(ratios):.2f} of it "
+        f"({min(ratios):.2f} to {max(ratios):.2f})"
+    )
+
+
+def _consumed(folder: Path, count: int) -> float:
+    """Events a second that `consume` says it took from the local broker."""
+    url = f"sqlite:///{folder}/broker.db"
+    messages = [Message(one.body, one.message_id) for one in Simulation().take(count)]
+    with open_broker(Settings.for_url(url)) as broker:
+        broker.publish(Queue.ARRIVALS, [messages])
+    command = ("consume", "--until-empty", "--broker", url)
+    done = subprocess.run(
+        [sys.executable, "-m", "dlmon", *command, "--store", f"sqlite:///{folder}/events.db"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(DLMON_RATE.findall(done.stderr)[-1].replace(",", ""))
+
+
 def _chromium(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     """Numbers on the screen, and tasks that block it while events are stored."""
     from playwright.sync_api import sync_playwright
@@ -156,9 +228,12 @@ def _dry_run(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 @contextmanager
-def _storing(folder: Path) -> Iterator[None]:
-    """Store events all the time inside of the block, in a process that costs browsers nothing."""
-    process = get_context("spawn").Process(target=_store, args=(folder / "events.db",))
+def _storing(folder: Path, log: Path | None = None) -> Iterator[None]:
+    """Store events all the time inside of the block, in a process that costs browsers nothing.
+
+    log: gets a line for each commit: when it was, and how many events the store has.
+    """
+    process = get_context("spawn").Process(target=_store, args=(folder / "events.db", log))
     process.start()
     try:
         yield
@@ -167,12 +242,16 @@ def _storing(folder: Path) -> Iterator[None]:
         process.join()
 
 
-def _store(path: Path) -> None:
-    with SqliteStore(path) as events:
+def _store(path: Path, log: Path | None) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        [(count,)] = connection.execute("SELECT count(*) FROM stored_events")
+    with SqliteStore(path) as events, (log or Path(os.devnull)).open("w", buffering=1) as commits:
         while True:
             began = time.monotonic()
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             events.write([make_entry(make_body(timestamp=at)) for _ in range(_BATCH)])
+            count += _BATCH
+            commits.write(f"{time.time()} {count}\n")
             time.sleep(max(0, began + 1 / _COMMITS - time.monotonic()))
 
 
@@ -180,6 +259,8 @@ _MEASURES: dict[str, _Measure] = {
     "start": _start,
     "questions": _questions,
     "streams": _streams,
+    "visible": _visible,
+    "beside": _beside,
     "chromium": _chromium,
     "dry-run": _dry_run,
 }

@@ -49,6 +49,17 @@ class Server:
         answer = self._browser.post(path, content=json.dumps(body), headers=headers)
         return answer.raise_for_status().json()
 
+    def states(self, seconds: float) -> Iterator[tuple[float, Any]]:
+        """Each state that a browser hears of within some seconds, with the time it came."""
+        ends = time.time() + seconds
+        with self._browser.stream("GET", "/api/stream") as stream:
+            for line in stream.iter_lines():
+                now = time.time()
+                if line.startswith("data: {"):
+                    yield now, json.loads(line.removeprefix("data: "))
+                if now > ends:
+                    return
+
     def wait_until_summarised(self, events: int) -> None:
         """Return once the page knows so many events."""
         deadline = time.monotonic() + _PATIENCE

@@ -18,7 +18,7 @@ from dlmon.validation.schema_files import DEFAULT_SCHEMA, shipped_schemas
 
 ROOT = Path(__file__).parents[1]
 _NODE = Path(__file__).parent / "node"
-_DLMON_RATE = re.compile(r"\(([\d,]+)/s\)")
+DLMON_RATE = re.compile(r"\(([\d,]+)/s\)")
 _MISSING = re.compile(r"No module named .*|Cannot find package .*")
 _LONGEST = 600.0  # seconds
 
@@ -75,7 +75,7 @@ class Contender:
         if done.stdout:
             rate: float = json.loads(done.stdout)["rate"]
             return rate
-        return float(_DLMON_RATE.findall(done.stderr)[-1].replace(",", ""))
+        return float(DLMON_RATE.findall(done.stderr)[-1].replace(",", ""))
 
 
 def _dlmon(*arguments: str) -> Sequence[str]:
