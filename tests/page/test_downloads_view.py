@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dlmon.config.settings import Settings
+from dlmon.stores.sqlite import SqliteStore
 from tests.page.visitor import DUBLIN, Visitor, events, visiting
 from tests.support.web import Served
 
@@ -190,7 +191,10 @@ def test_a_broker_that_is_down_is_named_and_so_is_its_return(
         visitor.page.wait_for_selector("#notice:empty", state="attached")
 
 
-def test_an_empty_store_says_what_to_type(browser: Browser, serving: Callable[..., Served]) -> None:
+def test_an_empty_store_says_what_to_type(
+    browser: Browser, serving: Callable[..., Served], tmp_path: Path
+) -> None:
+    SqliteStore(tmp_path / "events.db").close()
     with visiting(browser, serving()) as visitor:
         visitor.go("/")
         visitor.sees("#speeds .plot", "dlmon produce --rate 10")

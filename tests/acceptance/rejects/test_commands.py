@@ -126,7 +126,9 @@ def test_show_marks_every_place_that_fails(broker: Broker, dlmon: Dlmon) -> None
         ('"25.5"', 'type: "25.5" is not of type "number"'),
         ("95", "maximum: 95 is greater than the maximum of 90"),
     ):
-        (at,) = (number for number, line in enumerate(lines) if line.rstrip(",").endswith(value))
+        # Behind its name: an id can end in the same digits.
+        wrong = f": {value}"
+        (at,) = (number for number, line in enumerate(lines) if line.rstrip(",").endswith(wrong))
         assert lines[at + 1].strip() == f"{'^' * len(value)} {reason}"
         assert lines[at + 1].index("^") == lines[at].index(value)
     assert "2 violations" in shown
