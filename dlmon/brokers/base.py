@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from dlmon.config.names import Names
-from dlmon.errors import DlmonError
+from dlmon.errors import BrokerUnreachable, DlmonError
 from dlmon.messages import (
     DEFAULT_FRAME_BYTES,
     Delivery,
@@ -192,6 +192,15 @@ class Broker(Closeable):
     def depths(self, queue: Queue) -> dict[str, Depth]:
         """The depth of each queue by its name: of several for arrivals, each."""
         return {self.names.queue(queue): self.depth(queue)}
+
+    def has_no_arrivals(self) -> bool:
+        """Whether arrivals is empty, and no consumer has a message of it in hand as far as the
+        broker says. False where it does not answer."""
+        try:
+            depth = self.depth(Queue.ARRIVALS)
+        except BrokerUnreachable:
+            return False
+        return depth.ready == 0 and not depth.held
 
     @property
     def max_properties_bytes(self) -> int:

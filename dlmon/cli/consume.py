@@ -63,14 +63,12 @@ def consume(
         bool, typer.Option("--until-empty", help="End once there are no more events.")
     ] = False,
 ) -> None:
-    import os
-    import socket
     import sys
     from contextlib import ExitStack
 
     from dlmon.brokers import open_broker
     from dlmon.commands import consume as command
-    from dlmon.commands.configured import configured_validator
+    from dlmon.commands.configured import configured_name, configured_validator
     from dlmon.console import consume as console
     from dlmon.monitoring.prometheus import serve_consumer_metrics
     from dlmon.stores import open_store
@@ -120,7 +118,7 @@ def consume(
                 batch=batch,
                 count=count,
                 until_empty=until_empty,
-                name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
+                name=configured_name(settings),
                 observer=observer,
                 by_continent=settings.metrics is not None,
             )

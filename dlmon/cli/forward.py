@@ -98,14 +98,13 @@ def forward(
     ] = None,
 ) -> None:
     import math
-    import os
-    import socket
     from contextlib import ExitStack
     from dataclasses import replace
 
     from dlmon.brokers import open_broker
     from dlmon.cli.files import encoding_named
     from dlmon.commands import forward as command
+    from dlmon.commands.configured import configured_name
     from dlmon.config.settings import Settings as MadeSettings
     from dlmon.console import produce as console
     from dlmon.messages import Queue
@@ -149,7 +148,7 @@ def forward(
             packer=packer,
             count=count,
             until_empty=until_empty,
-            name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
+            name=configured_name(settings),
             observer=observer,
         )
     console.show_summary(result, None, confirms=True)

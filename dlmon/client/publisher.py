@@ -18,7 +18,7 @@ from dlmon.brokers.retrying import publish_until_taken
 from dlmon.client.spool import Spool
 from dlmon.config.settings import Settings
 from dlmon.errors import BrokerUnreachable, DlmonError, ExitCode, Interrupted, UsageError
-from dlmon.event import event_id_of, id_from_body
+from dlmon.event import event_id_of, id_from_body, identify
 from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.runtime.closeable import Closeable
 from dlmon.runtime.stop import Stop
@@ -234,11 +234,11 @@ class Publisher(Closeable):
             verdict = self._validator.validate(body)
             if not verdict.valid:
                 raise InvalidEvent(verdict.violations)
-            value = verdict.value
+            message_id = event_id_of(verdict.value) or id_from_body(body)
         else:
-            value = _parsed(body)
+            message_id = identify(body)
         headers = {PUBLISHED_AT: time.time_ns() // 1_000_000}
-        return Message(body, event_id_of(value) or id_from_body(body), headers)
+        return Message(body, message_id, headers)
 
     def _check_process(self) -> None:
         # Before any lock: another thread of the parent may have held it when it forked.
@@ -303,10 +303,3 @@ class Publisher(Closeable):
                 del self._unconfirmed[id(message)]
                 self._unconfirmed_bytes -= len(message.body)
             self._changed.notify_all()
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None

@@ -1,6 +1,9 @@
-"""The validator that settings describe."""
+"""What settings describe."""
 
 from __future__ import annotations
+
+import os
+import socket
 
 from dlmon.config.settings import Settings
 from dlmon.validation.schema import Schema, load_schema
@@ -17,3 +20,8 @@ def configured_validator(settings: Settings) -> Validator:
     return Validator(
         configured_schema(settings), settings.max_event_bytes, settings.max_message_bytes
     )
+
+
+def configured_name(settings: Settings) -> str:
+    """What this process is called in the rejections that it makes."""
+    return settings.connection_name or f"{socket.gethostname()}:{os.getpid()}"

@@ -22,7 +22,6 @@ from dlmon.commands.returning import ReturningRejects
 from dlmon.commands.validating import validate_load
 from dlmon.errors import (
     BrokerError,
-    BrokerUnreachable,
     Interrupted,
     PublishRefused,
     StoreError,
@@ -190,7 +189,7 @@ class _ConsumeRun:
                 return
             else:
                 self.observer.on_idle(self.totals)
-                was_empty = self.until_empty and self._arrivals_is_empty()
+                was_empty = self.until_empty and self.broker.has_no_arrivals()
 
     def check_parked(self, *, due: bool = True) -> None:
         """Warn of rejects that were parked, and are gone."""
@@ -203,13 +202,6 @@ class _ConsumeRun:
             self.totals.deleted += self.store.trim()
         except StoreError as error:
             _log.warning("Old events are not deleted for now. %s", error)
-
-    def _arrivals_is_empty(self) -> bool:
-        try:
-            depth = self.broker.depth(Queue.ARRIVALS)
-        except BrokerUnreachable:
-            return False
-        return depth.ready == 0 and not depth.held
 
     def _settle(self, consumer: Consumer, load: Load) -> None:
         """Store and park the events of a load, then acknowledge the messages it completes."""

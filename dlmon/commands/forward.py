@@ -16,7 +16,6 @@ from dlmon.brokers.retrying import publish_until_taken
 from dlmon.commands.produce import ProduceResult
 from dlmon.errors import (
     BrokerError,
-    BrokerUnreachable,
     DlmonError,
     Interrupted,
     UnpublishableMessages,
@@ -127,7 +126,7 @@ class _ForwardRun:
                     # Empty twice: a message can arrive between an empty receive and the depth.
                     return
                 else:
-                    was_empty = self.until_empty and self._arrivals_is_empty()
+                    was_empty = self.until_empty and self.source.has_no_arrivals()
 
     def _send(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         """Send deliveries, and what comes on their heels, until the target has all of it."""
@@ -242,13 +241,6 @@ class _ForwardRun:
         )
         consumer.acknowledge(deliveries)
         _log.warning("%d messages were not forwarded: %s", len(deliveries), violation.reason)
-
-    def _arrivals_is_empty(self) -> bool:
-        try:
-            depth = self.source.depth(Queue.ARRIVALS)
-        except BrokerUnreachable:
-            return False
-        return depth.ready == 0 and not depth.held
 
 
 def _to_message(delivery: Delivery, max_bytes: int) -> Message:

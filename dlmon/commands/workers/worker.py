@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from dlmon.brokers import open_broker
-from dlmon.commands.configured import configured_validator
+from dlmon.commands.configured import configured_name, configured_validator
 from dlmon.commands.consume import consume
 from dlmon.commands.workers.protocol import (
     Failure,
@@ -101,7 +100,7 @@ def _work(config: WorkerConfig, stop: Stop, channel: _Channel) -> Finished:
                 batch=config.batch,
                 count=config.count,
                 until_empty=config.until_empty,
-                name=settings.connection_name or f"{socket.gethostname()}:{os.getpid()}",
+                name=configured_name(settings),
                 observer=reporter,
                 by_continent=settings.metrics is not None,
             )
