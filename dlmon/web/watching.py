@@ -153,7 +153,8 @@ class Watcher:
         began = time.monotonic()
 
         def on_progress(done: int, total: int) -> None:
-            self._events = done
+            # Not `done`: what is not committed yet is in no answer.
+            self._events = summaries.events
             if time.monotonic() - began > INTERVAL:
                 self._summarising = done, total
                 self._store.update(None)

@@ -38,6 +38,15 @@ def test_what_is_stored_is_counted_and_reported_as_the_command_does(
     assert [row["count"] for row in rows] == ["40"]
 
 
+def test_nothing_is_counted_before_it_is_in_answers(page: Served) -> None:
+    """Else a browser asks too early, and not again."""
+    page.store(*(make_body() for _ in range(40_000)))
+    stored = 0
+    while stored < 40_000:
+        stored = page.json("/api/state")["stored"]["count"] or 0
+        assert page.json("/api/report", params=TIMES)["total"]["count"] >= stored
+
+
 def test_anomalies_are_those_of_the_command(page: Served, dlmon: Dlmon) -> None:
     page.store(make_body())
     page.wait_for("/api/state", lambda state: state["stored"]["count"] == 1)
