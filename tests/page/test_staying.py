@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,39 @@ def test_a_hidden_tab_has_no_stream_and_catches_up(visitor: Visitor) -> None:
     _hide(visitor.page, False)
     visitor.sees("#tile-count .value", "80")
     assert sent.count(stream) == 2
+
+
+def test_what_was_stored_during_an_answer_is_asked_for_without_other_news(
+    visitor: Visitor,
+) -> None:
+    """A state that comes too early for another question may be the last for hours."""
+    state = visitor.served.json("/api/state")
+    visitor.page.add_init_script(
+        "window.EventSource = class extends EventTarget "
+        "{ constructor() { super(); window.stream = this; } close() {} }"
+    )
+    answers: Counter[str] = Counter()
+
+    def number(route: Route) -> None:
+        """Count the answers where the page shows it."""
+        answer = route.fetch().json()
+        answers[answer["by"]] += 1
+        answer["total"]["count"] = answers[answer["by"]]
+        route.fulfill(json=answer)
+
+    def arrive(stored: int) -> None:
+        news = json.dumps({**state, "stored": {"count": stored}})
+        visitor.page.evaluate(
+            "(data) => window.stream.dispatchEvent(new MessageEvent('state', { data }))", news
+        )
+
+    visitor.page.route("**/api/report?*", number)
+    visitor.go("/?range=live")
+    visitor.sees("#tile-count .value", "1")
+    arrive(60)
+    visitor.sees("#tile-count .value", "2")
+    arrive(80)
+    visitor.sees("#tile-count .value", "3")
 
 
 def test_forced_colours_and_reduced_motion_are_respected(

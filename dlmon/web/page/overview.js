@@ -6,7 +6,7 @@ import { el, emptyNote, Panel, showCommand } from "./dom.js";
 import { anomalies, names, rejections, showAnomalies, showRejections } from "./findings.js";
 import { bytes, clock, count, counted, DASH, hour, number, share } from "./format.js";
 import * as worldMap from "./map.js";
-import { ask, givenUp, wordsOf } from "./server.js";
+import { ask, givenUp, isPassing, wordsOf } from "./server.js";
 
 /** @import {Place} from "./address.js" */
 /** @import {News} from "./server.js" */
@@ -31,7 +31,9 @@ const sizes = new Panel("sizes", "Sizes");
 
 /** @type {AbortController | null} */
 let asking = null;
+/** The last question. at, took: ms; what is not answered yet takes for ever. */
 let asked = { address: "", at: 0, took: 0, stored: -1 };
+let due = 0;
 /** @type {News} */
 let news = { state: null, lostAt: null };
 /** @type {{at: number[], events: number[], bytes: number[]}} */
@@ -95,7 +97,7 @@ async function load(at) {
   const address = location.search;
   if (asked.address !== address) document.body.classList.add("loading");
   const start = performance.now();
-  asked = { address, at: Date.now(), took: 0, stored: news.state?.stored?.count ?? -1 };
+  asked = { address, at: start, took: Infinity, stored: news.state?.stored?.count ?? -1 };
   const query = question(at);
   const by = steps(at);
   /** @param {string} by @returns {Promise<Report>} */
@@ -106,7 +108,9 @@ async function load(at) {
       await then(await answer);
       for (const panel of panels) panel.loaded();
     } catch (error) {
-      if (!givenUp(error)) for (const panel of panels) complain(panel, error);
+      if (givenUp(error)) return;
+      if (isPassing(error)) asked.stored = -1; // ask again, once the server is heard of
+      for (const panel of panels) complain(panel, error);
     }
   };
   // Longer ones take seconds, and an anomaly that goes on says since when in any case.
@@ -129,6 +133,7 @@ async function load(at) {
   if (signal.aborted) return;
   asked.took = performance.now() - start;
   document.body.classList.remove("loading");
+  askWhenDue();
 }
 
 /** @param {Panel} panel @param {unknown} error */
@@ -150,10 +155,20 @@ export function onNews(arrived) {
   const at = place();
   if (at.view !== "overview") return;
   showRates();
+  askWhenDue();
+}
+
+/** Ask again where more is stored than the last answers say, now or later: no news may follow. */
+function askWhenDue() {
+  clearTimeout(due);
+  const at = place();
+  const { state, lostAt } = news;
+  if (!state || lostAt || document.hidden || at.view !== "overview") return;
+  if ((state.stored?.count ?? -1) === asked.stored) return;
   const pace = PACES[at.range === "live" ? "live" : state.summarising ? "summarising" : "other"];
-  const due = Math.max(pace.pause, asked.took * pace.times);
-  const stored = state.stored?.count ?? -1;
-  if (stored !== asked.stored && Date.now() - asked.at > due && !arrived.lostAt) void load(at);
+  const wait = asked.at + Math.max(pace.pause, asked.took * pace.times) - performance.now();
+  if (wait <= 0) void load(at);
+  else if (wait < Infinity) due = setTimeout(askWhenDue, wait);
 }
 
 /** @param {State} state */

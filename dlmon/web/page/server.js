@@ -74,6 +74,10 @@ export function wordsOf(error) {
 /** Whether a request was given up because it is no longer wanted. @param {unknown} error */
 export const givenUp = (error) => error instanceof DOMException && error.name === "AbortError";
 
+/** Whether the same request may get another answer later. @param {unknown} error */
+export const isPassing = (error) =>
+  error instanceof ServerError && (error.status === 0 || error.status >= 500);
+
 /**
  * @typedef {object} News
  * @property {State | null} state The newest, or null before the first.
