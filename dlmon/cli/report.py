@@ -131,7 +131,9 @@ def report(
         raise UsageError("--map goes with --output text, and not with --anomalies or --exact.")
     if anomalies and output == "html":
         raise UsageError("--anomalies comes as text, csv, ndjson or json.")
-    if output == "parquet" or events or to is not None:
+    if to is not None and output != "parquet":
+        raise UsageError(f"--to is for Parquet: write {output} to a file by > FILE.")
+    if output == "parquet" or events:
         if output != "parquet" or not events or to is None or anomalies or exact:
             raise UsageError(
                 "Parquet holds events, in a file: --output parquet --events --to FILE, without "
@@ -139,7 +141,10 @@ def report(
             )
         if to == Path("-"):
             raise UsageError("--to: Parquet is written to a file, and not to stdout: name one.")
-        refuse_shared_files(settings, written={"--to": to})
+        summaries_file = command.summaries_file(settings.store)
+        refuse_shared_files(
+            settings, written={"the summaries of the store": summaries_file, "--to": to}
+        )
         _write_events(settings, question, to)
         return
     with ExitStack() as opened:

@@ -215,6 +215,7 @@ def test_where_there_is_nothing_it_says_what_there_is(dlmon: Dlmon) -> None:
         (("--anomalies", "--output", "html"), 2, "--anomalies comes as text, csv, ndjson or json"),
         (("--output", "parquet"), 2, "--output parquet --events --to FILE"),
         (("--output", "parquet", "--events", "--to", "-"), 2, "and not to stdout: name one"),
+        (("--output", "html", "--to", "new.html"), 2, "write html to a file by > FILE"),
         (("--map", "--output", "csv"), 2, "--map goes with --output text"),
         (("--anomalies", "--exact"), 2, "--anomalies looks everywhere"),
         (("--threshold", "nan"), 2, "--threshold: expected a number"),

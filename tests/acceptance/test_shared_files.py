@@ -90,6 +90,10 @@ def run(
             "--to and --store are the same file, ",
         ),
         (
+            "report --output parquet --events --to store.summaries.db",
+            "the summaries of the store and --to are the same file, ",
+        ),
+        (
             "consume --until-empty --schema-ref refs --store ndjson:refs/any.json",
             "--store and --schema-ref",
         ),
