@@ -139,12 +139,6 @@ def report(
                 "Parquet holds events, in a file: --output parquet --events --to FILE, without "
                 "--anomalies and --exact."
             )
-        if to == Path("-"):
-            raise UsageError("--to: Parquet is written to a file, and not to stdout: name one.")
-        summaries_file = command.summaries_file(settings.store)
-        refuse_shared_files(
-            settings, written={"the summaries of the store": summaries_file, "--to": to}
-        )
         _write_events(settings, question, to)
         return
     with ExitStack() as opened:
@@ -180,8 +174,15 @@ def report(
 
 
 def _write_events(settings: Settings, question: Question, path: Path) -> None:
+    from dlmon.cli.used_files import refuse_shared_files
+    from dlmon.commands.report import summaries_file
     from dlmon.console.report.events import show_written
     from dlmon.stores import open_event_reader
+
+    if path == Path("-"):
+        raise UsageError("--to: Parquet is written to a file, and not to stdout: name one.")
+    written = {"the summaries of the store": summaries_file(settings.store), "--to": path}
+    refuse_shared_files(settings, written=written)
 
     try:
         from dlmon.commands.event_table import write_events
