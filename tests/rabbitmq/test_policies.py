@@ -20,7 +20,7 @@ from dlmon.messages import Message, Queue
 from dlmon.runtime.stop import Stop
 from tests.conftest import settings_for
 from tests.support.messages import ids, in_queue, make_messages, wait_until
-from tests.support.node import PrivateNode, free_port
+from tests.support.node import PrivateNode
 
 
 @contextmanager
@@ -60,22 +60,6 @@ def test_a_queue_that_may_have_so_many_refuses_more_and_drops_none(
             assert 0 < len(confirmed) < 120
             assert ids(in_queue(broker, queue)) == ids(confirmed)
             assert len(caught.value.messages) == 1
-
-
-@pytest.fixture(scope="module")
-def managed_node(
-    rabbitmq_server: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PrivateNode, str]]:
-    """A node with the management plugin, and where its API is."""
-    port = free_port()
-    node = PrivateNode(
-        tmp_path_factory.mktemp("managed"),
-        f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {port}\n",
-        "[rabbitmq_management].",
-    )
-    node.start()
-    yield node, f"http://127.0.0.1:{port}"
-    node.kill()
 
 
 @pytest.mark.slow
