@@ -26,6 +26,19 @@ def open_broker(settings: Settings, stop: Stop | None = None) -> Broker:
     return RabbitMQBroker(settings, stop)
 
 
+def feeds_itself(source: Settings, target: Settings, stop: Stop) -> bool:
+    """Whether what is published to the arrivals of `target` comes to the arrivals of `source`,
+    because two addresses lead to one RabbitMQ.
+
+    Raises: BrokerUnreachable, BrokerRefused, Interrupted.
+    """
+    if isinstance(source.broker, LocalAddress) or isinstance(target.broker, LocalAddress):
+        return False
+    from dlmon.brokers.rabbitmq.identity import feeds_itself as feeds_itself_there
+
+    return feeds_itself_there(source, target, stop)
+
+
 def diagnose_broker(settings: Settings, stop: Stop) -> Iterator[Check]:
     """Check the configured broker step by step, and change nothing.
 

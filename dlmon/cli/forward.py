@@ -29,6 +29,11 @@ _TARGET = {
 del _TARGET["wait"]  # it waits for as long as it takes
 
 
+_SAME = (
+    "--from and --to are the same queue: name another broker, or another queue by --from-namespace."
+)
+
+
 @described_as(
     """Move events from one broker to another, for as long as it takes.
 
@@ -101,7 +106,7 @@ def forward(
     from contextlib import ExitStack
     from dataclasses import replace
 
-    from dlmon.brokers import open_broker
+    from dlmon.brokers import feeds_itself, open_broker
     from dlmon.cli.files import encoding_named
     from dlmon.commands import forward as command
     from dlmon.commands.configured import configured_name
@@ -125,17 +130,17 @@ def forward(
         raise SettingsError(f"--from: {error}") from error
     source_settings = replace(there, declare=settings.declare, wait=math.inf)
     if _place(source_settings) == _place(settings):
-        raise UsageError(
-            "--from and --to are the same queue: name another broker, or another queue by "
-            "--from-namespace."
-        )
+        raise UsageError(_SAME)
+    target_settings = replace(settings, wait=math.inf)
     where = f"{settings.names.queue(Queue.ARRIVALS)} at {settings.broker}"
     tune_gc()
     with ExitStack() as opened:
         stop = opened.enter_context(stop_on_signals("what was not confirmed is at the source"))
         observer = opened.enter_context(console.watch(where, to_terminal=False, command="forward"))
+        if feeds_itself(source_settings, target_settings, stop):
+            raise UsageError(_SAME)
         source = opened.enter_context(open_broker(source_settings, stop))
-        target = opened.enter_context(open_broker(replace(settings, wait=math.inf), stop))
+        target = opened.enter_context(open_broker(target_settings, stop))
         if settings.metrics is not None:
             observer = opened.enter_context(
                 serve_producer_metrics(observer, settings.metrics, target)

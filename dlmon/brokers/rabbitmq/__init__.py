@@ -8,6 +8,7 @@ consumer      receiving from arrivals, with acknowledgements in batches
 several       receiving from several queues at once
 reader        looking at a queue, however long it is
 deliveries    deliveries, and which of them are still to be settled
+identity      whether two connections lead to the same RabbitMQ
 suspects      finding the message that the broker answers by a close
 streams       queues that are streams, and refused
 diagnostics   the steps of `dlmon doctor`

@@ -63,6 +63,11 @@ def frame_bytes(connection: Any) -> int:
     return size
 
 
+def place_of(connection: Any) -> tuple[str, str]:
+    """The name that the broker's cluster gives itself, and the virtual host."""
+    return str(connection.server_properties.get("cluster_name")), connection.params.virtual_host
+
+
 def is_own_close(reason: BaseException) -> bool:
     """Whether a channel was closed by this side."""
     return isinstance(reason, _errors.ChannelClosedByClient)
