@@ -45,6 +45,8 @@ def import_commands() -> None:
         # A store's library may be missing; the command that needs it says so.
         with suppress(ImportError):
             importlib.import_module(module.name)
+    with suppress(ImportError):
+        importlib.import_module("coverage")
 
 
 def _serve(requests: socket.socket) -> None:
@@ -93,6 +95,7 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    _measure()
     _open_streams()
     program = importlib.import_module("dlmon.__main__")
     sys.modules["__main__"] = program  # which multiprocessing looks at
@@ -105,6 +108,13 @@ def _run(
             _exit(end.code)
         raise
     raise AssertionError("dlmon ends with an exit code")
+
+
+def _measure() -> None:
+    """Have coverage measure this process where the environment says so, as its own hook does when
+    Python starts."""
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        importlib.import_module("coverage").process_startup(force=True)
 
 
 def _open_streams() -> None:

@@ -17,14 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.support.environment import bare_environment
 from tests.support.fork_server import EXIT_CODE_BYTES, LARGEST_REQUEST
 
 DLMON = (sys.executable, "-m", "dlmon")
 
 _ROOT = Path(__file__).parents[2]
-_READ_AT_THE_START = re.compile("PYTHON|COVERAGE_|LC_|LANG|LD_|TERM")
+_READ_AT_THE_START = re.compile("PYTHON|LC_|LANG|LD_|TERM")
 """Variables that Python, its libraries or the dynamic linker read before a command runs."""
+
+_LONGEST_FOLDER = 25_000  # bytes, as JSON
 
 
 def start(
@@ -63,8 +64,12 @@ def _may_be_forked(command: Sequence[str], env: Mapping[str, str]) -> bool:
     return (
         sys.platform == "linux"
         and not any(map(_READ_AT_THE_START.match, env))
-        and sum(map(len, (*command, *env, *env.values()))) < LARGEST_REQUEST / 16
+        and len(_request(command, env, "")) < LARGEST_REQUEST - _LONGEST_FOLDER
     )
+
+
+def _request(command: Sequence[str], env: Mapping[str, str], folder: str) -> bytes:
+    return json.dumps([command[len(DLMON) :], dict(env), folder]).encode()
 
 
 class _Forked(subprocess.Popen[Any]):
@@ -94,7 +99,7 @@ class _Forked(subprocess.Popen[Any]):
         streams = streams_and_rest[:6]
         stdin, _, _, stdout, _, stderr = streams
         given = [number if one == -1 else one for number, one in enumerate((stdin, stdout, stderr))]
-        request = [list(args[3:]), dict(env), str(cwd)]
+        request = _request(args, env, str(cwd))
         try:
             self.pid = _server().start(request, [*given, self._reported_to])
         finally:
@@ -136,15 +141,15 @@ class _Server:
                 [sys.executable, "-m", "tests.support.fork_server"],
                 stdin=theirs.fileno(),
                 cwd=_ROOT,
-                env=bare_environment(Path("/")),
+                env={"PATH": os.environ["PATH"]},  # coverage is for its children
             )
         # It ends with this process, and nothing has to wait for that.
         self._process.returncode = 0
 
-    def start(self, request: list[Any], descriptors: Sequence[int]) -> int:
+    def start(self, request: bytes, descriptors: Sequence[int]) -> int:
         """The id of the new process."""
         with self._lock:
-            socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
+            socket.send_fds(self._requests, [request], descriptors)
             return int(self._requests.recv(20))
 
 
