@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings, load_settings
 from dlmon.messages import PUBLISHED_AT, Message, Queue
+from dlmon.sources.packing import Packer
 from dlmon.sources.simulation import Simulation
 from tests.support.amqp import raw_channel
 from tests.support.node import PrivateNode
@@ -45,17 +46,17 @@ class Bench:
             for queue in Queue:
                 channel.queue_purge(f"{_NAMESPACE}.{queue}")
 
-    def fill(self, count: int, invalid: float) -> None:
-        """Publish events to arrivals. invalid: share of them, from 0 to 1."""
+    def fill(self, count: int, invalid: float, packed: int = 1) -> None:
+        """Publish events to arrivals. invalid: share of them, from 0 to 1. packed: events in each
+        message."""
         events = Simulation(invalid=invalid)
+        packer = Packer(packed)
 
         def batches() -> Iterator[list[Message]]:
             for left in range(count, 0, -_AT_ONCE):
                 headers = {PUBLISHED_AT: time.time_ns() // 1_000_000}
-                yield [
-                    Message(event.body, event.message_id, headers)
-                    for event in events.take(min(left, _AT_ONCE))
-                ]
+                taken = events.take(min(left, _AT_ONCE))
+                yield packer.pack(taken, headers, last=left <= _AT_ONCE)
 
         with open_broker(self.settings()) as broker:
             broker.publish(Queue.ARRIVALS, batches())

@@ -31,21 +31,23 @@ class CannotRun(Exception):
 class Contender:
     """A program that is timed. slowness: it gets this many times fewer events than the others.
 
-    command: `{...}` in it is filled in. invalid: share of the events it finds in the queue.
+    command: `{...}` in it is filled in. invalid: share of the events it finds in the queue. packed:
+    events in each message that it finds there.
     """
 
     name: str
     command: Sequence[str]
     consumes: bool
-    slowness: int = 1
+    slowness: float = 1
     invalid: float = 0.0
+    packed: int = 1
 
     def rate(self, bench: Bench, count: int, events: Path) -> float:
         """Events a second, in one run. Raises: CannotRun."""
-        count //= self.slowness
+        count = int(count / self.slowness)
         bench.empty()
         if self.consumes:
-            bench.fill(count, self.invalid)
+            bench.fill(count, self.invalid, self.packed)
         with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
             values = {
                 "url": bench.url,
@@ -94,11 +96,21 @@ _AMQPLIB = (
     *("{url}", "{queue}", "{count}", "{events}", "{schema}", str(PREFETCH)),
 )
 
+_PACKED = 0.25
+"""Slowness of those with 100 events a message: with fewer events they would be done too soon."""
+
 CONSUME, PRODUCE = "dlmon consume", "dlmon produce --rate 0"
 CONSUMERS = (
     Contender("bare pika, no-op callback", _python("bare_pika_consume"), consumes=True),
     Contender(CONSUME, _dlmon(*CONSUME_OPTIONS), consumes=True),
     Contender("dlmon consume, 10% invalid", _dlmon(*CONSUME_OPTIONS), consumes=True, invalid=0.1),
+    Contender(
+        "dlmon consume, 100 events a message",
+        _dlmon(*CONSUME_OPTIONS),
+        consumes=True,
+        slowness=_PACKED,
+        packed=100,
+    ),
     Contender(
         "dlmon consume --workers 2", _dlmon(*CONSUME_OPTIONS, "--workers", "2"), consumes=True
     ),
@@ -114,6 +126,12 @@ PRODUCERS = (
         "dlmon produce --rate 0 --from FILE",
         _dlmon(*PRODUCE_OPTIONS, "--from", "{events}"),
         consumes=False,
+    ),
+    Contender(
+        "dlmon produce --rate 0 --events-per-message 100",
+        _dlmon(*PRODUCE_OPTIONS, "--events-per-message", "100"),
+        consumes=False,
+        slowness=_PACKED,
     ),
     Contender("aio-pika, confirms", _python("aio_pika_produce"), consumes=False, slowness=4),
 )
