@@ -15,6 +15,7 @@ from dlmon.brokers.rabbitmq.reader import RabbitMQReader
 from dlmon.brokers.rabbitmq.several import SeveralConsumers
 from dlmon.brokers.rabbitmq.streams import refuse_stream
 from dlmon.brokers.rabbitmq.tap import RabbitMQTap
+from dlmon.brokers.rabbitmq.window import HELD_BYTES, Window
 from dlmon.config.settings import Settings
 from dlmon.errors import DlmonError, UsageError
 from dlmon.messages import Message, Queue
@@ -79,8 +80,12 @@ class RabbitMQBroker(Broker):
         if count is not None and len(queues) > 1:
             raise UsageError("--count takes from one queue: name one with --arrivals.")
         share = max(1, prefetch // len(queues))
+        share_of_bytes = HELD_BYTES // len(queues)
         consumers = [
-            RabbitMQConsumer(self._consuming, queue, share, count, self._stop) for queue in queues
+            RabbitMQConsumer(
+                self._consuming, queue, Window(share, share_of_bytes), count, self._stop
+            )
+            for queue in queues
         ]
         return consumers[0] if len(consumers) == 1 else SeveralConsumers(consumers, self._stop)
 

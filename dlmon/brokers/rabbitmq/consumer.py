@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from dlmon.brokers.base import Consumer
@@ -21,6 +22,7 @@ from dlmon.brokers.rabbitmq.deliveries import (
     to_deliveries,
 )
 from dlmon.brokers.rabbitmq.streams import refuse_from_stream
+from dlmon.brokers.rabbitmq.window import Window
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
 from dlmon.messages import Delivery
 from dlmon.runtime.stop import Stop
@@ -35,22 +37,28 @@ class RabbitMQConsumer(Consumer):
     """A consumer of one queue on a channel of its own, and on the next one when that is lost."""
 
     def __init__(
-        self, connection: Connection, queue: str, prefetch: int, count: int | None, stop: Stop
+        self, connection: Connection, queue: str, window: Window, count: int | None, stop: Stop
     ) -> None:
         self._connection = connection
         self._queue = queue
-        self._prefetch = prefetch
+        self._window = window
         self._count = count
         self._stop = stop
         # Only in the connection's thread.
         self._channel: Any = None
         self._consumer_tag = ""
+        self._is_cancelling = False
         self._delivered = 0  # on this channel
+        self._held = 0  # of these, how many are not acknowledged
+        self._held_bytes = 0
+        self._older = 0  # of these, how many came before the last change of the window
+        self._capacity = 0  # how many of them there are at most, until the next change
         self._granted = 0  # how many the broker may have delivered on this channel, at most
         self._allowed: int | None = None  # how many it may ever deliver on this channel
         self._received_at = 0.0  # the last delivery, where only so many are allowed
         self._settlements: list[Settlement] = []  # not sent yet
         self._settled = 0  # how many deliveries they are for
+        self._settled_bytes = 0
         self._held_back_at = 0.0  # the first of them
         self._is_closing = False
         # Guarded, for both threads.
@@ -73,7 +81,7 @@ class RabbitMQConsumer(Consumer):
                 return []
             self._wait_for(1, deadline)
             if self._buffer:
-                room = self._prefetch - len(self._unsettled)
+                room = self._window.size - len(self._unsettled)
                 self._wait_for(min(limit, room), time.monotonic() + _LINGER)
             if self._failure is not None:
                 raise self._failure
@@ -89,14 +97,15 @@ class RabbitMQConsumer(Consumer):
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         with self._changed:
             number = self._channel_number
-            tags = [
-                delivery.token.tag
+            current = [
+                delivery
                 for delivery in deliveries
                 if isinstance(delivery.token, RabbitMQToken) and delivery.token.channel == number
             ]
             before = len(self._unsettled)
-            settlements = list(self._unsettled.settle(tags))
+            settlements = list(self._unsettled.settle(list(map(_tag_of, current))))
             settled = before - len(self._unsettled)
+        settled_bytes = sum(map(len, map(_body_of, current)))
 
         def acknowledge() -> None:
             if self._channel_number == number and self._channel is not None:
@@ -104,6 +113,7 @@ class RabbitMQConsumer(Consumer):
                     self._held_back_at = time.monotonic()
                 self._settlements = merge_settlements([*self._settlements, *settlements])
                 self._settled += settled
+                self._settled_bytes += settled_bytes
                 self._settle()
 
         if settlements:
@@ -144,7 +154,8 @@ class RabbitMQConsumer(Consumer):
         channel.add_on_cancel_callback(self._on_cancel)
         self._reset()
         self._channel = channel
-        self._delivered = 0
+        self._window.restart()
+        self._delivered = self._held = self._held_bytes = 0
         if self._count is not None:
             self._allowed = self._count - self._handed_out
         self._consume()
@@ -152,20 +163,27 @@ class RabbitMQConsumer(Consumer):
     def _reset(self) -> None:
         """Forget what was delivered: it will be delivered again."""
         self._channel = None
+        self._is_cancelling = False
         self._settlements.clear()
-        self._settled = 0
+        self._settled = self._settled_bytes = 0
         with self._changed:
             self._channel_number = next_channel()
             self._buffer.clear()
             self._unsettled = Unsettled()
 
-    def _consume(self, _cancelled: object = None) -> None:
-        wanted = self._prefetch
+    def _on_cancelled(self, _frame: object) -> None:
+        self._is_cancelling = False
+        self._consume()
+
+    def _consume(self) -> None:
+        wanted = self._window.size - self._held
         if self._allowed is not None:
             wanted = min(wanted, self._allowed - self._delivered)
         if wanted <= 0 or self._channel is None or not self._channel.is_open:
             return
         self._granted = self._delivered + wanted
+        self._older = self._held
+        self._capacity = self._held + wanted
         self._channel.basic_qos(prefetch_count=wanted)
         self._consumer_tag = self._channel.basic_consume(self._queue, self._on_delivery)
 
@@ -184,16 +202,31 @@ class RabbitMQConsumer(Consumer):
             if expects_more and now - self._held_back_at < _HELD_BACK and not at_once:
                 return
             # The broker handles it before the acknowledgements that follow.
-            self._channel.basic_cancel(self._consumer_tag, self._consume)
-            self._consumer_tag = ""
+            self._cancel()
         self._granted = granted
         for tag, multiple in self._settlements:
             self._channel.basic_ack(tag, multiple)
+        self._held -= self._settled
+        self._held_bytes -= self._settled_bytes
+        # For these, the broker does not deliver others to the consumer that there is now.
+        older = min(self._older, self._settled)
+        self._older -= older
+        self._capacity -= older
         self._settlements.clear()
-        self._settled = 0
+        self._settled = self._settled_bytes = 0
+        if not self._consumer_tag and not self._is_cancelling:
+            self._consume()
+
+    def _cancel(self) -> None:
+        """Have no more delivered; once the broker knows, consume as the window allows then."""
+        self._channel.basic_cancel(self._consumer_tag, self._on_cancelled)
+        self._consumer_tag = ""
+        self._is_cancelling = True
 
     def _on_delivery(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._delivered += 1
+        self._held += 1
+        self._held_bytes += len(body)
         # Without the lock, which would be taken for each message: a deque needs none.
         self._buffer.append((method, properties, body))
         if self._wanted is not None and len(self._buffer) >= self._wanted:
@@ -203,6 +236,17 @@ class RabbitMQConsumer(Consumer):
             self._received_at = time.monotonic()
             if self._delivered == self._granted:
                 self._settle()
+        if self._consumer_tag:
+            self._fit_window()
+
+    def _fit_window(self) -> None:
+        window, held, held_bytes = self._window, self._held, self._held_bytes
+        if window.is_burst(held, held_bytes):
+            # What is on its way is given back by pika.
+            window.shrink(held, held_bytes)
+            self._cancel()
+        elif held == self._capacity and window.grow(held, held_bytes):
+            self._cancel()  # nothing is on its way
 
     def _on_cancel(self, _frame: object) -> None:
         self._connection.reconnect(BrokerUnreachable(f"The queue {self._queue} was deleted."))
@@ -236,3 +280,7 @@ class RabbitMQConsumer(Consumer):
             with self._changed:
                 self._closed = True
                 self._changed.notify()
+
+
+_tag_of = attrgetter("token.tag")
+_body_of = attrgetter("body")
