@@ -165,7 +165,8 @@ function askWhenDue() {
   const { state, lostAt } = news;
   if (!state || lostAt || document.hidden || at.view !== "overview") return;
   if ((state.stored?.count ?? -1) === asked.stored) return;
-  const pace = PACES[at.range === "live" ? "live" : state.summarising ? "summarising" : "other"];
+  const soon = at.range === "live" || asked.stored <= 0; // nothing was shown yet
+  const pace = PACES[soon ? "live" : state.summarising ? "summarising" : "other"];
   const wait = asked.at + Math.max(pace.pause, asked.took * pace.times) - performance.now();
   if (wait <= 0) void load(at);
   else if (wait < Infinity) due = setTimeout(askWhenDue, wait);
