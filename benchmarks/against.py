@@ -3,15 +3,17 @@
     python -m benchmarks.against COMMAND [--rounds 9] [--events 100000] [--lines 500000]
 
 COMMAND is the `dlmon` of another environment, such as /tmp/before/bin/dlmon. Both versions do each
-job in turn, and who is first changes with each round: a busy machine slows both.
+job in turn, and who is first changes with each round: a busy machine slows both. Each has queues
+of its own, as it declares them itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import validate_file
@@ -34,12 +36,13 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|")
     with bench() as prepared:
         events = prepared.write_events(given.events)
+        places = {HERE: prepared, before: _declared_by(before, prepared)}
         for name, job in {
-            "consume": _broker_job(prepared, CONSUME_OPTIONS, given.events, events),
+            "consume": _broker_job(places, CONSUME_OPTIONS, given.events, events),
             "consume, 10% invalid": _broker_job(
-                prepared, CONSUME_OPTIONS, given.events, events, invalid=0.1
+                places, CONSUME_OPTIONS, given.events, events, invalid=0.1
             ),
-            "produce --rate 0": _broker_job(prepared, PRODUCE_OPTIONS, given.events, events),
+            "produce --rate 0": _broker_job(places, PRODUCE_OPTIONS, given.events, events),
             **{
                 f"validate-file, {share:.0%} invalid": _file_job(prepared, given.lines, share)
                 for share in validate_file.SHARES
@@ -63,13 +66,29 @@ def _compare(
     )
 
 
+def _declared_by(command: Sequence[str], prepared: Bench) -> Bench:
+    """Queues that a version has declared, which may be other ones than this version's."""
+    other = Bench(prepared.url, prepared.folder, "benchmark-other")
+    subprocess.run(
+        [*command, "produce", "--count", "1"],
+        env=other.environment,
+        check=True,
+        capture_output=True,
+    )
+    return other
+
+
 def _broker_job(
-    prepared: Bench, options: Sequence[str], count: int, events: Path, invalid: float = 0.0
+    places: Mapping[Sequence[str], Bench],
+    options: Sequence[str],
+    count: int,
+    events: Path,
+    invalid: float = 0.0,
 ) -> Callable[[Sequence[str]], float]:
     def job(command: Sequence[str]) -> float:
         consumes = options == CONSUME_OPTIONS
         contender = Contender("dlmon", (*command, *options), consumes, invalid=invalid)
-        return contender.rate(prepared, count, events)
+        return contender.rate(places[command], count, events)
 
     return job
 

@@ -24,27 +24,28 @@ _AT_ONCE = 1_000
 class Bench:
     """A node with dlmon's own topology, and a folder for files."""
 
-    def __init__(self, node: PrivateNode, folder: Path) -> None:
-        self.url = node.url
+    def __init__(self, url: str, folder: Path, namespace: str = _NAMESPACE) -> None:
+        self.url = url
         self.folder = folder
-        self.queue = f"{_NAMESPACE}.arrivals"
+        self.queue = f"{namespace}.arrivals"
+        self._namespace = namespace
         self.environment = {
             **os.environ,
             "HOME": str(folder),
-            "DLMON_BROKER": node.url,
-            "DLMON_NAMESPACE": _NAMESPACE,
+            "DLMON_BROKER": url,
+            "DLMON_NAMESPACE": namespace,
         }
 
     def settings(self) -> Settings:
         """Settings with which dlmon connects to it."""
         nothing = Path(os.devnull)
-        return load_settings({"broker": self.url, "namespace": _NAMESPACE}, {}, nothing)
+        return load_settings({"broker": self.url, "namespace": self._namespace}, {}, nothing)
 
     def empty(self) -> None:
         """Empty the queues."""
         with open_broker(self.settings()), raw_channel(self.url) as channel:
             for queue in Queue:
-                channel.queue_purge(f"{_NAMESPACE}.{queue}")
+                channel.queue_purge(f"{self._namespace}.{queue}")
 
     def fill(self, count: int, invalid: float, packed: int = 1) -> None:
         """Publish events to arrivals. invalid: share of them, from 0 to 1. packed: events in each
@@ -76,6 +77,6 @@ def bench() -> Iterator[Bench]:
         node = PrivateNode(Path(folder))
         node.start()
         try:
-            yield Bench(node, Path(folder))
+            yield Bench(node.url, Path(folder))
         finally:
             node.kill()

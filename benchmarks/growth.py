@@ -10,15 +10,17 @@ import argparse
 import json
 import secrets
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+_HERE = "this version"
 _WRITER = Path(__file__).with_name("growth_writer.py")
 _START = 1_750_000_000_000_000  # microseconds since 1970
 _APART = 10_000  # microseconds from one event to the next
@@ -140,12 +142,29 @@ def _text(key: bytes) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def _print_rows(name: str, version: int, python: str, sizes: Sequence[int], count: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="dlmon-growth-") as folder:
-        growing = Growing(Path(folder) / "events.db", version, python)
-        for size in sizes:
-            growing.fill(size)
-            rate, core, volume = growing.measure(count)
+def _print_rows(
+    folder: Path, version: int, pythons: Mapping[str, str], given: argparse.Namespace
+) -> None:
+    """pythons: which dlmon writes, by its name."""
+    stores = {
+        name: Growing(folder / f"{number}-{version}.db", version, python)
+        for number, (name, python) in enumerate(pythons.items())
+    }
+    for size in sorted({*given.sizes, *(given.against_sizes if len(pythons) > 1 else ())}):
+        growing = {
+            name: store
+            for name, store in stores.items()
+            if size in (given.sizes if name == _HERE else given.against_sizes)
+        }
+        for store in growing.values():
+            store.fill(size)
+        measured: dict[str, list[Measured]] = {name: [] for name in growing}
+        for number in range(given.rounds):
+            # Who is first changes: a disk is often slower at first.
+            for name in sorted(growing, reverse=number % 2 == 1):
+                measured[name].append(growing[name].measure(given.count))
+        for name, rounds in measured.items():
+            rate, core, volume = (statistics.median(values) for values in zip(*rounds, strict=True))
             print(
                 f"| {name}, v{version} | {size:,} | {rate:,.0f} | {core:.1f} | {volume:.0f} |",
                 flush=True,
@@ -160,16 +179,18 @@ def main() -> None:
     )
     parser.add_argument("--versions", type=int, nargs="+", default=[7, 4], help="of the UUIDs")
     parser.add_argument("--count", type=int, default=400_000, help="events to write into each")
+    parser.add_argument("--rounds", type=int, default=1, help="of each size; medians are shown")
     parser.add_argument("--against", type=Path, help="the dlmon of another environment")
     parser.add_argument("--against-sizes", type=int, nargs="+", default=[0, 2_000_000])
     given = parser.parse_args()
+    pythons = {_HERE: sys.executable}
+    if given.against is not None:
+        pythons["the other"] = str(given.against.absolute().with_name("python"))
     print("| store, ids | events in it | events/s | µs of a core | bytes an event |")
     print("|---|--:|--:|--:|--:|")
     for version in given.versions:
-        _print_rows("this version", version, sys.executable, given.sizes, given.count)
-        if given.against is not None:
-            python = str(given.against.absolute().with_name("python"))
-            _print_rows("the other", version, python, given.against_sizes, given.count)
+        with tempfile.TemporaryDirectory(prefix="dlmon-growth-") as folder:
+            _print_rows(Path(folder), version, pythons, given)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from dlmon.stores.sqlite_layout import (
     epoch_to_micros,
     micros_to_text,
     to_key,
+    to_keys,
     to_micros,
 )
 
@@ -298,9 +299,12 @@ def _write(
     stored_at: int,
 ) -> WriteResult:
     """Insert the rows whose ids are not taken, in the store or by an earlier row."""
-    first: dict[Key, Row[int]] = {}
-    for row in rows:
-        first.setdefault(to_key(row.event_id), row)
+    keys = to_keys([row.event_id for row in rows])
+    first = dict(zip(keys, rows, strict=True))
+    if len(first) < len(rows):
+        first = {}
+        for key, row in zip(keys, rows, strict=True):
+            first.setdefault(key, row)
     taken = _find_bodies(connection, first)
     values: list[Key | float] = []
     for key, row in first.items():
@@ -313,11 +317,11 @@ def _write(
         ids.add(connection, last)
     if inserted == len(rows):
         return WriteResult(entries)
-    keys = {key for (key,) in connection.execute(_INSERTED, (last,))}
+    stored = {key for (key,) in connection.execute(_INSERTED, (last,))}
     # What is in neither was dropped by a trigger, with RAISE(IGNORE).
     bodies = {first[key].event_id: body for key, body in taken.items()}
-    bodies |= {first[key].event_id: first[key].body for key in keys}
-    return classify(entries, rows, (), {first[key].event_id for key in keys}, bodies)
+    bodies |= {first[key].event_id: first[key].body for key in stored}
+    return classify(entries, rows, (), {first[key].event_id for key in stored}, bodies)
 
 
 def _find_bodies(connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, str]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dlmon.stores import retention, sqlite_ids
 from dlmon.stores.base import Entry
 from dlmon.stores.sqlite import SqliteStore
+from dlmon.stores.sqlite_layout import to_key, to_keys
 from tests.support.events import make_body, make_entry
 from tests.support.kills import killed_before_statement
 
@@ -187,3 +188,38 @@ def test_a_row_that_was_deleted_from_the_table_can_come_again(tmp_path: Path) ->
         assert store.write([one]).stored == [one]
         assert store.write([one]).duplicates == [one]
     filled(path)
+
+
+uuids = st.uuids().map(str)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            uuids,
+            st.text(alphabet="0123456789abcdefg- \u0660", min_size=34, max_size=38),
+            # As long as a UUID, and with as many digits, spaces or dashes in other places.
+            uuids.map(lambda event_id: event_id.replace("-", " ")),
+            uuids.map(lambda event_id: f"{event_id[:-2]}  "),
+            uuids.map(lambda event_id: f"{event_id[1:]}-"),
+            st.text(max_size=3),
+        ),
+        max_size=4,
+    )
+)
+def test_ids_of_a_batch_are_the_same_in_a_column_as_each_alone(event_ids: list[str]) -> None:
+    assert to_keys(event_ids) == [*map(to_key, event_ids)]
+
+
+def test_an_id_is_found_whatever_kind_the_last_one_is(tmp_path: Path) -> None:
+    texts, uuids = (
+        [entry("a"), entry("zzz")],
+        [entry(str(uuid.UUID(int=7))), entry(str(uuid.UUID(int=2**128 - 1)))],
+    )
+    with SqliteStore(tmp_path / "events.db") as store:
+        for batch in ([texts[1]], uuids, [texts[0]]):
+            store.write(batch)
+        assert store.write(texts + uuids).duplicates == texts + uuids
+        assert store.known([entry.event_id for entry in texts + uuids] + ["b"]) == {
+            entry.event_id for entry in texts + uuids
+        }
