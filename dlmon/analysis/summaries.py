@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dlmon.analysis.collecting import Collection
 from dlmon.analysis.levels import Level, Summary
@@ -29,10 +29,13 @@ from dlmon.stores.reading import StoreReader
 APPLICATION_ID = 0x646C6D73
 """`PRAGMA application_id` of a file of summaries: the letters "dlms"."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """`PRAGMA user_version`. A file of another version is made again."""
 
 _READ = 10_000  # events at a time
+_NEWEST = (
+    350_000  # events of a large store that come before the others: a day of ten million a month
+)
 _MAX_SIZE = 24_000_000  # bytes of events that are collected in memory
 _SCHEMA = (
     "CREATE TABLE summary ("
@@ -43,7 +46,12 @@ _SCHEMA = (
     " count INTEGER NOT NULL,"  # of downloads: that of stats, which need not be unpacked
     " stats BLOB NOT NULL,"
     " PRIMARY KEY (level, at, country, cell)) WITHOUT ROWID",
-    "CREATE TABLE progress (identity TEXT NOT NULL, cursor TEXT, events INTEGER NOT NULL)",
+    "CREATE TABLE progress ("
+    " identity TEXT NOT NULL,"
+    " events INTEGER NOT NULL,"
+    " cursor TEXT,"  # what is stored later comes behind it
+    " older TEXT,"  # events between it and the next one are still to be summarised
+    " older_end TEXT)",  # NULL where there are none
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT_VERSION}",
 )
@@ -72,6 +80,18 @@ _PACKED = """
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of events that are summarised so far, and about how many there are."""
+
+
+class _Place(NamedTuple):
+    """How far a store is summarised: up to `cursor`, but not from `older` to `older_end`."""
+
+    cursor: str | None = None
+    older: str | None = None
+    older_end: str | None = None
+
+    def with_older(self, cursor: str | None) -> _Place:
+        """Older events are summarised up to a cursor; None where there were no more."""
+        return _Place(self.cursor) if cursor is None else self._replace(older=cursor)
 
 
 class Summaries(Closeable):
@@ -125,6 +145,9 @@ class Summaries(Closeable):
     ) -> None:
         """Summarise what was stored since the last time; all of it, where that was another store.
 
+        Of a store that is looked at for the first time, the newest events come first, and what is
+        stored meanwhile comes before older ones.
+
         Of several processes that follow at once, one does the work and the others wait for it. What
         is done is in the file after each transaction: a process that is killed loses nothing else.
 
@@ -133,21 +156,37 @@ class Summaries(Closeable):
         with self._locked(stop) as locked:
             if not locked:
                 return
-            start = cursor = self._cursor(reader)
-            events = self.events
-            total = events + reader.remaining(cursor)
-            collected = Collection()
-            for samples, cursor in reader.read_after(start, _READ):
-                collected.add(samples)
-                events += len(samples)
-                on_progress(events, max(events, total))
-                if collected.size >= _MAX_SIZE:
-                    self._write(collected, cursor, events)
-                    collected = Collection()
-                if stop.requested:
-                    break
-            if collected.size:
-                self._write(collected, cursor, events)
+            place, events = self._place(reader), self.events
+            total = events + _left(reader, place)
+
+            def add(*, older: bool) -> bool:
+                """Add what fits into memory; whether there is more."""
+                nonlocal place, events
+                after, until = (place.older, place.older_end) if older else (place.cursor, None)
+                collected, reached = Collection(), None
+                for samples, cursor in reader.read_after(after, _READ, until):
+                    collected.add(samples)
+                    reached = cursor
+                    events += len(samples)
+                    on_progress(events, max(events, total))
+                    if stop.requested or collected.size >= _MAX_SIZE:
+                        break
+                if older:
+                    place = place.with_older(reached)
+                elif reached is None:
+                    return False
+                else:
+                    place = place._replace(cursor=reached)
+                self._write(collected, place, events)
+                return collected.size >= _MAX_SIZE
+
+            has_more = True
+            while has_more:
+                has_more = add(older=False) and not stop.requested
+                # What is stored meanwhile waits for one step of older events.
+                if place.older_end is not None and not has_more and not stop.requested:
+                    add(older=True)
+                    has_more = True
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -258,27 +297,39 @@ class Summaries(Closeable):
                 execute(statement)
         execute("COMMIT")
 
-    def _cursor(self, reader: StoreReader) -> str | None:
+    def _place(self, reader: StoreReader) -> _Place:
         """Where to go on. What another store said is forgotten."""
         with self._translated():
-            row = self._connection.execute("SELECT identity, cursor FROM progress").fetchone()
-            if row and row[0] == reader.identity and (row[1] is None or reader.knows(row[1])):
-                cursor: str | None = row[1]
-                return cursor
+            found = self._connection.execute(
+                "SELECT identity, cursor, older, older_end FROM progress"
+            ).fetchone()
+            if found:
+                identity, place = found[0], _Place(*found[1:])
+                if identity == reader.identity and (
+                    place.cursor is None or reader.knows(place.cursor)
+                ):
+                    return place
+            newest = reader.newest(_NEWEST)
+            place = _Place(newest, None, newest)
             with self._transaction() as connection:
                 connection.execute("DELETE FROM summary")
                 connection.execute("DELETE FROM progress")
-                connection.execute("INSERT INTO progress VALUES (?, NULL, 0)", (reader.identity,))
-        return None
+                connection.execute(
+                    "INSERT INTO progress VALUES (?, 0, ?, ?, ?)", (reader.identity, *place)
+                )
+        return place
 
-    def _write(self, collected: Collection, cursor: str | None, events: int) -> None:
+    def _write(self, collected: Collection, place: _Place, events: int) -> None:
         rows = (
             (level, hour, country, cell, stats.count, stats.pack())
             for level, (hour, country, cell, stats) in collected.summaries()
         )
         with self._translated(), self._transaction() as connection:
             connection.executemany(_PUT, rows)
-            connection.execute("UPDATE progress SET cursor = ?, events = ?", (cursor, events))
+            connection.execute(
+                "UPDATE progress SET cursor = ?, older = ?, older_end = ?, events = ?",
+                (*place, events),
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -320,6 +371,14 @@ class Summaries(Closeable):
             raise FileError(
                 f"Cannot use the summaries in {self._path}: {error.strerror}.{_ADVICE}"
             ) from error
+
+
+def _left(reader: StoreReader, place: _Place) -> int:
+    """About how many events are still to be summarised."""
+    left = reader.remaining(place.cursor)
+    if place.older_end is not None:
+        left += reader.remaining(place.older) - reader.remaining(place.older_end)
+    return left
 
 
 def _merged(stats: bytes, more: bytes) -> bytes:

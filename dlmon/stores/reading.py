@@ -78,11 +78,22 @@ class StoreReader(EventReader):
         """
 
     @abstractmethod
-    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
+    def newest(self, count: int) -> str | None:
+        """A cursor behind which the newest events are, about so many; None if there are no others.
+
+        Nothing can be stored before it any more.
+
+        Raises: StoreUnavailable.
+        """
+
+    @abstractmethod
+    def read_after(
+        self, cursor: str | None, limit: int, until: str | None = None
+    ) -> Iterator[tuple[list[Sample], str]]:
         """All events behind a cursor, up to `limit` at a time, each time with the next cursor.
 
-        cursor: None for all events. An event that is stored meanwhile comes now or with a later
-        call, and none comes twice.
+        cursor: None for all events. until: the cursor to end at; None for no end. An event that is
+        stored meanwhile comes now or with a later call, and none comes twice.
 
         Raises: StoreUnavailable.
         """

@@ -31,7 +31,11 @@ _BUSY_TIMEOUT = 5.0  # seconds
 _MILLISECONDS = "(timestamp - (timestamp % 1000 + 1000) % 1000) / 1000"  # rounded down
 _COLUMNS = f"{_MILLISECONDS}, latitude, longitude, file_size, download_speed"
 _LAST_OF_NEXT = """
-    SELECT max(row) FROM (SELECT row FROM stored_events WHERE row > ? ORDER BY row LIMIT ?)"""
+    SELECT max(row) FROM (
+        SELECT row FROM stored_events WHERE row > ? AND row <= ? ORDER BY row LIMIT ?)"""
+_NEWEST = """
+    SELECT row, event_id FROM stored_events
+    WHERE row <= (SELECT max(row) FROM stored_events) - ? ORDER BY row DESC LIMIT 1"""
 _UP_TO = f"SELECT {_COLUMNS} FROM stored_events WHERE row > ? AND row <= ? ORDER BY row"
 _BETWEEN = f"""
     SELECT {_COLUMNS} FROM stored_events WHERE timestamp >= ? AND timestamp < ?"""
@@ -40,6 +44,7 @@ _EVENTS_BETWEEN = f"""
 _ENDS = "SELECT (SELECT min(row) FROM stored_events), (SELECT max(row) FROM stored_events)"
 _ID_OF = "SELECT event_id FROM stored_events WHERE row = ?"
 _IDENTITY = "SELECT identity FROM store_identity"
+_LAST_ROW = 2**63 - 1
 _CURSOR = re.compile(r"(\d+) ([0-9a-f]*)")  # row, id
 
 _NEEDS = "; its folder must be writable, since SQLite keeps files beside it: copy it to one that is"
@@ -95,7 +100,18 @@ class SqliteReader(StoreReader):
             (first, last) = self._connection.execute(_ENDS).fetchone()
         return 0 if last is None else last - max(row, first - 1)
 
-    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
+    def newest(self, count: int) -> str | None:
+        if self._identity is None:
+            return None
+        with self._translated():
+            found = self._connection.execute(_NEWEST, (count,)).fetchone()
+        return None if found is None else _cursor(*found)
+
+    def read_after(
+        self, cursor: str | None, limit: int, until: str | None = None
+    ) -> Iterator[tuple[list[Sample], str]]:
+        match = _CURSOR.fullmatch(until or "")
+        end = int(match[1]) if match else _LAST_ROW
         while self._identity is not None:
             # A transaction for each batch: a longer one would have the write-ahead log grow.
             with self._transaction():
@@ -103,12 +119,12 @@ class SqliteReader(StoreReader):
                 if row is None:  # replaced meanwhile: the next call begins anew
                     return
                 execute = self._connection.execute
-                (last,) = execute(_LAST_OF_NEXT, (row, limit)).fetchone()
+                (last,) = execute(_LAST_OF_NEXT, (row, end, limit)).fetchone()
                 if last is None:
                     return
                 (key,) = execute(_ID_OF, (last,)).fetchone()
                 found = execute(_UP_TO, (row, last)).fetchall()
-            cursor = f"{last} {_in_hex(key)}"
+            cursor = _cursor(last, key)
             yield [*map(Sample._make, found)], cursor
 
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
@@ -203,6 +219,10 @@ class SqliteReader(StoreReader):
             raise StoreUnavailable(
                 f"The store {self._path} cannot be read: {error.strerror}."
             ) from error
+
+
+def _cursor(row: int, key: Key) -> str:
+    return f"{row} {_in_hex(key)}"
 
 
 def _in_hex(key: Key) -> str:

@@ -223,8 +223,13 @@ class _Counted(StoreReader):
     def remaining(self, cursor: str | None) -> int:
         return self._reader.remaining(cursor)
 
-    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
-        for samples, place in self._reader.read_after(cursor, limit):
+    def newest(self, count: int) -> str | None:
+        return self._reader.newest(count)
+
+    def read_after(
+        self, cursor: str | None, limit: int, until: str | None = None
+    ) -> Iterator[tuple[list[Sample], str]]:
+        for samples, place in self._reader.read_after(cursor, limit, until):
             self._on_samples(samples)
             yield samples, place
 

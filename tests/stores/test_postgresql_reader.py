@@ -115,6 +115,29 @@ def test_transactions_that_commit_in_another_order_lose_and_repeat_nothing(
     assert follower.wait_for(1) == [4]
 
 
+def test_the_newest_events_are_those_of_transactions_that_have_ended(
+    store: PostgresqlStore, reader: PostgresqlReader, postgres: PostgresPlace
+) -> None:
+    assert reader.newest(0) is None
+    write(store, 1, 2, 3)
+    write(store, 4)
+    follower = Follower(reader)
+    follower.wait_for(4)
+    assert reader.newest(0) == follower.cursor
+    assert reader.newest(4) is None
+    cursor = reader.newest(2)
+    with psycopg.connect(postgres.address.url) as open_transaction:
+        open_transaction.execute(_INSERT, (5,))
+        write(store, 6)  # could still come behind the one that is open
+        assert reader.newest(2) == cursor
+    parts = [(None, cursor), (cursor, follower.cursor)]
+    sizes = [
+        [sample.file_size for samples, _ in reader.read_after(*part) for sample in samples]
+        for part in ((after, 1, until) for after, until in parts)
+    ]
+    assert sizes == [[1, 2], [3, 4]]
+
+
 def test_a_sample_has_what_was_stored(store: PostgresqlStore, reader: PostgresqlReader) -> None:
     times = [
         "0001-01-01T00:00:00.0019Z",

@@ -110,3 +110,17 @@ def test_how_much_remains_is_known_without_counting(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM stored_events")
         assert [reader.remaining(cursor) for cursor in (None, *cursors)] == [0, 0, 0, 0]
+
+
+def test_the_newest_events_are_found_without_counting(path: Path) -> None:
+    with SqliteReader(path) as reader:
+        assert [reader.newest(count) for count in (3, 4)] == [None, None]
+        cursor = reader.newest(1)
+        assert cursor is not None
+        assert reader.knows(cursor)
+        assert reader.remaining(cursor) == 1
+        older = [sample for samples, _ in reader.read_after(None, 1, cursor) for sample in samples]
+        newer = [sample for samples, _ in reader.read_after(cursor, 1) for sample in samples]
+        everything = [sample for samples, _ in reader.read_after(None, 9) for sample in samples]
+        assert older + newer == everything
+        assert len(newer) == 1

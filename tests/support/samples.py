@@ -21,9 +21,15 @@ class ListReader(StoreReader):
     def remaining(self, cursor: str | None) -> int:
         return len(self._samples) - int(cursor or 0)
 
-    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
-        for start in range(int(cursor or 0), len(self._samples), limit):
-            batch = [*self._samples[start : start + limit]]
+    def newest(self, count: int) -> str | None:
+        return str(len(self._samples) - count) if len(self._samples) > count else None
+
+    def read_after(
+        self, cursor: str | None, limit: int, until: str | None = None
+    ) -> Iterator[tuple[list[Sample], str]]:
+        end = len(self._samples) if until is None else int(until)
+        for start in range(int(cursor or 0), end, limit):
+            batch = [*self._samples[start : min(start + limit, end)]]
             yield batch, str(start + len(batch))
 
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:

@@ -31,6 +31,7 @@ _AFTER = """
         latitude, longitude, file_size, download_speed, transaction::text, position
     FROM dlmon_events
     WHERE (transaction, position) > (%s::xid8, %s)
+        AND (transaction, position) <= (%s::xid8, %s)
         AND transaction < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY transaction, position LIMIT %s"""
 
@@ -44,6 +45,11 @@ _EVENTS_BETWEEN = """
         latitude, longitude, file_size, download_speed, coalesce(event_id::text, other_id),
         body::text
     FROM dlmon_events WHERE timestamp >= %s::timestamptz AND timestamp < %s::timestamptz"""
+
+_NEWEST = """
+    SELECT transaction::text, position FROM dlmon_events
+    WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY transaction DESC, position DESC OFFSET %s LIMIT 1"""
 
 _DETAILS = """
     SELECT to_char(stored_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -60,6 +66,8 @@ _HAS_OLDER = "SELECT EXISTS (SELECT FROM dlmon_events WHERE stored_at < %s::time
 
 _CURSOR = re.compile(r"(\d+) (\d+) (\S+) (.*)", re.DOTALL)
 """Transaction, position, when it was stored, and id of the last event that was read."""
+
+_LAST = (str(2**64 - 1), 2**63 - 1)  # transaction, position
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_10000 = 253_402_300_800_000
@@ -104,19 +112,27 @@ class PostgresqlReader(StoreReader):
             return 0
         return max(0, int(last - max(int(match[2]) if match else 0, first - 1)))
 
-    def read_after(self, cursor: str | None, limit: int) -> Iterator[tuple[list[Sample], str]]:
+    def newest(self, count: int) -> str | None:
+        with self._transaction() as connection:
+            found = connection.execute(_NEWEST, (count,)).fetchone()
+            return None if found is None else _cursor(connection, *found)
+
+    def read_after(
+        self, cursor: str | None, limit: int, until: str | None = None
+    ) -> Iterator[tuple[list[Sample], str]]:
         match = _CURSOR.fullmatch(cursor or "")
         transaction, position = (match[1], int(match[2])) if match else ("0", 0)
+        match = _CURSOR.fullmatch(until or "")
+        end = (match[1], int(match[2])) if match else _LAST
         while True:
             # A transaction for each batch: a longer one would keep the server from cleaning up.
             with self._transaction() as connection, connection.cursor(binary=True) as rows:
-                found = rows.execute(_AFTER, (transaction, position, limit)).fetchall()
+                found = rows.execute(_AFTER, (transaction, position, *end, limit)).fetchall()
                 if not found:
                     return
                 *_, transaction, position = found[-1]
-                ((stored_at, event_id),) = connection.execute(_DETAILS, (transaction, position))
-            samples = [Sample(*row[:5]) for row in found]
-            yield samples, f"{transaction} {position} {stored_at} {event_id}"
+                cursor = _cursor(connection, transaction, position)
+            yield [Sample(*row[:5]) for row in found], cursor
 
     def read_between(self, start: int, end: int, limit: int) -> Iterator[list[Sample]]:
         for found in self._rows_between(_BETWEEN, start, end, limit):
@@ -157,6 +173,11 @@ class PostgresqlReader(StoreReader):
             raise self._database.unavailable(problem)
         (numbers,) = connection.execute(_IDENTITY)
         self._identity = f"postgresql {' '.join(map(str, numbers))}"
+
+
+def _cursor(connection: Connection, transaction: str, position: int) -> str:
+    ((stored_at, event_id),) = connection.execute(_DETAILS, (transaction, position))
+    return f"{transaction} {position} {stored_at} {event_id}"
 
 
 def _format(at: int) -> str:

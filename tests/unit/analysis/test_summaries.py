@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlmon.analysis import summaries as module
+from dlmon.analysis.levels import Level
 from dlmon.analysis.stats import Stats
 from dlmon.analysis.summaries import Summaries
 from dlmon.errors import FileError, StoreUnavailable
@@ -157,10 +158,77 @@ def test_progress_says_how_many_there_are(events: Events, monkeypatch: pytest.Mo
     assert seen == [(4, 6), (6, 6), (9, 9)]
 
 
-@pytest.mark.slow
-def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
+def test_the_newest_events_of_a_large_store_come_first_and_later_ones_before_older_ones(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_READ", 2)
+    monkeypatch.setattr(module, "_MAX_SIZE", 1)
+    monkeypatch.setattr(module, "_NEWEST", 4)
+    events.add(*some(6), *some(2, hours=1), *some(4, hours=2))
+    seen: list[tuple[dict[int, int], int]] = []
+
+    with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
+        first = int(NOON.timestamp()) // 3600
+
+        def look(done: int, total: int) -> None:
+            found = summaries.read(Level.WORLD_HOUR, first, first + 99)
+            seen.append(({one.hour - first: one.stats.count for one in found}, total))
+            if done == 6:
+                events.add(*some(1, hours=3))
+
+        summaries.follow(reader, Stop(), look)
+    assert seen == [
+        ({}, 12),
+        ({2: 2}, 12),
+        ({2: 4}, 12),
+        ({0: 2, 2: 4}, 12),
+        ({0: 2, 2: 4, 3: 1}, 12),
+        ({0: 4, 2: 4, 3: 1}, 12),
+        ({0: 6, 2: 4, 3: 1}, 13),
+    ]
+    assert [row.count for row in events.ask(everything("hour")).rows] == [6, 2, 4, 1]
+
+
+def test_a_stop_among_older_events_goes_on_there(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_READ", 2)
+    monkeypatch.setattr(module, "_MAX_SIZE", 1)
+    monkeypatch.setattr(module, "_NEWEST", 3)
+    events.add(*some(12))
+    counts = []
+    for _ in range(9):
+        stop = Stop()
+        with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
+            summaries.follow(reader, stop, lambda _done, _total, stop=stop: stop.request())  # type: ignore[misc]
+            counts.append(summaries.events)
+    assert counts == [2, 3, 5, 7, 9, 11, 12, 12, 12]
+    run(events.path, "DELETE FROM events WHERE rowid <= 9")
+    events.add(*some(1))
+    assert events.count() == 13
+
+
+def test_older_events_that_are_deleted_meanwhile_are_not_waited_for(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_READ", 2)
+    monkeypatch.setattr(module, "_NEWEST", 3)
+    events.add(*some(12))
+    stop = Stop()
+    with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
+        summaries.follow(reader, stop, lambda _done, _total: stop.request())
+    run(events.path, "DELETE FROM events WHERE rowid <= 10")
+    assert events.count() == 3
+    events.add(*some(1))
+    assert events.count() == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("newest", [100, 5])
+def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
+    events: Events, newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NEWEST", newest)
     monkeypatch.setattr(module, "_READ", 4)
     monkeypatch.setattr(module, "_MAX_SIZE", 1)
     events.add(*some(4), *some(4, hours=1), *some(4, hours=30))
