@@ -29,6 +29,7 @@ from benchmarks.page_server import serving
 from benchmarks.page_streams import listen
 from benchmarks.rounds import DLMON_RATE, ROOT
 from benchmarks.summaries import DAY, fill
+from dlmon.analysis.summaries import NEWEST
 from dlmon.brokers import open_broker
 from dlmon.config.settings import Settings
 from dlmon.messages import Message, Queue
@@ -85,6 +86,10 @@ def _start(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     began = time.perf_counter()
     with serving(folder) as server:
         yield f"answers after {time.perf_counter() - began:.2f} s"
+        newest = min(NEWEST, arguments.events)
+        server.wait_until_summarised(newest, all_of_them=False)
+        seconds = time.perf_counter() - began
+        yield f"the newest {newest:,} events summarised after {seconds:.2f} s"
         server.wait_until_summarised(arguments.events)
         seconds = time.perf_counter() - began
         yield (

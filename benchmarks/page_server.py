@@ -60,12 +60,15 @@ class Server:
                 if now > ends:
                     return
 
-    def wait_until_summarised(self, events: int) -> None:
-        """Return once the page knows so many events."""
+    def wait_until_summarised(self, events: int, *, all_of_them: bool = True) -> None:
+        """Return once the page knows so many events.
+
+        all_of_them: they are all that the store has."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             state = self.get("/api/state")
-            if state["summarising"] is None and (state["stored"]["count"] or 0) >= events:
+            done = state["summarising"] is None or not all_of_them
+            if done and (state["stored"]["count"] or 0) >= events:
                 return
             assert time.monotonic() < deadline, state
             time.sleep(0.1)

@@ -32,6 +32,9 @@ APPLICATION_ID = 0x646C6D73
 FORMAT_VERSION = 4
 """`PRAGMA user_version`. A file of another version is made again."""
 
+NEWEST = 350_000
+"""Events that are summarised before the others: a day of a store with ten million a month."""
+
 _READ = 10_000  # events at a time
 _NEWEST = (
     350_000  # events of a large store that come before the others: a day of ten million a month
@@ -309,7 +312,7 @@ class Summaries(Closeable):
                     place.cursor is None or reader.knows(place.cursor)
                 ):
                     return place
-            newest = reader.newest(_NEWEST)
+            newest = reader.newest(NEWEST)
             place = _Place(newest, None, newest)
             with self._transaction() as connection:
                 connection.execute("DELETE FROM summary")

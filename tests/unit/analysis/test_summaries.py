@@ -163,7 +163,7 @@ def test_the_newest_events_of_a_large_store_come_first_and_later_ones_before_old
 ) -> None:
     monkeypatch.setattr(module, "_READ", 2)
     monkeypatch.setattr(module, "_MAX_SIZE", 1)
-    monkeypatch.setattr(module, "_NEWEST", 4)
+    monkeypatch.setattr(module, "NEWEST", 4)
     events.add(*some(6), *some(2, hours=1), *some(4, hours=2))
     seen: list[tuple[dict[int, int], int]] = []
 
@@ -194,7 +194,7 @@ def test_a_stop_among_older_events_goes_on_there(
 ) -> None:
     monkeypatch.setattr(module, "_READ", 2)
     monkeypatch.setattr(module, "_MAX_SIZE", 1)
-    monkeypatch.setattr(module, "_NEWEST", 3)
+    monkeypatch.setattr(module, "NEWEST", 3)
     events.add(*some(12))
     counts = []
     for _ in range(9):
@@ -212,7 +212,7 @@ def test_older_events_that_are_deleted_meanwhile_are_not_waited_for(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_READ", 2)
-    monkeypatch.setattr(module, "_NEWEST", 3)
+    monkeypatch.setattr(module, "NEWEST", 3)
     events.add(*some(12))
     stop = Stop()
     with SqliteReader(events.path) as reader, Summaries(events.summaries) as summaries:
@@ -228,7 +228,7 @@ def test_older_events_that_are_deleted_meanwhile_are_not_waited_for(
 def test_a_kill_at_any_statement_loses_nothing_and_counts_nothing_twice(
     events: Events, newest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NEWEST", newest)
+    monkeypatch.setattr(module, "NEWEST", newest)
     monkeypatch.setattr(module, "_READ", 4)
     monkeypatch.setattr(module, "_MAX_SIZE", 1)
     events.add(*some(4), *some(4, hours=1), *some(4, hours=30))
