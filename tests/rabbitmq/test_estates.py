@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -245,6 +246,53 @@ def test_several_queues_are_consumed_at_once(
     finally:
         with raw_channel(rabbitmq_url) as channel:
             channel.queue_delete(other)
+
+
+@pytest.mark.parametrize("limit", [(), ("--count", "5")], ids=str)
+def test_several_workers_take_from_several_queues(
+    rabbitmq_url: str,
+    queues: tuple[str, str],
+    settings: Settings,
+    tmp_path: Path,
+    limit: tuple[str, ...],
+) -> None:
+    others = [f"{queues[0]}-{number}" for number in (2, 3)]
+    arrivals = (queues[0], *others)
+    events = [(name, str(uuid.uuid4())) for name in arrivals for _ in range(100)]
+    dlmon = Dlmon(
+        settings,
+        tmp_path,
+        DLMON_EXCHANGE="amq.default",
+        DLMON_ARRIVALS=",".join(arrivals),
+        DLMON_REJECTS=queues[1],
+        DLMON_DECLARE="no",
+        DLMON_STORE="sqlite:///workers.db",
+    )
+    with raw_channel(rabbitmq_url) as channel:
+        for name in (*arrivals, queues[1]):
+            channel.queue_declare(name)
+        try:
+            for name, event_id in events:
+                channel.basic_publish("", name, make_body(event_id=event_id))
+            channel.basic_publish("", others[0], b"not json")
+            done = dlmon("consume", "--workers", "2", "--until-empty", *limit)
+            if limit:
+                assert done.returncode == 2, done.stderr
+                assert "--count takes from one queue" in done.stderr
+                assert "Traceback" not in done.stderr
+                return
+            assert done.returncode == 0, done.stderr
+            assert "301 received: 300 stored, 0 duplicates, 1 rejected" in done.stderr
+            with closing(sqlite3.connect(tmp_path / "workers.db")) as database:
+                found = {
+                    event_id for (event_id,) in database.execute("SELECT event_id FROM events")
+                }
+            assert found == {event_id for _, event_id in events}
+            for name in arrivals:
+                assert channel.queue_declare(name, passive=True).method.message_count == 0
+        finally:
+            for name in others:
+                channel.queue_delete(name)
 
 
 def test_dead_letters_of_others_are_looked_at_and_left(
