@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from dlmon.cli import app
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import ExitCode
-from tests.support.dlmon import Dlmon
+from tests.support.amqp import raw_channel
+from tests.support.dlmon import Dlmon, url_of
 from tests.support.documentation import (
     DOCUMENTS,
     REPOSITORY,
@@ -26,6 +28,7 @@ from tests.support.documentation import (
     shape,
     words,
 )
+from tests.support.events import make_body
 from tests.support.terminal import PROMPT, type_command
 
 ELSEWHERE = ("docker ", "git ", "pip ", "pipx ", "python3 -m venv", "rabbitmqctl ", "sqlite3 ")
@@ -69,19 +72,20 @@ def test_every_command_has_an_example() -> None:
     ],
 )
 def test_each_documented_command_prints_what_is_documented(
-    document: Path, rabbitmq_settings: Settings, tmp_path: Path
+    document: Path, rabbitmq_settings: Settings, queue_of_others: None, tmp_path: Path
 ) -> None:
     environment = environment_for(rabbitmq_settings, tmp_path)
     for name in ("examples", "schemas"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     wrong = []
     for example in typed(document):
-        if example.command.startswith("export "):
-            environment |= re.findall(r"(\w+)=(\S+)", example.command)
+        command = as_typed(example.command, rabbitmq_settings)
+        if command.startswith("export "):
+            environment |= re.findall(r"(\w+)=(\S+)", command)
             continue
         answers = ["y"] * example.output.count(f"{PROMPT}y")
         printed, status = type_command(
-            example.command, environment=environment, folder=tmp_path, answers=answers
+            command, environment=environment, folder=tmp_path, answers=answers
         )
         random = example.command.startswith(RANDOM)
         found = shape(as_documented(printed, rabbitmq_settings, tmp_path), random=random)
@@ -129,10 +133,39 @@ def environment_for(settings: Settings, folder: Path) -> dict[str, str]:
     }
 
 
+def others(settings: Settings) -> str:
+    """What the queue is called here that the documentation calls `downloads`."""
+    return f"{settings.namespace}-downloads"
+
+
+@pytest.fixture
+def queue_of_others(rabbitmq_settings: Settings) -> Iterator[None]:
+    """A queue that is there before dlmon, with what agents have put into it."""
+    name = others(rabbitmq_settings)
+    with raw_channel(url_of(rabbitmq_settings)) as channel:
+        channel.queue_declare(name, durable=True)
+        for changes in ({}, {}, {"download_speed": "fast"}):
+            channel.basic_publish("", name, make_body(**changes))
+        yield
+        channel.queue_delete(name)
+
+
+def as_typed(command: str, settings: Settings) -> str:
+    """A command with this test's names for those that the documentation uses."""
+    for documented, name in (
+        ("amqp://guest:guest@localhost:5672/", url_of(settings)),
+        ("DLMON_NAMESPACE=dlmon", f"DLMON_NAMESPACE={settings.namespace}"),
+        ("--arrivals downloads", f"--arrivals {others(settings)}"),
+    ):
+        command = command.replace(documented, name)
+    return command
+
+
 def as_documented(printed: str, settings: Settings, folder: Path) -> str:
     """What is printed, with the names that the documentation uses for those of this test."""
     host = settings.broker.hosts[0][0] if isinstance(settings.broker, RabbitMQAddress) else ""
     for name, documented in (
+        (others(settings), "downloads"),
         (settings.namespace, "dlmon"),
         (str(settings.broker), "amqp://guest:***@localhost:5672/"),
         (host, "localhost"),
