@@ -137,6 +137,9 @@ class Broker(Closeable):
     names: Names
     """What it calls the exchange, the queues and the routing keys."""
 
+    publishes_beside = False
+    """Whether publishing in another thread takes nothing from receiving in this one."""
+
     has_policies = False
     """Whether an operator can have the broker drop messages by rules that dlmon does not see."""
 

@@ -53,6 +53,11 @@ class ParkedCount:
         """So many were parked and confirmed."""
         self._parked += count
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look. What is being parked has to be waited for first."""
+        return bool(self._parked) and time.monotonic() >= self._check_at
+
     def vanished(self, *, due: bool = True) -> int:
         """How many are missing since the last call that looked.
 

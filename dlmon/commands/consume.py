@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,22 +16,22 @@ from dlmon.brokers.base import Broker, Consumer
 from dlmon.brokers.counts import ParkedCount, explain_vanished
 from dlmon.commands.batches import BATCH, delivery_count_of, portions
 from dlmon.commands.continents import count_by_continent
+from dlmon.commands.delays import count_delays
 from dlmon.commands.loads import Load, loads
+from dlmon.commands.parking import Parking
 from dlmon.commands.returning import ReturningRejects
 from dlmon.commands.validating import validate_load
 from dlmon.errors import (
     BrokerError,
     Interrupted,
-    PublishRefused,
     StoreError,
     StoreUnavailable,
-    UnpublishableMessages,
 )
 from dlmon.event import DOWNLOAD_SPEED
 from dlmon.messages import PUBLISHED_AT, Delivery, Queue
 from dlmon.monitoring.observers import ConsumeObserver
 from dlmon.monitoring.totals import ConsumeTotals
-from dlmon.rejects.rejection import Rejection, message_id_of, reject, to_message
+from dlmon.rejects.rejection import Rejection, message_id_of, reject
 from dlmon.runtime.backoff import Backoff
 from dlmon.runtime.stop import Stop
 from dlmon.stores.base import Entry, Store, WriteResult, write_isolating
@@ -50,9 +49,6 @@ _IDLE = 1.0  # seconds
 _IDLE_UNTIL_EMPTY = 0.1
 _WARNING_INTERVAL = 60.0
 _RETRY_AT_STOP = 0.1
-_CREDIBLE_DELAY = range(-60_000, 366 * 24 * 3_600_000)
-"""Milliseconds from published to committed. The time of publication comes from another machine: one
-whose clock is a little ahead counts as no delay, and one that is plainly wrong does not count."""
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +116,20 @@ def consume(
     return ConsumeResult(run.totals, time.monotonic() - started, interrupted)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A load whose valid events are stored. Its messages are acknowledged once its rejections are
+    parked. published: when the events were that were stored at `committed_at`."""
+
+    consumer: Consumer
+    completed: Sequence[Delivery]
+    events: int
+    written: WriteResult
+    parking: Parking
+    published: list[object]
+    committed_at: int
+
+
 class _HeldTooLong(Exception):
     """The batch in hand has to be given back. `probe` succeeds once taking another makes sense."""
 
@@ -146,6 +156,8 @@ class _ConsumeRun:
     in_hand: int = 0
     returning: ReturningRejects = field(init=False)
     looping: list[Delivery] = field(default_factory=list)
+    taken: int = 0  # events that are settled, or in `unfinished`
+    unfinished: _Stored | None = None
     parked: ParkedCount = field(init=False)
 
     def __post_init__(self) -> None:
@@ -166,30 +178,38 @@ class _ConsumeRun:
                 return
             _log.warning("Gave back %d events; more are taken once it works again.", self.in_hand)
             self.in_hand = 0
+            self.unfinished = None
+            self.taken = self.totals.received
             self._retry(probe)
 
     def _remaining(self) -> int | None:
-        return None if self.count is None else max(0, self.count - self.totals.received)
+        return None if self.count is None else max(0, self.count - self.taken)
 
     def _consume_from(self, consumer: Consumer) -> None:
         was_empty = False
         while not self.stop.requested and (remaining := self._remaining()) != 0:
             limit = self.batch if remaining is None else min(self.batch, remaining)
-            deliveries = consumer.receive(limit, _IDLE_UNTIL_EMPTY if self.until_empty else _IDLE)
-            self.in_hand = len(deliveries)
+            idle = _IDLE_UNTIL_EMPTY if self.until_empty else _IDLE
+            deliveries = consumer.receive(limit, 0 if self.unfinished else idle)
+            self.in_hand += len(deliveries)
             for portion in portions(deliveries):
                 for load in loads(portion, self.unpacker, self.batch):
                     self._settle(consumer, load)
             self._trim()
-            self.check_parked()
+            if self.parked.is_due:
+                self._finish()
+                self.check_parked()
             if deliveries:
                 was_empty = False
+            elif self.unfinished:
+                self._finish()
             elif was_empty:
                 # Empty twice: an event can arrive between an empty receive and the depth.
                 return
             else:
                 self.observer.on_idle(self.totals)
                 was_empty = self.until_empty and self.broker.has_no_arrivals()
+        self._finish()
 
     def check_parked(self, *, due: bool = True) -> None:
         """Warn of rejects that were parked, and are gone."""
@@ -204,7 +224,13 @@ class _ConsumeRun:
             _log.warning("Old events are not deleted for now. %s", error)
 
     def _settle(self, consumer: Consumer, load: Load) -> None:
-        """Store and park the events of a load, then acknowledge the messages it completes."""
+        """Store and park the events of a load, and then acknowledge the messages it completes.
+
+        That may still be to do when this returns: parking goes on while the next load is stored.
+        """
+        alone = len(load.completed) <= 1  # perhaps a message that kills the process
+        if alone:
+            self._finish()
         with self._timed("judge"):
             validated = validate_load(load, self.validator)
             entries, sources = validated.entries, validated.sources
@@ -220,29 +246,50 @@ class _ConsumeRun:
             for entry, violation in written.refused:
                 delivery = validated.delivery_of(numbers[id(entry)])
                 self._reject(rejections, delivery, (violation,), entry.event)
-        with self._timed("park"):
-            self._park(rejections)
-        completed = load.completed
+        self._finish()
+        parking = Parking(self.broker, rejections, self.stop, self.hold)
+        events = len(entries) + len(validated.invalid) - len(self.looping)
+        self.taken += events
+        published = [delivery.headers.get(PUBLISHED_AT) for delivery in sources]
+        self.unfinished = _Stored(
+            consumer, load.completed, events, written, parking, published, committed_at
+        )
+        if rejections:
+            self.parked.before_parking()
+        if rejections and self.broker.publishes_beside and not alone and not self.looping:
+            parking.start()
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Park what is not parked yet, then acknowledge the messages of the load before."""
+        if (stored := self.unfinished) is None:
+            return
+        rejections = stored.parking.rejections
+        if rejections:
+            # Only parking shows whether parking works. What this parks after the batch was given
+            # back is parked again later: twice is safer than never.
+            with self._timed("park"):
+                self._retry(stored.parking.attempt, stored.parking.attempt)
+            self.parked.add(len(rejections))
+        self.unfinished = None
+        completed = stored.completed
         if self.looping:
             left = {delivery.token for delivery in self.looping}
             completed = [delivery for delivery in completed if delivery.token not in left]
-        consumer.acknowledge(completed)
+        stored.consumer.acknowledge(completed)
         self.in_hand -= len(completed)
 
-        totals = self.totals
+        totals, written = self.totals, stored.written
         totals.batches += 1
         totals.messages += len(completed)
-        totals.received += len(entries) + len(validated.invalid) - len(self.looping)
+        totals.received += stored.events
         totals.redelivered += sum(map(bool, map(delivery_count_of, completed)))
         totals.stored += len(written.stored)
         totals.duplicates += len(written.duplicates)
         for rejection in rejections:
             totals.rejected.add(rejection)
-        published = [delivery.headers.get(PUBLISHED_AT) for delivery in sources]
-        # Many events of a batch were published in the same millisecond.
-        for at, times in Counter(at for at in published if type(at) is int).items():
-            if (delay := committed_at - at) in _CREDIBLE_DELAY:
-                totals.delay.add(max(0, delay), times)
+        count_delays(totals, stored.published, stored.committed_at)
         totals.speed.add_all(_speeds(written.stored))
         if self.by_continent:
             count_by_continent(totals, written.stored)
@@ -296,35 +343,6 @@ class _ConsumeRun:
             refused=[refused for part in parts for refused in part.refused],
         )
 
-    def _park(self, rejections: Sequence[Rejection]) -> None:
-        if not rejections:
-            return
-        self.parked.before_parking()
-        pending = rejections
-        smallest = False
-
-        def attempt() -> None:
-            nonlocal pending, smallest
-            # Made for each attempt: another connection may agree to larger or smaller frames.
-            max_bytes = 0 if smallest else self.broker.max_properties_bytes
-            messages = [to_message(rejection, max_bytes) for rejection in pending]
-            try:
-                self.broker.publish(Queue.REJECTS, [messages], stop=self.stop, patience=self.hold)
-            except PublishRefused as refusal:
-                refused = set(map(id, refusal.messages))
-                smallest = isinstance(refusal, UnpublishableMessages)
-                pending = [
-                    rejection
-                    for rejection, message in zip(pending, messages, strict=True)
-                    if id(message) in refused
-                ]
-                raise
-
-        # Only parking shows whether parking works. What this parks after the batch was given back
-        # is parked again later: twice is safer than never.
-        self._retry(attempt, attempt)
-        self.parked.add(len(rejections))
-
     def _retry(self, attempt: Callable[[], None], probe: Callable[[], None] | None = None) -> None:
         """Call `attempt` until it succeeds.
 
@@ -343,6 +361,8 @@ class _ConsumeRun:
                 failed = True
                 stage = "store" if isinstance(error, StoreUnavailable) else "park"
                 self.totals.failures[stage] += 1
+                if stage == "store" and self.unfinished and self.unfinished.parking.has_succeeded:
+                    self._finish()  # before it is given back with what is held
                 if now >= warn_at:
                     _log.warning("%s Trying again; %d events are held.", error, self.in_hand)
                     warn_at = now + _WARNING_INTERVAL

@@ -26,6 +26,7 @@ class RabbitMQBroker(Broker):
     """Two connections: under a memory or disk alarm RabbitMQ stops reading from one that publishes,
     and acknowledgements on it would be stuck too."""
 
+    publishes_beside = True
     has_policies = True
 
     def __init__(self, settings: Settings, stop: Stop | None = None) -> None:
