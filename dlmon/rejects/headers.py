@@ -222,6 +222,8 @@ def time_or_none(at: int | None) -> int | None:
 
 def clip(text: str, limit: int) -> str:
     """`text` in at most `limit` bytes of UTF-8, with an ellipsis where something was cut."""
+    if len(text) <= limit and text.isascii():  # nearly always
+        return text
     encoded = text.encode(errors="replace")
     if len(encoded) <= limit:
         return encoded.decode()

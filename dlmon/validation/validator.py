@@ -82,7 +82,7 @@ class Validator:
             valid = self._validate_together(bodies[start : start + _TOGETHER])
             if valid is None:
                 # Where one event is invalid, others are: trying on would cost more than it gains.
-                return [*verdicts, *map(self.validate, bodies[start:])]
+                return [*verdicts, *map(self._validate_one, bodies[start:])]
             verdicts += valid
         return verdicts
 
@@ -96,6 +96,21 @@ class Validator:
         ):
             return list(map(Verdict, values))
         return self.validate_all(bodies)
+
+    def _validate_one(self, body: bytes) -> Verdict:
+        """As `validate`, in half the time for an event that is valid, if that is simple to see."""
+        if (
+            len(body) <= self._simple_bytes
+            and b"\\" not in body
+            and body.count(b'"') == 2 * self.schema.fewest_strings
+        ):
+            try:
+                value = orjson.loads(body)
+            except orjson.JSONDecodeError:
+                return self.validate(body)
+            if self._is_valid(value):
+                return Verdict(value)
+        return self.validate(body)
 
     def _validate_together(self, bodies: Sequence[bytes]) -> list[Verdict] | None:
         """The verdicts if all of these are valid, and that is simple to see; else None."""

@@ -19,6 +19,7 @@ from pika.frame import Body, Header, Method
 from pika.spec import FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD
 
 from dlmon.brokers.rabbitmq.failures import Failure, FailureKind
+from dlmon.brokers.rabbitmq.properties import encode_properties
 from dlmon.brokers.rabbitmq.tls import tls_context
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
@@ -88,32 +89,19 @@ class PropertiesEncoder:
         self._start: bytes | None = None  # what stands before the id, where that stands last
 
     def encode(self, message: Message) -> Any:
-        """The properties of a message, for pika; `encoded` are their bytes. Raises what pika raises
-        where that cannot be."""
+        """The properties of a message, for pika; `encoded` are their bytes.
+
+        Raises: as `encode_properties`."""
         others = message[3:]
         # Equal headers may differ: 1 and True do.
         if message.headers is not self._headers or others != self._others:
             plain = message.type is None and message.app_id is None
-            self._start = self._encode(message, "")[:-1] if plain else None
+            self._start = encode_properties(message, "")[:-1] if plain else None
             self._headers, self._others = message.headers, others
         message_id = message.message_id.encode()
         if self._start is None or len(message_id) > _MAX_SHORT_STRING:
-            return _EncodedProperties(self._encode(message, message.message_id))
+            return _EncodedProperties(encode_properties(message, message.message_id))
         return _EncodedProperties(b"%b%c%b" % (self._start, len(message_id), message_id))
-
-    @staticmethod
-    def _encode(message: Message, message_id: str) -> bytes:
-        properties = pika.BasicProperties(
-            content_type=message.content_type,
-            content_encoding=message.content_encoding,
-            headers=dict(message.headers) or None,
-            delivery_mode=2,
-            correlation_id=message.correlation_id,
-            message_id=message_id,
-            type=message.type,
-            app_id=message.app_id,
-        )
-        return b"".join(properties.encode())
 
 
 class _EncodedProperties(pika.BasicProperties):  # type: ignore[misc]  # pika ships no types
