@@ -100,6 +100,10 @@ _IS_AHEAD = """
     SELECT transaction >= pg_snapshot_xmax(pg_current_snapshot()) FROM dlmon_events
     ORDER BY transaction DESC, position DESC LIMIT 1"""
 
+# PostgreSQL takes more forms for a UUID; as ids, they are not the same.
+is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+"""Whether an id in lower case belongs to the column of UUIDs."""
+
 _ADVISORY_LOCK = 0x646C6D65  # held while the table is made, so that only one consumer does
 
 _FIND_COLUMNS = """
