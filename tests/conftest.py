@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "rabbitmq_server" in fixtures:
             item.add_marker(pytest.mark.private_node)
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if "postgresql" in [one for one in parameters if isinstance(one, str)]:
+        if any(isinstance(one, str) and one.startswith("postgresql") for one in parameters):
             item.add_marker(pytest.mark.postgresql)
         if {"postgres_url", "postgres_server"} & {*fixtures}:
             item.add_marker(pytest.mark.postgresql)

@@ -24,6 +24,7 @@ from psycopg.sql import SQL, Identifier
 from dlmon.config.urls import StoreAddress
 from dlmon.stores import open_store
 from dlmon.stores.base import Store
+from dlmon.stores.postgresql import copying
 from tests.conftest import unavailable
 from tests.support.clickhouse import Engine
 from tests.support.named import named_server
@@ -227,10 +228,19 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL is given each batch by COPY first, however small it is."""
+    monkeypatch.setattr(copying, "FEWEST", 1)
+    monkeypatch.setattr(copying, "_PAUSE", 1)
+
+
+@pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Of the kind that the test is parametrized with."""
     kind = request.param
-    if kind == "postgresql":
+    if kind.startswith("postgresql"):
+        if kind == "postgresql by COPY":
+            request.getfixturevalue("copied")
         postgres: PostgresPlace = request.getfixturevalue("postgres")
         return postgres
     if kind == "webhook":

@@ -15,10 +15,10 @@ from tests.stores.conftest import Place
 from tests.support.events import make_body, make_entry, make_event
 
 every_store = pytest.mark.parametrize(
-    "place", ["sqlite", "postgresql", "webhook", "ndjson"], indirect=True
+    "place", ["sqlite", "postgresql", "postgresql by COPY", "webhook", "ndjson"], indirect=True
 )
 every_store_that_keeps_identity = pytest.mark.parametrize(
-    "place", ["sqlite", "postgresql"], indirect=True
+    "place", ["sqlite", "postgresql", "postgresql by COPY"], indirect=True
 )
 
 
@@ -75,7 +75,9 @@ def test_a_store_that_is_broken_is_unavailable_and_works_again_afterwards(
     assert [first.body, second.body] == list(dict.fromkeys(place.bodies()))
 
 
-@pytest.mark.parametrize("place", ["sqlite", "postgresql", "webhook"], indirect=True)
+@pytest.mark.parametrize(
+    "place", ["sqlite", "postgresql", "postgresql by COPY", "webhook"], indirect=True
+)
 def test_an_event_that_the_store_refuses_is_found_among_its_neighbours(
     store: Store, place: Place
 ) -> None:

@@ -113,7 +113,7 @@ class DatedPostgres(Dated):
             )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql by COPY"])
 def dated(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Dated]:
@@ -121,6 +121,8 @@ def dated(
     if request.param == "sqlite":
         yield DatedSqlite(tmp_path / "events.db", monkeypatch)
     else:
+        if request.param == "postgresql by COPY":
+            request.getfixturevalue("copied")
         yield DatedPostgres(request.getfixturevalue("postgres"))
 
 

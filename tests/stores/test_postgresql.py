@@ -16,11 +16,13 @@ from dlmon.config.secrets import Secret
 from dlmon.config.urls import StoreAddress
 from dlmon.errors import EventsRefused, SettingsError, StoreUnavailable
 from dlmon.stores.base import write_isolating
-from dlmon.stores.postgresql import PostgresqlStore
+from dlmon.stores.postgresql import PostgresqlStore, copying
 from dlmon.stores.retention import FIRST_STEP
 from tests.stores.conftest import PostgresPlace
 from tests.support.events import make_body, make_entry, make_event
 from tests.support.postgres import PostgresServer
+
+pytestmark = pytest.mark.usefixtures("copied")
 
 
 @pytest.fixture
@@ -266,3 +268,23 @@ def test_a_url_that_libpq_cannot_read_is_refused_without_its_secrets() -> None:
     with pytest.raises(SettingsError) as caught:
         PostgresqlStore(address)
     assert "s3cret" not in str(caught.value)
+
+
+def test_new_events_are_copied_and_those_that_are_there_are_found_by_insert(
+    store: PostgresqlStore, postgres: PostgresPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(copying, "_PAUSE", 2)
+    postgres.execute(
+        "CREATE TABLE ways (way text);"
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$"
+        "BEGIN INSERT INTO ways VALUES (left(ltrim(current_query(), E' \\n'), 6)); RETURN NULL; END $$;"
+        "CREATE TRIGGER note AFTER INSERT ON dlmon_events EXECUTE FUNCTION note()"
+    )
+    batches = [[make_entry(make_body()) for _ in range(copying.FEWEST)] for _ in range(5)]
+    batches[1][7] = batches[0][7]
+    for batch in (*batches, batches[4][1:]):
+        written = store.write(batch)
+        assert [*written.stored, *written.duplicates] == sorted(batch, key=written.duplicates.count)
+    ways = [way for (way,) in postgres.execute("SELECT way FROM ways ORDER BY ctid")]
+    assert ways == ["COPY d", "INSERT", "INSERT", "COPY d", "COPY d", "INSERT"]

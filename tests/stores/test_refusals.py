@@ -25,6 +25,8 @@ from dlmon.stores.sqlite import SqliteStore
 from tests.stores.conftest import PostgresPlace
 from tests.support.events import make_body, make_entry
 
+pytestmark = pytest.mark.usefixtures("copied")
+
 
 def refused_of_twenty(store: Store) -> list[tuple[Entry, str]]:
     """What is refused, and why, of twenty events of which one has a file_size of 13."""
