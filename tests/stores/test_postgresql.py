@@ -278,7 +278,8 @@ def test_new_events_are_copied_and_those_that_are_there_are_found_by_insert(
     postgres.execute(
         "CREATE TABLE ways (way text);"
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$"
-        "BEGIN INSERT INTO ways VALUES (left(ltrim(current_query(), E' \\n'), 6)); RETURN NULL; END $$;"
+        "BEGIN INSERT INTO ways VALUES (left(ltrim(current_query(), E' \\n'), 6)); RETURN NULL; "
+        "END $$;"
         "CREATE TRIGGER note AFTER INSERT ON dlmon_events EXECUTE FUNCTION note()"
     )
     batches = [[make_entry(make_body()) for _ in range(copying.FEWEST)] for _ in range(5)]
