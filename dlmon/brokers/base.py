@@ -32,12 +32,14 @@ class Depth:
     """Messages in a queue: those that are `ready`, and those `held` by consumers and readers now.
 
     Where the broker does not say how many are held, `held` is None and `holders` is the number of
-    consumers and readers.
+    consumers and readers. is_stream: what is read stays, `ready` is all that the stream has, and
+    less than before is no loss.
     """
 
     ready: int
     held: int | None
     holders: int = 0
+    is_stream: bool = False
 
     @property
     def shared(self) -> bool:

@@ -17,9 +17,9 @@ def count_vanished(before: Depth, now: Depth, added: int = 0) -> int:
     """How many messages are missing from a queue, as far as can be known.
 
     added: how many were confirmed in between. None is missing where a consumer or a reader was
-    there before, or is now: it may have taken them.
+    there before, or is now: it may have taken them. Nor from a stream, which forgets what is old.
     """
-    if before.shared or now.shared:
+    if before.shared or now.shared or now.is_stream:
         return 0
     return max(0, before.ready + added - now.ready)
 

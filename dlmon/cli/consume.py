@@ -9,6 +9,7 @@ from dlmon.cli.options import BROKER, LOGGING, METRICS, RETENTION, STORE, UNPACK
 from dlmon.cli.signals import outliving_log_rotation, stop_on_signals
 from dlmon.cli.used_files import refuse_shared_files
 from dlmon.commands.batches import BATCH
+from dlmon.errors import UsageError
 from dlmon.runtime.interpreter import tune_gc, tune_switch_interval
 from dlmon.runtime.stdio import is_terminal
 
@@ -73,6 +74,12 @@ def consume(
     from dlmon.monitoring.prometheus import serve_consumer_metrics
     from dlmon.stores import open_store
 
+    if settings.stream_retention is not None:
+        # Before anything is declared.
+        raise UsageError(
+            "Events of a stream are published and kept; consume takes them from a queue: leave out "
+            "--arrivals-type stream, and bind a queue to the exchange beside the stream."
+        )
     refuse_shared_files(settings, writes_store=True)
     queue = ", ".join(settings.names.all_arrivals)
     where = f"{queue} at {settings.broker}"

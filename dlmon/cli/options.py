@@ -80,6 +80,23 @@ BROKER: Options = {
             rich_help_panel=_BROKER_PANEL,
         ),
     ],
+    "arrivals_type": Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="What arrivals are declared as: quorum, or stream, a log that is published to and "
+            "not consumed from. [DLMON_ARRIVALS_TYPE; default: quorum]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
+    "retain": Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="How long a stream keeps events, such as 36h. [DLMON_RETAIN; default: 7d]",
+            rich_help_panel=_BROKER_PANEL,
+        ),
+    ],
     "declare": Annotated[
         bool | None,
         typer.Option(

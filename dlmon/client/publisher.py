@@ -77,6 +77,8 @@ class Publisher(Closeable):
         spool: str | os.PathLike[str] | None = None,
         events_per_message: int = 1,
         compress: str | None = None,
+        arrivals_type: str = "quorum",
+        retain: str = "7d",
     ) -> None:
         """Connect, and declare the exchange and the queues where they are missing.
 
@@ -88,7 +90,8 @@ class Publisher(Closeable):
         spool: a file that `publish` writes events to, on disk before it returns. A thread sends
         them from there, also those that an earlier process left in it, and waits out any outage,
         so that nothing is connected to here. Several processes may share it. events_per_message,
-        compress (`gzip` or `zstd`): how events from the spool are packed.
+        compress (`gzip` or `zstd`): how events from the spool are packed. arrivals_type: what
+        arrivals are, `quorum` or `stream`. retain: how long a stream keeps events, such as `36h`.
 
         Raises: SettingsError, BrokerUnreachable, BrokerRefused, TopologyMismatch.
         """
@@ -96,7 +99,9 @@ class Publisher(Closeable):
             self._validator: Validator | None = Validator(load_schema())
         else:
             self._validator = validate or None
-        settings = Settings.for_url(url, namespace=namespace, wait=wait)
+        settings = Settings.for_url(
+            url, namespace=namespace, wait=wait, arrivals_type=arrivals_type, retain=retain
+        )
         self._spool: Spool | None = None
         if spool is not None:
             self._spool = Spool(Path(spool), settings, events_per_message, compress)

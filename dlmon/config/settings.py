@@ -46,6 +46,8 @@ class Settings:
     rejects: str | None = None
     arrivals_key: str | None = None
     rejects_key: str | None = None
+    arrivals_type: str = "quorum"
+    retain: timedelta = timedelta(days=7)
     declare: bool = True
     connection_name: str = ""
     heartbeat: int = 30
@@ -74,6 +76,11 @@ class Settings:
             self.arrivals_key,
             self.rejects_key,
         )
+
+    @property
+    def stream_retention(self) -> timedelta | None:
+        """How long arrivals keep events, where they are a stream; None where they are a queue."""
+        return self.retain if self.arrivals_type == "stream" else None
 
     @classmethod
     def for_url(cls, url: str, **values: object) -> Settings:
@@ -154,9 +161,10 @@ def _settings(given: Mapping[str, _Given]) -> Settings:
             if not name.startswith(("broker", "store"))
         },
     )
-    settings.names.check(
-        declare=settings.declare, is_local=isinstance(settings.broker, LocalAddress)
-    )
+    is_local = isinstance(settings.broker, LocalAddress)
+    settings.names.check(declare=settings.declare, is_local=is_local)
+    if is_local and settings.stream_retention is not None:
+        raise SettingsError("The local broker has no streams: leave out --arrivals-type stream.")
     return settings
 
 

@@ -115,6 +115,12 @@ def _seconds(low: float, high: float, what: str) -> Callable[[str], float]:
     return parse
 
 
+def _arrivals_type(text: str) -> str:
+    if text not in ("quorum", "stream"):
+        raise ValueError(f"expected quorum or stream, got {quote(text)}")
+    return text
+
+
 def _age(text: str) -> timedelta:
     age = parse_duration(text)
     if not age:
@@ -211,6 +217,8 @@ SETTINGS: dict[str, Setting] = {
     "rejects": Setting(_amqp_name),
     "arrivals_key": Setting(_amqp_name),
     "rejects_key": Setting(_amqp_name),
+    "arrivals_type": Setting(_arrivals_type),
+    "retain": Setting(_age),
     "declare": Setting(_flag, (bool,)),
     "connection_name": Setting(_connection_name),
     "heartbeat": Setting(_whole(2, 3600), (int,)),

@@ -72,7 +72,7 @@ def _lines(status: Status, names: Names, where: str) -> Iterator[Text]:
     for queue, depth in status.depths.items():
         line = Text(f"{shown[queue]:<{width}}")
         waiting = "red" if queue is Queue.REJECTS and depth.ready else "bold"
-        line.append(f"{depth.ready:>12,} ready", waiting)
+        line.append(f"{depth.ready:>12,} {'kept' if depth.is_stream else 'ready'}", waiting)
         if depth.held is not None:
             line.append(f"{depth.held:>10,} held")
         else:

@@ -81,6 +81,13 @@ def details(managed_node: tuple[PrivateNode, str], name: str) -> QueueDetails:
             {**DEAD_LETTERING, "x-max-length": 50},
             [AT_MOST_ONCE, "max-length: the oldest of more than 50 messages are dropped"],
         ),
+        (
+            Queue.ARRIVALS,
+            "stream",
+            {"durable": True},
+            ["no x-max-age and no x-max-length-bytes: it grows"],
+        ),
+        (Queue.ARRIVALS, "stream", {"durable": True, "x-max-age": "7D"}, []),
         (Queue.REJECTS, "classic", {"durable": True}, [ONE_NODE]),
         (Queue.REJECTS, "quorum", {}, [DEFAULT_LIMIT]),
         (Queue.REJECTS, "quorum", {"x-delivery-limit": 2**31 - 1}, []),

@@ -44,8 +44,9 @@ class RabbitMQBroker(Broker):
         self._consuming.open()
         if not settings.declare:
             try:
-                for _, name in self.names.queues():
-                    refuse_stream(self._consuming, name)
+                for queue, name in self.names.queues():
+                    if not self._is_stream(queue):
+                        refuse_stream(self._consuming, name)
             except DlmonError:
                 self._consuming.close()
                 raise
@@ -104,8 +105,14 @@ class RabbitMQBroker(Broker):
     def depth(self, queue: Queue) -> Depth:
         depths = self.depths(queue).values()
         return Depth(
-            sum(depth.ready for depth in depths), None, sum(depth.holders for depth in depths)
+            sum(depth.ready for depth in depths),
+            None,
+            sum(depth.holders for depth in depths),
+            self._is_stream(queue),
         )
+
+    def _is_stream(self, queue: Queue) -> bool:
+        return queue is Queue.ARRIVALS and self._settings.stream_retention is not None
 
     def _depth(self, name: str) -> Depth:
         def ask(channel: Any, answer: Future[Depth]) -> None:

@@ -284,8 +284,13 @@ class Connection:
                 return
             channel.add_on_close_callback(on_channel_closed)
             if self._settings.declare:
-                older = self._older_topology
-                topology.declare(channel, names, lambda _: on_ready(channel), older=older)
+                topology.declare(
+                    channel,
+                    names,
+                    lambda _: on_ready(channel),
+                    stream_retention=self._settings.stream_retention,
+                    older=self._older_topology,
+                )
             else:
                 topology.check(channel, names, lambda _: on_ready(channel))
 

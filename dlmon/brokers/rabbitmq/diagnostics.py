@@ -15,7 +15,7 @@ from dlmon.brokers.rabbitmq import management, policies, protection, topology
 from dlmon.brokers.rabbitmq.connection import Connection
 from dlmon.brokers.rabbitmq.failures import NotDeclaredYet
 from dlmon.brokers.rabbitmq.streams import queue_type, refuse_stream
-from dlmon.config.names import DEFAULT_EXCHANGE, Names
+from dlmon.config.names import DEFAULT_EXCHANGE
 from dlmon.config.settings import Settings
 from dlmon.config.urls import RabbitMQAddress
 from dlmon.errors import BrokerRefused, BrokerUnreachable, DlmonError, TopologyMismatch
@@ -98,6 +98,7 @@ class _Topology:
         self._connection = connection
         self._names = settings.names
         self._declares = settings.declare
+        self._stream_retention = settings.stream_retention
         self._timeout = settings.connect_timeout
         self._depths: dict[str, Depth] = {}  # by name of queue
 
@@ -126,6 +127,9 @@ class _Topology:
             if found.error is None and (count := count_vanished(before, self._depths[name])):
                 yield Check(found.name, explain_vanished(name, count), warning=True)
 
+    def _is_stream(self, queue: Queue) -> bool:
+        return queue is Queue.ARRIVALS and self._stream_retention is not None
+
     def _permissions(self, queue: Queue, name: str) -> Iterator[Check]:
         """Whether a queue may be bound, which each command does, and read."""
         if self._declares and self._names.exchange != DEFAULT_EXCHANGE:
@@ -133,6 +137,8 @@ class _Topology:
             bound = self._exists(f"permission to bind {name} (all commands)", ask)
             if bound.error is not None:
                 yield bound
+        if self._is_stream(queue):
+            return  # no command consumes from it
         what = f"permission to read {name} ({_CONSUMED_BY[queue]})"
         try:
             self._connection.call(self._ask_consume(name), self._timeout)
@@ -171,12 +177,15 @@ class _Topology:
 
     def _arguments(self, queue: Queue, name: str) -> Check:
         what = f"type, limits and dead-lettering of {name}"
+        if self._is_stream(queue):
+            what = f"type and retention of {name}"
         try:
-            refuse_stream(self._connection, name, self._timeout)
+            if not self._is_stream(queue):
+                refuse_stream(self._connection, name, self._timeout)
         except TopologyMismatch as error:
             return Check(what, str(error), error)
-        arguments = topology.queue_arguments(self._names, queue)
-        older = topology.older_queue_arguments(self._names, queue)
+        arguments = topology.queue_arguments(self._names, queue, self._stream_retention)
+        older = topology.older_queue_arguments(self._names, queue, self._stream_retention)
         check = self._same(what, self._ask_queue(name, arguments))
         if arguments != older and topology.is_older(check.text, self._names):
             check = self._same(what, self._ask_queue(name, older))
@@ -216,7 +225,8 @@ class _Topology:
 
         def on_declare_ok(frame: Any, answer: Future[str]) -> None:
             found = frame.method
-            self._depths[name] = Depth(found.message_count, None, found.consumer_count)
+            is_stream = self._stream_retention is not None and name in self._names.all_arrivals
+            self._depths[name] = Depth(found.message_count, None, found.consumer_count, is_stream)
             answer.set_result(f"{found.message_count:,} ready, {found.consumer_count} consumers")
 
         return lambda channel, answer: channel.queue_declare(
@@ -233,6 +243,7 @@ class _Policies:
 
     def __init__(self, settings: Settings, address: RabbitMQAddress) -> None:
         self._names = settings.names
+        self._stream_retention = settings.stream_retention
         self._address = address
         self._urls = management.urls(address, settings.management)
 
@@ -244,7 +255,8 @@ class _Policies:
             except management.NotShown as error:
                 yield Check(what, _NOT_SHOWN.format(policies.LOSING, name, error), known=False)
                 continue
-            yield from _protection(queue, name, details, self._names)
+            expected = topology.queue_arguments(self._names, queue, self._stream_retention)
+            yield from _protection(queue, name, details, expected)
             applied = " and ".join(details.policies)
             found = policies.effects(queue, details)
             if not found:
@@ -269,10 +281,13 @@ class _Policies:
 
 
 def _protection(
-    queue: Queue, name: str, details: management.QueueDetails, names: Names
+    queue: Queue,
+    name: str,
+    details: management.QueueDetails,
+    expected: dict[str, str | int],
 ) -> Iterator[Check]:
     """What protects a queue that was declared in another way than dlmon's."""
-    if details.arguments == topology.queue_arguments(names, queue) and details.durable:
+    if details.arguments == expected and details.durable:
         return
     found = protection.weaknesses(queue, details)
     text = f"a {details.kind} queue; " + ("; ".join(found) or "nothing is missing")

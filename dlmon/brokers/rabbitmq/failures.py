@@ -81,7 +81,7 @@ def explain(failure: Failure, address: RabbitMQAddress, settings: Settings) -> D
     if kind is FailureKind.LOST:
         return BrokerUnreachable(f"The connection to {where} was lost ({text}).")
     if failure.code is not None:
-        return _explain_close(failure.code, text, where, declares=settings.declare)
+        return _explain_close(failure.code, text, where, settings)
     if kind is FailureKind.NO_HANDSHAKE:
         text = f"no AMQP handshake within {settings.connect_timeout:g} s"
     return BrokerUnreachable(
@@ -113,7 +113,7 @@ def _mend_login(address: RabbitMQAddress) -> str:
     return "check user and password, for example in DLMON_BROKER_USER and DLMON_BROKER_PASSWORD."
 
 
-def _explain_close(code: int, text: str, where: str, *, declares: bool) -> DlmonError:
+def _explain_close(code: int, text: str, where: str, settings: Settings) -> DlmonError:
     """Why the broker closed a channel or a connection."""
     closed = f"{where} closed the connection or a channel ({text})."
     if code == ACCESS_REFUSED:
@@ -123,16 +123,14 @@ def _explain_close(code: int, text: str, where: str, *, declares: bool) -> Dlmon
     if code == RESOURCE_LOCKED or (code == PRECONDITION_FAILED and "inequivalent" in text):
         return TopologyMismatch(
             f"{where} has a queue or an exchange that was declared in another way ({text}). Delete "
-            "it if it is not needed, or choose another --namespace"
-            # A stream is of no use to dlmon.
-            + ("." if "current is 'stream'" in text else ", or use it with --no-declare.")
+            "it if it is not needed, or choose another --namespace" + _other_ways(text, settings)
         )
     if code == PRECONDITION_FAILED and "larger than" in text:
         return ClosedOverMessage(
             f"{where} refused a message ({text}): raise its max_message_size.", attempts=1
         )
     if code == NOT_FOUND:
-        if declares:
+        if settings.declare:
             return NotDeclaredYet(closed)
         return TopologyMismatch(
             f"{where}: {text}. Create it, leave out --no-declare, "
@@ -140,6 +138,21 @@ def _explain_close(code: int, text: str, where: str, *, declares: bool) -> Dlmon
         )
     over_message = code in (FRAME_ERROR, SYNTAX_ERROR, COMMAND_INVALID)
     return ClosedOverMessage(closed, attempts=3) if over_message else BrokerUnreachable(closed)
+
+
+def _other_ways(text: str, settings: Settings) -> str:
+    """How else what was declared in another way can be used."""
+    if "current is 'stream'" in text:
+        # Commands that consume have no use for it.
+        return ". `produce` can publish to a stream with --arrivals-type stream."
+    if settings.stream_retention is not None and _is_about_arrivals(text, settings):
+        # Of several arguments that differ, RabbitMQ names one.
+        return ", or, if it is no stream, leave out --arrivals-type, else give its age by --retain."
+    return ", or use it with --no-declare."
+
+
+def _is_about_arrivals(text: str, settings: Settings) -> bool:
+    return any(f"queue '{name}'" in text for name in settings.names.all_arrivals)
 
 
 def _explain_tls(error: ssl.SSLError, where: str) -> BrokerRefused:

@@ -13,6 +13,7 @@ _CLASSIC = (
     "it is on one node, and counts no deliveries: an event that crashes consumers comes back each "
     "time"
 )
+_NO_RETENTION = "no x-max-age and no x-max-length-bytes: it grows until the disk is full"
 _TRANSIENT = "it is not durable: it is gone, with all that is in it, when RabbitMQ restarts"
 _AUTO_DELETE = "auto-delete: it is deleted once nothing consumes from it"
 _NO_DEAD_LETTERING = "no dead-lettering: what RabbitMQ expires or gives up on is lost"
@@ -35,6 +36,10 @@ def weaknesses(queue: Queue, details: QueueDetails) -> list[str]:
 
 def _by_kind(queue: Queue, details: QueueDetails) -> Iterator[str]:
     defined = {*details.arguments, *(f"x-{name}" for name in details.effective)}
+    if details.kind == "stream":
+        if not {"x-max-age", "x-max-length-bytes"} & defined:
+            yield _NO_RETENTION
+        return
     if details.kind == "classic":
         yield _CLASSIC
     if not details.durable:

@@ -21,7 +21,8 @@ _INEQUIVALENT = re.compile(
 )
 _STREAM = (
     "The queue {} is a stream, which keeps no record of what was acknowledged. Delete it if it is "
-    "not needed, or choose another --namespace: dlmon needs a quorum queue or a classic one."
+    "not needed, or choose another --namespace: dlmon consumes from a quorum queue or a classic "
+    "one. `produce` can publish to a stream with --arrivals-type stream."
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from dlmon.brokers.base import DELIVERY_LIMIT
@@ -14,8 +16,24 @@ NO_DELIVERY_LIMIT = 2**31 - 1
 at once: a number that is never reached means the same to both."""
 
 
-def queue_arguments(names: Names, queue: Queue) -> dict[str, str | int]:
-    """What a queue is declared with."""
+STREAM_SEGMENT_BYTES = 100_000_000
+"""A stream is deleted in segments: what is older than its age stays as long as the segment is not
+full. The default of 500 MB would keep a small fleet's events for years."""
+
+
+def queue_arguments(
+    names: Names, queue: Queue, stream_retention: timedelta | None = None
+) -> dict[str, str | int]:
+    """What a queue is declared with.
+
+    stream_retention: how long arrivals keep events, where they are a stream.
+    """
+    if queue is Queue.ARRIVALS and stream_retention is not None:
+        return {
+            "x-queue-type": "stream",
+            "x-max-age": f"{math.ceil(stream_retention.total_seconds())}s",
+            "x-stream-max-segment-size-bytes": STREAM_SEGMENT_BYTES,
+        }
     if queue is Queue.REJECTS:
         return {
             "x-queue-type": "quorum",
@@ -33,9 +51,11 @@ def queue_arguments(names: Names, queue: Queue) -> dict[str, str | int]:
     }
 
 
-def older_queue_arguments(names: Names, queue: Queue) -> dict[str, str | int]:
+def older_queue_arguments(
+    names: Names, queue: Queue, stream_retention: timedelta | None = None
+) -> dict[str, str | int]:
     """What the first releases declared a queue with: such a queue is used as it is."""
-    arguments = queue_arguments(names, queue)
+    arguments = queue_arguments(names, queue, stream_retention)
     if queue is Queue.REJECTS:
         del arguments["x-overflow"]
     return arguments
@@ -48,12 +68,17 @@ def is_older(text: str, names: Names) -> bool:
 
 
 def declare(
-    channel: Any, names: Names, on_done: Callable[[object], None], *, older: bool = False
+    channel: Any,
+    names: Names,
+    on_done: Callable[[object], None],
+    *,
+    stream_retention: timedelta | None = None,
+    older: bool = False,
 ) -> None:
     """Create what is missing. The broker closes the channel where something exists with other
     arguments.
 
-    older: with the arguments of the first releases.
+    stream_retention: as for `queue_arguments`. older: with the arguments of the first releases.
     """
     arguments = older_queue_arguments if older else queue_arguments
     # Nothing can be declared or bound there: it routes to each queue by its name.
@@ -65,7 +90,7 @@ def declare(
         channel.queue_declare(
             name,
             durable=True,
-            arguments=arguments(names, queue),
+            arguments=arguments(names, queue, stream_retention),
             callback=None if binds else last,
         )
         if binds:
