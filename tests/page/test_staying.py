@@ -130,6 +130,7 @@ def test_what_was_stored_during_an_answer_is_asked_for_without_other_news(
     visitor.sees("#tile-count .value", "2")
     arrive(80)
     visitor.sees("#tile-count .value", "3")
+    visitor.page.unroute_all(behavior="wait")
 
 
 def test_forced_colours_and_reduced_motion_are_respected(
