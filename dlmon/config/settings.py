@@ -6,6 +6,7 @@ schema. Secrets are wrapped where they are stored, so that no log, error or repr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,6 +82,14 @@ class Settings:
     def stream_retention(self) -> timedelta | None:
         """How long arrivals keep events, where they are a stream; None where they are a queue."""
         return self.retain if self.arrivals_type == "stream" else None
+
+    @property
+    def topology_flags(self) -> list[str]:
+        """The words that name the same topology on a command line."""
+        if self.stream_retention is None:
+            return self.names.flags()
+        seconds = math.ceil(self.stream_retention.total_seconds())
+        return [*self.names.flags(), "--arrivals-type", "stream", "--retain", f"{seconds}s"]
 
     @classmethod
     def for_url(cls, url: str, **values: object) -> Settings:

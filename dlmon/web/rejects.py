@@ -136,7 +136,7 @@ class RejectsView:
 
     def _words(self, name: str) -> list[str]:
         words = ["dlmon", name, "--broker", str(self._site.settings.broker)]
-        return [*words, *self._site.settings.names.flags()]
+        return [*words, *self._site.settings.topology_flags]
 
     def _current(self) -> Found:
         if self._found is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,10 @@ from dlmon.errors import SettingsError
 from dlmon.messages import Queue
 from dlmon.runtime.stop import Stop
 from tests.conftest import settings_for
-from tests.support.amqp import raw_channel
+from tests.support.amqp import raw_channel, stream_ids
 from tests.support.dlmon import Dlmon, url_of
 from tests.support.events import make_event
-from tests.support.messages import PATIENCE, ids, make_messages, wait_until
+from tests.support.messages import ids, make_messages, wait_until
 
 STREAM = ("--arrivals-type", "stream")
 
@@ -34,23 +37,9 @@ def stream_settings(rabbitmq_settings: Settings, tmp_path: Path) -> Settings:
     )
 
 
-def kept(settings: Settings, count: int) -> list[str | None]:
-    """The message ids of the first of a stream, as another client reads them."""
-    with raw_channel(url_of(settings)) as channel:
-        channel.basic_qos(prefetch_count=100)
-        found = channel.consume(
-            settings.names.queue(Queue.ARRIVALS),
-            arguments={"x-stream-offset": "first"},
-            inactivity_timeout=PATIENCE,
-        )
-        read: list[str | None] = []
-        for method, properties, _ in found:
-            assert method is not None, f"only {len(read)} of {count} were delivered"
-            channel.basic_ack(method.delivery_tag)
-            read.append(properties.message_id)
-            if len(read) == count:
-                return read
-    return read
+def kept(settings: Settings, wanted: Collection[str]) -> list[str]:
+    """The message ids of a stream, as another client reads them."""
+    return stream_ids(url_of(settings), settings.names.queue(Queue.ARRIVALS), wanted)
 
 
 def test_what_is_published_is_kept_and_read_again_and_again(stream_settings: Settings) -> None:
@@ -63,7 +52,7 @@ def test_what_is_published_is_kept_and_read_again_and_again(stream_settings: Set
         assert not broker.depth(Queue.REJECTS).is_stream
     assert ids(confirmed) == ids(messages)
     for _ in range(2):
-        assert sorted(map(str, kept(stream_settings, 300))) == ids(messages)
+        assert sorted(kept(stream_settings, ids(messages))) == ids(messages)
 
 
 def test_it_is_declared_with_what_is_configured(
@@ -150,9 +139,11 @@ def test_a_queue_beside_the_stream_is_consumed_from(
                 *("--store", "sqlite:///events.db"),
             )
             assert "9 received: 9 stored" in done.stderr, done.stderr
+            with closing(sqlite3.connect(tmp_path / "events.db")) as database:
+                stored = {one for (one,) in database.execute("SELECT event_id FROM events")}
         finally:
             channel.queue_delete(beside)
-    assert len(kept(stream_settings, 9)) == 9
+    assert sorted(kept(stream_settings, stored)) == sorted(stored)
 
 
 def test_a_program_publishes_to_one(stream_settings: Settings) -> None:
@@ -162,7 +153,8 @@ def test_a_program_publishes_to_one(stream_settings: Settings) -> None:
         for event in events:
             publisher.publish(event)
         publisher.flush()
-    assert sorted(map(str, kept(stream_settings, 3))) == sorted(one["event_id"] for one in events)
+    published = sorted(one["event_id"] for one in events)
+    assert sorted(kept(stream_settings, published)) == published
 
 
 def test_what_a_stream_forgets_has_not_vanished() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,27 @@ def raw_channel(url: str) -> Iterator[Any]:
     finally:
         if connection.is_open:
             connection.close()
+
+
+def stream_ids(url: str, stream: str, wanted: Collection[str], patience: float = 60.0) -> list[str]:
+    """The message ids in a stream, from its first message on, until all that are wanted were there.
+
+    patience: seconds without a message after which there are no more.
+    """
+    missing, found = {*wanted}, []
+    with raw_channel(url) as channel:
+        channel.basic_qos(prefetch_count=1_000)
+        messages = channel.consume(
+            stream, arguments={"x-stream-offset": "first"}, inactivity_timeout=patience
+        )
+        while missing:
+            method, properties, _ = next(messages)
+            if method is None:
+                break
+            channel.basic_ack(method.delivery_tag)
+            found.append(properties.message_id)
+            missing.discard(properties.message_id)
+    return found
 
 
 def delete_namespace(url: str, namespace: str) -> None:

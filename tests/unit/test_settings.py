@@ -339,3 +339,15 @@ def test_the_place_of_a_store_has_its_parameters_and_no_password() -> None:
     }
     assert places == {"postgresql://ada:***@db/events?options=-csearch_path%3Dmine"}
     assert StoreAddress("sqlite:///events.db").place == "sqlite:///events.db"
+
+
+def test_the_flags_that_name_a_topology_lead_to_the_same() -> None:
+    plain = Settings.for_url("amqp://rabbit/", namespace="fleet")
+    assert plain.topology_flags == ["--namespace", "fleet"]
+    stream = Settings.for_url("amqp://rabbit/", arrivals_type="stream", retain="36h")
+    words = stream.topology_flags
+    given = {
+        flag.removeprefix("--").replace("-", "_"): value
+        for flag, value in zip(words[::2], words[1::2], strict=True)
+    }
+    assert Settings.for_url("amqp://rabbit/", **given) == stream
