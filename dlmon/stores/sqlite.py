@@ -40,6 +40,7 @@ _UPGRADE_TIMEOUT = 600.0  # seconds, while another consumer brings the store up 
 
 # The longer the write-ahead log, the more changes of a page become one write to the file.
 _CHECKPOINT_PAGES = 8000
+_TRIMMING_PAGES = 500  # while events are deleted: a step waits less for shorter ones
 _CACHE_KIB = 32_000  # the small tables of ids fit
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
@@ -150,6 +151,7 @@ class SqliteStore(Store):
         now, step = time.time(), self._retention.step
         floor, cut, _, future = self._retention.bounds(now)
         with self._transaction() as connection:
+            _checkpoint_after(connection, _TRIMMING_PAGES)
             if self._retention.redates:
                 values = (epoch_to_micros(now), epoch_to_micros(future), step)
                 self._retention.note_redated(connection.execute(_REDATE, values).rowcount)
@@ -157,6 +159,8 @@ class SqliteStore(Store):
             old = connection.execute(_OLD, values).fetchall()
             ids.forget(connection, [key for _, key in old])
             deleted = connection.executemany(_DELETE, [(row,) for row, _ in old]).rowcount
+            if deleted < step:
+                _checkpoint_after(connection, _CHECKPOINT_PAGES)
         return self._retention.note_deleted(deleted, cut)
 
     def advice(self) -> str | None:
@@ -231,7 +235,7 @@ class SqliteStore(Store):
         version = self._check_is_ours(connection)  # before anything is changed
         self._is_old = version == sqlite_upgrade.VERSION
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        _checkpoint_after(connection, _CHECKPOINT_PAGES)
         connection.execute("PRAGMA synchronous = FULL")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
@@ -284,6 +288,11 @@ class SqliteStore(Store):
             except BaseException:
                 self.close()
                 raise
+
+
+def _checkpoint_after(connection: sqlite3.Connection, pages: int) -> None:
+    """Have the commit that brings so many pages into the log copy them into the file."""
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
 
 def _compile_insertion(connection: sqlite3.Connection) -> None:
