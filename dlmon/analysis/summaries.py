@@ -36,9 +36,6 @@ NEWEST = 350_000
 """Events that are summarised before the others: a day of a store with ten million a month."""
 
 _READ = 10_000  # events at a time
-_NEWEST = (
-    350_000  # events of a large store that come before the others: a day of ten million a month
-)
 _MAX_SIZE = 24_000_000  # bytes of events that are collected in memory
 _SCHEMA = (
     "CREATE TABLE summary ("
