@@ -25,7 +25,7 @@ from tests.support.web import PATIENCE, Served, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.browser
 
@@ -108,6 +108,22 @@ def test_a_filter_narrows_a_look_and_stays_in_the_address(visitor: Visitor) -> N
     visitor.button("Look").click()
     visitor.sees("#looked", "1 reject in 1 group")
     assert "contains=00000000" in visitor.page.url
+
+
+def test_a_filter_can_be_typed_before_the_server_has_answered(visitor: Visitor) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    visitor.page.route("**/api/rejects", hold)
+    with visitor.page.expect_request("**/api/rejects"):
+        visitor.go("/?view=rejects")
+    visitor.page.fill("#filter-contains", str(uuid.UUID(int=3)))
+    with visitor.page.expect_response("**/api/rejects"):
+        held[0].continue_()
+    visitor.button("Look").click()
+    visitor.sees("#looked", "1 reject in 1 group")
 
 
 def test_a_patch_shows_its_result_as_one_types(visitor: Visitor) -> None:

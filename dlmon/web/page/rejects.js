@@ -88,6 +88,7 @@ export function build(root) {
 
 /** @param {Place} at */
 export async function show(at) {
+  [code.value, path.value, contains.value] = [at.code, at.path, at.contains];
   known ??= ask("/api/rejects");
   try {
     const found = /** @type {Look | null} */ (await known);
@@ -96,7 +97,6 @@ export async function show(at) {
     known = null;
     failure.textContent = wordsOf(error);
   }
-  [code.value, path.value, contains.value] = [at.code, at.path, at.contains];
   for (const button of list.querySelectorAll("button"))
     button.setAttribute("aria-pressed", String(button.dataset.group === at.group));
   await group.show(at);
