@@ -145,9 +145,12 @@ def test_forced_colours_and_reduced_motion_are_respected(
         assert chosen.evaluate(style, "outlineStyle") == "solid"
         assert other.evaluate(style, "outlineStyle") == "none"
         # What colours mean stays: that of the dots, and of the legend that names it.
-        fast = visitor.page.locator("circle[data-cell=gc7x]").evaluate(style, "fill")
-        legend = visitor.page.locator(".legend .speed-3")
-        assert fast == legend.evaluate(style, "backgroundColor")
+        # Both in one turn, between which nothing is drawn again.
+        fast, legend = visitor.page.evaluate(
+            "() => [['circle[data-cell=gc7x]', 'fill'], ['.legend .speed-3', 'backgroundColor']]"
+            ".map(([at, name]) => getComputedStyle(document.querySelector(at))[name])"
+        )
+        assert fast == legend != ""
         plot = visitor.page.locator("#sizes .plot")
         plot.evaluate("(element) => element.classList.add('skeleton')")
         assert plot.evaluate(style, "animationName") == "none"
