@@ -20,7 +20,7 @@ from dlmon.brokers.base import Broker
 from dlmon.brokers.local import LocalBroker
 from dlmon.commands.consume import ConsumeResult, consume
 from dlmon.config.names import Names
-from dlmon.errors import DlmonError, PublishRefused
+from dlmon.errors import PublishRefused
 from dlmon.event import id_from_body
 from dlmon.messages import PUBLISHED_AT, Message, Queue
 from dlmon.monitoring.observers import ConsumeObserver
@@ -31,6 +31,7 @@ from dlmon.validation.schema import Schema, load_schema
 from dlmon.validation.validator import Validator
 from dlmon.validation.violations import Verdict
 from tests.support.events import make_body
+from tests.support.holding import HoldingObserver
 from tests.support.messages import PATIENCE, wait_until
 
 
@@ -208,16 +209,6 @@ class Locked:
         self._connection.close()
 
 
-class Watcher(ConsumeObserver):
-    def __init__(self) -> None:
-        self.held = threading.Event()
-        self.errors: list[DlmonError | None] = []
-
-    def on_holding(self, error: DlmonError | None) -> None:
-        self.errors.append(error)
-        self.held.set()
-
-
 class Consuming(threading.Thread):
     """`consume` in a thread."""
 
@@ -240,7 +231,7 @@ def test_a_batch_is_held_while_the_store_is_locked_and_nothing_is_returned(
 ) -> None:
     bodies = [make_body() for _ in range(20)]
     publish(broker, bodies)
-    watcher = Watcher()
+    watcher = HoldingObserver()
     with Locked(path) as lock:
         consuming = Consuming(broker, store, validator, Stop(), count=20, observer=watcher)
         consuming.start()
@@ -277,7 +268,7 @@ def test_a_stop_leaves_a_batch_that_cannot_be_stored_and_says_so(
 ) -> None:
     publish(broker, [make_body() for _ in range(20)])
     stop = Stop(grace=0.2)
-    watcher = Watcher()
+    watcher = HoldingObserver()
     with Locked(path):
         consuming = Consuming(broker, store, validator, stop, observer=watcher)
         consuming.start()
@@ -374,7 +365,7 @@ def test_nothing_is_acknowledged_while_parking_is_refused(
         refusals = 1000
 
     stop = Stop(grace=0)
-    watcher = Watcher()
+    watcher = HoldingObserver()
     with Full(tmp_path / "broker.db", Names(namespace)) as broker:
         publish(broker, [b"bad", b"worse", make_body()])
         consuming = Consuming(broker, store, validator, stop, observer=watcher)

@@ -21,7 +21,8 @@ from dlmon.stores.sqlite import SqliteStore
 from dlmon.validation.schema import load_schema
 from dlmon.validation.validator import Validator
 from tests.support.alarms import memory_alarm
-from tests.support.messages import ids, in_queue, make_messages, wait_until
+from tests.support.holding import HoldingObserver
+from tests.support.messages import PATIENCE, ids, in_queue, make_messages, wait_until
 from tests.support.node import PrivateNode
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def test_publishing_gives_up_when_it_is_asked_to_and_says_why(
 def test_a_batch_is_not_held_for_longer_than_it_may_be(
     private_node: PrivateNode, private_settings: Settings, tmp_path: Path
 ) -> None:
-    stop = Stop()
+    stop, observer = Stop(), HoldingObserver()
     with (
         open_broker(private_settings, stop) as broker,
         open_broker(private_settings) as other,
@@ -52,11 +53,11 @@ def test_a_batch_is_not_held_for_longer_than_it_may_be(
         consuming = threading.Thread(
             target=consume,
             args=(broker, store, Validator(load_schema()), stop),
-            kwargs={"hold": 0.5},
+            kwargs={"hold": 0.5, "observer": observer},
         )
         with memory_alarm(private_node):
             consuming.start()
-            wait_until(lambda: other.depth(Queue.ARRIVALS).holders == 1)
+            assert observer.held.wait(PATIENCE)
             wait_until(
                 lambda: (depth := other.depth(Queue.ARRIVALS)).holders == 0 and depth.ready == 5
             )
