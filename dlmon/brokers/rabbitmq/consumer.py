@@ -195,7 +195,9 @@ class RabbitMQConsumer(Consumer):
         """
         if self._channel is None or not self._settlements:
             return
-        granted = self._granted + self._settled
+        # For these, the broker does not deliver others to the consumer that there is now.
+        older = min(self._older, self._settled)
+        granted = self._granted + self._settled - older
         if self._allowed is not None and granted > self._allowed and self._consumer_tag:
             now = time.monotonic()
             expects_more = self._delivered < self._granted and now - self._received_at < _QUIET
@@ -208,8 +210,6 @@ class RabbitMQConsumer(Consumer):
             self._channel.basic_ack(tag, multiple)
         self._held -= self._settled
         self._held_bytes -= self._settled_bytes
-        # For these, the broker does not deliver others to the consumer that there is now.
-        older = min(self._older, self._settled)
         self._older -= older
         self._capacity -= older
         self._settlements.clear()
